@@ -1,0 +1,153 @@
+// The configuration as the rest of dirmfa reads it: parsed, checked, defaults filled in, durations in milliseconds,
+// secrets already read from their files. schema.ts owns the YAML shape, parse-config.ts turns one into the other.
+
+export interface Config {
+  /** Absolute path of the YAML file, for messages. */
+  path: string;
+  database: DatabaseConfig;
+  http: HttpConfig;
+  keys: { /** Folder with one file a sealing key, named by key id. */ folder: string };
+  directories: DirectoryConfig[];
+  mfa: MfaConfig;
+  retention: RetentionConfig;
+  log: { level: LogLevel };
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "silent";
+
+export type DatabaseConfig =
+  | { kind: "postgres"; url: string; poolSize: number }
+  | { kind: "embedded"; folder: string };
+
+export interface HttpConfig {
+  listen: ListenAddress;
+  /** When set, GET /metrics is open on this listener of its own, and gone from the main one. */
+  metricsListen: ListenAddress | undefined;
+  tls: HttpTlsConfig | undefined;
+  callers: CallerConfig[];
+}
+
+export type ListenAddress = { kind: "tcp"; host: string; port: number } | { kind: "unix"; path: string };
+
+export interface HttpTlsConfig {
+  certPem: string;
+  keyPemSecret: string;
+  /** When set, callers must present a certificate signed by this CA. */
+  clientCaPem: string | undefined;
+}
+
+export type Scope = "login" | "admin" | "metrics";
+
+export interface CallerConfig {
+  name: string;
+  /** Lower-case hex SHA-256 of the bearer token. */
+  tokenSha256: string;
+  scopes: Scope[];
+  /** Requests a second this caller may sustain; twice that in a burst. */
+  requestsPerSecond: number;
+}
+
+export type DirectoryKind = "openldap" | "active-directory" | "389ds" | "generic";
+
+export interface DirectoryConfig {
+  name: string;
+  /** Undefined: found from the root DSE. */
+  kind: DirectoryKind | undefined;
+  /** In order of preference: ldap:// or ldaps:// with host and port. */
+  urls: string[];
+  tls: DirectoryTlsConfig;
+  /** Undefined only with an explicit `bind: anonymous`. */
+  bind: { dn: string; passwordSecret: string } | undefined;
+  users: DirectoryUsersConfig;
+  groups: DirectoryGroupsConfig | undefined;
+  /** Cron expression, or undefined for runs on demand only. */
+  schedule: string | undefined;
+  timeZone: string;
+  /** A scheduled run starts up to this much later, so that replicas and directories do not all start at once. */
+  jitterMs: number;
+  limits: DirectoryLimits;
+  timeouts: DirectoryTimeouts;
+}
+
+export interface DirectoryTlsConfig {
+  startTls: boolean;
+  /** PEM bundle of own CAs; undefined means the system's. */
+  caPem: string | undefined;
+  /** Name to check the certificate against, when it differs from the URL's host. */
+  serverName: string | undefined;
+  /** Must be said in so many words before a password crosses a network in clear. */
+  allowPlaintext: boolean;
+}
+
+/** Undefined attributes and filters take the default of the directory's kind. */
+export interface DirectoryUsersConfig {
+  bases: string[];
+  filter: string | undefined;
+  attributes: {
+    id: string | undefined;
+    username: string | undefined;
+    displayName: string | undefined;
+    email: string | undefined;
+  };
+  /** How "the directory says disabled" is read; undefined takes the rule of the kind. */
+  disabled: DisabledRule | undefined;
+  /** Attributes whose values are accepted at sign-in beside the username. */
+  aliases: string[];
+  /** When set, `DOMAIN\username` is an alias of every user. */
+  aliasDomain: string | undefined;
+}
+
+export type DisabledRule =
+  | { kind: "never" }
+  | { kind: "user-account-control"; attribute: string }
+  /** Disabled when the attribute has any of these values (compared without case), or any value when the list is empty. */
+  | { kind: "attribute"; attribute: string; values: string[] };
+
+export interface DirectoryGroupsConfig {
+  bases: string[];
+  filter: string | undefined;
+  attributes: { id: string | undefined; name: string | undefined };
+  /** Attributes that list members: DNs (member, uniqueMember) or usernames (memberUid). */
+  members: string[] | undefined;
+  /** A member of a group that is in a group is in both. */
+  nested: boolean;
+}
+
+export interface DirectoryLimits {
+  /** A run is held when it would remove more than `count` users and more than `percent` of the active ones. */
+  removals: { count: number; percent: number };
+  pageSize: number;
+  /** Largest single LDAP message accepted, in bytes. */
+  messageBytes: number;
+}
+
+export interface DirectoryTimeouts {
+  /** TCP, TLS and bind together, per server. */
+  connectMs: number;
+  /** Longest silence while an answer is awaited. */
+  idleMs: number;
+  /** A whole listing. */
+  listingMs: number;
+}
+
+export interface MfaConfig {
+  mode: "optional" | "required";
+  requireForDirectories: string[];
+  /** Group names or DNs. */
+  requireForGroups: string[];
+  requireForNewUsers: boolean;
+  /** `exempt` keeps the very first import of a directory out of requireForNewUsers. */
+  initialImport: "exempt" | "include";
+  /** 0 means: enroll at the next sign-in. */
+  enrollmentGraceMs: number;
+  /** Name shown in authenticator apps. */
+  issuer: string;
+  totp: { windowSteps: 0 | 1 | 2; enrollmentExpiresMs: number };
+  backupCodes: { count: number };
+  lockout: { failures: number; firstMs: number; maximumMs: number };
+}
+
+export interface RetentionConfig {
+  removedUsersMs: number;
+  syncRunsMs: number;
+}

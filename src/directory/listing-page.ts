@@ -1,0 +1,79 @@
+// What a listing hands over: pages of mapped and hashed directory entries, as columns, so that a page can go into
+// Postgres as one `unnest` and cross a thread boundary cheaply. Pure types; knows no database and no users.
+
+/** Row i of every column is one directory entry. All columns have the same length. */
+export interface EntryColumns {
+  directoryIds: string[];
+  usernames: string[];
+  /** The username as it is matched: NFKC, trimmed, lower case (rule 3). */
+  usernameKeys: string[];
+  displayNames: (string | null)[];
+  emails: (string | null)[];
+  dns: string[];
+  /** The DN in its normal form, equal for every spelling of one DN. */
+  dnKeys: string[];
+  disabled: boolean[];
+  /** JSON array of further sign-in names in matching form, sorted, or null where there are none. */
+  aliasKeys: (string | null)[];
+  /** Digest of everything mapped from the entry: equal digests mean that nothing dirmfa stores has changed. */
+  hashes: string[];
+}
+
+export type SkipReason =
+  | "no-id"
+  | "bad-id"
+  | "no-username"
+  | "bad-username"
+  | "bad-bytes"
+  | "bad-dn"
+  | "too-long";
+
+/** An entry that cannot be used. What is known of it protects the user that it belongs to (rule 8). */
+export interface SkippedEntry {
+  dn: string;
+  dnKey: string | null;
+  directoryId: string | null;
+  usernameKey: string | null;
+  reason: SkipReason;
+  /** One sentence for the admin: which attribute, what was found. */
+  detail: string;
+}
+
+/** Row i of every column is one group. */
+export interface GroupColumns {
+  directoryIds: string[];
+  names: string[];
+  dns: string[];
+  dnKeys: string[];
+  /** Digest of name, DN and all members. */
+  hashes: string[];
+}
+
+/** Row i is one edge "this group lists this member". A large group's edges arrive over several pages. */
+export interface MemberColumns {
+  groupDirectoryIds: string[];
+  /** `dn:` and a DN key, or `uid:` and a username key. */
+  memberKeys: string[];
+}
+
+export type ListingPage =
+  | { kind: "entries"; entries: EntryColumns; skipped: SkippedEntry[] }
+  | { kind: "groups"; groups: GroupColumns; members: MemberColumns; skipped: SkippedEntry[] };
+
+/** Which server answered. Two listings with equal `identity` came from the same server in the same incarnation. */
+export interface ServerIdentity {
+  url: string;
+  identity: string;
+  /** How far the server's copy had got: OpenLDAP's contextCSN values, AD's highestCommittedUSN; null if it does not tell. */
+  state: string | null;
+}
+
+/** Exists only for a listing known to be complete (rule 4). */
+export interface ListingReport {
+  server: ServerIdentity;
+  /** Rows handed over in `entries` pages, without the skipped ones. */
+  entries: number;
+  skipped: number;
+  groups: number;
+  members: number;
+}
