@@ -67,6 +67,7 @@ const statements = [
     directory text not null,
     directory_id text not null,
     name text not null,
+    name_key text not null,
     dn text not null,
     dn_key text not null,
     entry_hash text not null,
@@ -182,6 +183,7 @@ const statements = [
     run_id uuid not null,
     directory_id text not null,
     name text not null,
+    name_key text not null,
     dn text not null,
     dn_key text not null,
     entry_hash text not null

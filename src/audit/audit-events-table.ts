@@ -1,0 +1,105 @@
+// Audit events: who did what to whom, through what, when. Written in the transaction of the change itself (rule 24);
+// this file only inserts and reads, since an event is never updated and never deleted.
+
+import type { Database, Transaction } from "../store/database.ts";
+
+export type AuditAction =
+  | "enrollment-begin"
+  | "enrollment-confirm"
+  | "verification"
+  | "mfa-disable"
+  | "backup-codes-regenerate"
+  | "mfa-require"
+  | "mfa-unrequire"
+  | "unlock"
+  | "sync-run"
+  | "sync-hold"
+  | "sync-approve"
+  | "user-purge"
+  | "policy-change"
+  | "key-rotate"
+  | "seal-broken";
+
+export type AuditVia = "api" | "cli" | "sync" | "daemon";
+
+/** Who acts and through what, as every flow that changes something takes it. */
+export interface Actor {
+  /** A person or caller: `alice`, `caller:login-service`, `schedule`. */
+  name: string;
+  via: AuditVia;
+}
+
+export interface NewAuditEvent {
+  actor: Actor;
+  action: AuditAction;
+  userId?: string;
+  directory?: string;
+  /** `done` for a change; `accepted` or the reason for a verification. */
+  outcome: string;
+  /** Facts an auditor needs. Never a secret, code, password or token (rule 22). */
+  details?: Readonly<Record<string, unknown>>;
+}
+
+export interface AuditEvent {
+  id: string;
+  at: Date;
+  actor: string;
+  via: AuditVia;
+  action: AuditAction;
+  userId: string | null;
+  directory: string | null;
+  outcome: string;
+  details: Readonly<Record<string, unknown>>;
+}
+
+const columns = ["id", "at", "actor", "via", "action", "user_id", "directory", "outcome", "details"];
+
+/** Adds one event to the caller's transaction. */
+export async function recordAuditEvent(trx: Transaction, event: NewAuditEvent): Promise<void> {
+  await trx("audit_events").insert({
+    actor: event.actor.name,
+    via: event.actor.via,
+    action: event.action,
+    user_id: event.userId ?? null,
+    directory: event.directory ?? null,
+    outcome: event.outcome,
+    details: JSON.stringify(event.details ?? {}),
+  });
+}
+
+export interface AuditEventFilter {
+  since?: Date;
+  action?: string;
+  userId?: string;
+  /** Only events with a greater id: the id of the last event of the page before. */
+  after?: string;
+  limit: number;
+}
+
+/** Events in the order of their ids, oldest first. */
+export async function listAuditEvents(db: Database, filter: AuditEventFilter): Promise<AuditEvent[]> {
+  const query = db("audit_events").select(columns).orderBy("id").limit(filter.limit);
+  if (filter.since) query.where("at", ">=", filter.since);
+  if (filter.action) query.where("action", filter.action);
+  if (filter.userId) query.where("user_id", filter.userId);
+  if (filter.after) query.where("id", ">", filter.after);
+  const rows: AuditEventRow[] = await query;
+  return rows.map(auditEventOf);
+}
+
+interface AuditEventRow {
+  id: string;
+  at: Date;
+  actor: string;
+  via: AuditVia;
+  action: AuditAction;
+  user_id: string | null;
+  directory: string | null;
+  outcome: string;
+  details: Record<string, unknown>;
+}
+
+function auditEventOf(row: AuditEventRow): AuditEvent {
+  const { user_id: userId, ...rest } = row;
+  return { ...rest, userId };
+}

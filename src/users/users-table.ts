@@ -1,0 +1,138 @@
+// Reading users, and the one flag that an admin writes. Rows are added, changed and removed by sync/apply-table.ts alone.
+
+import type { Database, Transaction } from "../store/database.ts";
+import { usernameKeyOf } from "../username.ts";
+import { chooseNamedUser, type NamedUser, type NameMatch, type User, type UserState } from "./user.ts";
+
+/** The columns of a user as `UserRow`, from a table aliased `u`; for statements elsewhere that read users with more. */
+export const userColumns = `
+  u.id, u.directory, u.directory_id, u.username, u.display_name, u.email, u.dn, u.state,
+  u.required_new_user, u.required_by_admin, u.required_since, u.enrollment_deadline,
+  u.created_at, u.changed_at, u.removed_at,
+  coalesce((
+    select json_agg(json_build_object('name', g.name, 'nameKey', g.name_key, 'dnKey', g.dn_key) order by g.name)
+    from user_groups ug join groups g on g.id = ug.group_id where ug.user_id = u.id
+  ), '[]'::json) as groups`;
+
+/**
+ * The users that a sign-in name may mean, as rows (id, match), for use as a subquery with the bindings :usernameKey and
+ * :directory (null for any). `chooseNamedUser` decides between them.
+ */
+export const namedUsersSql = `
+  select n.id, 'username' as match from users n
+  where n.username_key = :usernameKey and n.state <> 'removed' and n.directory = coalesce(:directory, n.directory)
+  union all
+  select n.id, 'alias' from user_aliases a join users n on n.id = a.user_id
+  where a.alias_key = :usernameKey and n.state <> 'removed' and n.directory = coalesce(:directory, n.directory)
+    and n.username_key <> :usernameKey
+  union all
+  select n.id, 'removed' from users n
+  where n.username_key = :usernameKey and n.state = 'removed' and n.directory = coalesce(:directory, n.directory)`;
+
+export interface UserRow {
+  id: string;
+  directory: string;
+  directory_id: string;
+  username: string;
+  display_name: string | null;
+  email: string | null;
+  dn: string;
+  state: UserState;
+  groups: User["groups"];
+  required_new_user: boolean;
+  required_by_admin: boolean | null;
+  required_since: Date | null;
+  enrollment_deadline: Date | null;
+  created_at: Date;
+  changed_at: Date;
+  removed_at: Date | null;
+}
+
+export function userOf(row: UserRow): User {
+  return {
+    id: row.id,
+    directory: row.directory,
+    directoryId: row.directory_id,
+    username: row.username,
+    displayName: row.display_name,
+    email: row.email,
+    dn: row.dn,
+    state: row.state,
+    groups: row.groups,
+    requiredNewUser: row.required_new_user,
+    requiredByAdmin: row.required_by_admin,
+    requiredSince: row.required_since,
+    enrollmentDeadline: row.enrollment_deadline,
+    createdAt: row.created_at,
+    changedAt: row.changed_at,
+    removedAt: row.removed_at,
+  };
+}
+
+/** Who a sign-in name means (rule 3). `username` is as typed; without `directory` all of them are searched. */
+export async function findUserByName(
+  db: Database,
+  name: { username: string; directory?: string | undefined },
+): Promise<NameMatch> {
+  const { rows } = await db.raw<{ rows: (UserRow & { match: NamedUser["match"] })[] }>(
+    `select named.match, ${userColumns} from (${namedUsersSql}) named join users u on u.id = named.id`,
+    { usernameKey: usernameKeyOf(name.username), directory: name.directory ?? null },
+  );
+  return chooseNamedUser(rows.map((row) => ({ match: row.match, user: userOf(row) })));
+}
+
+export async function findUser(db: Database, id: string): Promise<User | undefined> {
+  const { rows } = await db.raw<{ rows: UserRow[] }>(`select ${userColumns} from users u where u.id = :id`, {
+    id,
+  });
+  return rows[0] && userOf(rows[0]);
+}
+
+export interface UserFilter {
+  /** Part of the username, display name or e-mail address, in any case. */
+  search?: string | undefined;
+  state?: UserState | undefined;
+  directory?: string | undefined;
+  required?: boolean | undefined;
+  enrolled?: boolean | undefined;
+  /** The last user of the page before, as (username key, id). */
+  after?: { usernameKey: string; id: string } | undefined;
+  limit: number;
+}
+
+/** A page of users in the order of their matched usernames. */
+export async function listUsers(db: Database, filter: UserFilter): Promise<User[]> {
+  const { rows } = await db.raw<{ rows: UserRow[] }>(
+    `select ${userColumns} from users u
+     where (:state::text is null or u.state = :state)
+       and (:directory::text is null or u.directory = :directory)
+       and (:required::boolean is null or (u.required_since is not null) = :required)
+       and (:enrolled::boolean is null
+         or exists (select from authenticators a where a.user_id = u.id) = :enrolled)
+       and (:search::text is null or strpos(u.username_key, :search) > 0
+         or strpos(lower(u.display_name), :search) > 0 or strpos(lower(u.email), :search) > 0)
+       and (:afterKey::text is null or (u.username_key, u.id) > (:afterKey, :afterId::uuid))
+     order by u.username_key, u.id limit :limit`,
+    {
+      state: filter.state ?? null,
+      directory: filter.directory ?? null,
+      required: filter.required ?? null,
+      enrolled: filter.enrolled ?? null,
+      search: filter.search === undefined ? null : usernameKeyOf(filter.search),
+      afterKey: filter.after?.usernameKey ?? null,
+      afterId: filter.after?.id ?? null,
+      limit: filter.limit,
+    },
+  );
+  return rows.map(userOf);
+}
+
+/** Writes an admin's decision (F4); false when there is no such user. A sync never touches this column. */
+export async function updateRequiredByAdmin(
+  trx: Transaction,
+  userId: string,
+  required: boolean,
+): Promise<boolean> {
+  const updated = await trx("users").where({ id: userId }).update({ required_by_admin: required });
+  return updated === 1;
+}
