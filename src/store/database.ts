@@ -1,0 +1,98 @@
+// Opens the database: knex on pg, against a PostgreSQL server or against the embedded database's socket. The only file
+// where knex is a value. Knows no tables.
+
+import knex, { type Knex } from "knex";
+import type { DatabaseConfig } from "../config/config.ts";
+import type { Log } from "../log.ts";
+import { databaseUnavailable } from "./database-errors.ts";
+
+export type Database = Knex;
+export type Transaction = Knex.Transaction;
+
+export interface OpenDatabase {
+  db: Database;
+  engine: "postgres" | "embedded";
+  /** Ends every connection; afterwards `db` rejects. */
+  close(): Promise<void>;
+}
+
+export interface OpenDatabaseOptions {
+  log: Log;
+  /** The embedded database has one owner at a time, which serves it to others. Means nothing on a PostgreSQL server. */
+  owner: boolean;
+}
+
+const limits = {
+  // A healthy server answers a connect in milliseconds, one in failover not at all.
+  connectMs: 5_000,
+  // Sign-ins that wait longer than this for a free connection are better answered "unavailable".
+  acquireMs: 10_000,
+  // Longer than a load balancer's or failover's silence should last, shorter than the 5 minutes that many firewalls forget.
+  keepAliveAfterMs: 30_000,
+  // No transaction waits for anything but the database; a frozen replica must not keep row locks from the others.
+  idleInTransactionMs: 60_000,
+  // The oldest major version with the features used (SPEC section 7).
+  serverVersion: 140_000,
+};
+
+/**
+ * Opens and tries the database. Throws AppError `database-unavailable`, and `database-locked` when another process
+ * owns the embedded one. The schema is not looked at.
+ */
+export async function openDatabase(
+  config: DatabaseConfig,
+  options: OpenDatabaseOptions,
+): Promise<OpenDatabase> {
+  if (config.kind === "embedded") throw new Error("not yet");
+  const db = connect({ connectionString: config.url }, config.poolSize, options.log);
+  return { db: await tried(db, options.log), engine: "postgres", close: () => db.destroy() };
+}
+
+function connect(connection: Knex.PgConnectionConfig, poolSize: number, log: Log): Database {
+  return knex({
+    client: "pg",
+    connection: {
+      ...connection,
+      application_name: "dirmfa",
+      connectionTimeoutMillis: limits.connectMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: limits.keepAliveAfterMs,
+    },
+    pool: { min: 0, max: poolSize, acquireTimeoutMillis: limits.acquireMs, afterCreate: prepareConnection },
+    // Otherwise knex would write stored values into the messages of errors.
+    compileSqlOnError: false,
+    log: {
+      warn: (message: unknown) => log.warn({ driverMessage: String(message) }, "database driver warns"),
+      error: (message: unknown) => log.error({ driverMessage: String(message) }, "database driver fails"),
+      deprecate: (method: string) => log.warn({ method }, "database driver method is deprecated"),
+      debug: () => {},
+    },
+  });
+}
+
+type Prepared = (error: Error | null, connection: unknown) => void;
+
+// Not a startup parameter: connection poolers such as PgBouncer refuse those that they do not know.
+function prepareConnection(
+  connection: { query(sql: string, done: (error: Error | null) => void): void },
+  done: Prepared,
+): void {
+  connection.query(`set idle_in_transaction_session_timeout = ${limits.idleInTransactionMs}`, (error) =>
+    done(error, connection),
+  );
+}
+
+async function tried(db: Database, log: Log): Promise<Database> {
+  try {
+    const result = await db.raw<{ rows: { version: string }[] }>(
+      "select current_setting('server_version_num') as version",
+    );
+    const version = Number(result.rows[0]?.version);
+    if (version < limits.serverVersion)
+      log.warn({ serverVersion: version }, "database server is older than supported");
+    return db;
+  } catch (error) {
+    await db.destroy();
+    throw databaseUnavailable(error);
+  }
+}
