@@ -147,22 +147,23 @@ const statements = [
     constraint sync_changes_action_known check (action in ('add', 'change', 'restore', 'disable', 'remove'))
   )`,
   `create table sync_skips (
+    id bigint generated always as identity,
     run_id uuid not null,
-    number integer not null,
     dn text not null,
     dn_key text,
     directory_id text,
     username_key text,
     reason text not null,
     detail text not null,
-    constraint sync_skips_pkey primary key (run_id, number)
+    constraint sync_skips_pkey primary key (id)
   )`,
+  `create index sync_skips_run on sync_skips (run_id)`,
 
-  // Staging: what the running listing has handed over so far. A page of unchanged users is one row.
+  // Staging: what the running listing has handed over so far. A page of unchanged users or groups is one row.
   `create table staged_pages (
     run_id uuid not null,
     number integer not null,
-    unchanged_user_ids uuid[] not null,
+    unchanged_ids uuid[] not null,
     constraint staged_pages_pkey primary key (run_id, number)
   )`,
   `create table staged_entries (
@@ -176,9 +177,9 @@ const statements = [
     dn_key text not null,
     alias_keys text,
     disabled boolean not null,
-    entry_hash text not null
+    entry_hash text not null,
+    constraint staged_entries_pkey primary key (run_id, directory_id)
   )`,
-  `create index staged_entries_run on staged_entries (run_id)`,
   `create table staged_groups (
     run_id uuid not null,
     directory_id text not null,
@@ -186,15 +187,23 @@ const statements = [
     name_key text not null,
     dn text not null,
     dn_key text not null,
-    entry_hash text not null
+    entry_hash text not null,
+    constraint staged_groups_pkey primary key (run_id, directory_id)
   )`,
-  `create index staged_groups_run on staged_groups (run_id)`,
   `create table staged_group_members (
     run_id uuid not null,
     group_directory_id text not null,
     member_key text not null
   )`,
   `create index staged_group_members_run on staged_group_members (run_id)`,
+  // The effective memberships that the plan adds (joins) and ends, as differences to user_groups.
+  `create table staged_memberships (
+    run_id uuid not null,
+    directory_id text not null,
+    group_directory_id text not null,
+    joins boolean not null,
+    constraint staged_memberships_pkey primary key (run_id, directory_id, group_directory_id)
+  )`,
 
   // Rule 9. The token rises with every new holder, so that a holder that lost its lease can be told from the next one.
   `create table leases (

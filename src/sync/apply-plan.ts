@@ -1,0 +1,101 @@
+// Applies a plan whole or not at all (rule 5): one transaction with the run's end and its audit event in it.
+
+import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
+import { AppError } from "../errors.ts";
+import type { Database, Transaction } from "../store/database.ts";
+import { type Lease, requireLease } from "../store/leases-table.ts";
+import type { MfaPolicy } from "../users/policy.ts";
+import { refreshRequirements } from "../users/requirements-table.ts";
+import {
+  applyGroups,
+  insertUsers,
+  removeUsers,
+  replaceAliases,
+  updateUsers,
+  vacateUsernames,
+} from "./apply-table.ts";
+import { type DirectoryMemory, rememberListing } from "./directories-table.ts";
+import type { Plan } from "./make-plan.ts";
+import type { PlanRun } from "./plan-table.ts";
+import type { StagedListing } from "./stage-listing.ts";
+import { deleteStaging } from "./staging-table.ts";
+import { finishRun, type RunResult } from "./sync-runs-table.ts";
+
+export interface ApplyInput {
+  run: PlanRun;
+  plan: Plan;
+  listing: StagedListing;
+  memory: DirectoryMemory;
+  policy: MfaPolicy;
+  lease: Lease;
+  actor: Actor;
+}
+
+/** Throws AppError `lease-lost`, and changes nothing, when another replica has taken the directory over (rule 9). */
+export async function applyPlan(db: Database, input: ApplyInput): Promise<void> {
+  const { run, plan, policy } = input;
+  await db.transaction(async (trx) => {
+    await requireLease(trx, input.lease);
+    // The order matters: names are set free before anyone takes them, users stand before their aliases and groups.
+    await removeUsers(trx, run);
+    await vacateUsernames(trx, run);
+    await updateUsers(trx, run);
+    await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, input.memory), policy });
+    await replaceAliases(trx, run);
+    await applyGroups(trx, run);
+    await refreshRequirements(trx, policy, { directory: run.directory });
+    await rememberListing(trx, run.directory, input.listing.server);
+    await endRun(trx, input, "succeeded");
+    await recordAuditEvent(trx, {
+      actor: input.actor,
+      action: "sync-run",
+      directory: run.directory,
+      outcome: "done",
+      details: { runId: run.id, approves: run.approves, ...plan.counts, planDigest: plan.digest },
+    });
+  });
+}
+
+/** Ends a held run: nothing is changed, and the hold is an audit event. A dry run leaves no event. */
+export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean): Promise<void> {
+  await db.transaction(async (trx) => {
+    await requireLease(trx, input.lease);
+    await endRun(trx, input, "held");
+    if (dryRun) return;
+    await recordAuditEvent(trx, {
+      actor: input.actor,
+      action: "sync-hold",
+      directory: input.run.directory,
+      outcome: "held",
+      details: { runId: input.run.id, reasons: input.plan.holdReasons, planDigest: input.plan.digest },
+    });
+  });
+}
+
+/** Ends a dry run: the plan stays to be read, nothing else does (rule 10). */
+export async function keepPlan(db: Database, input: ApplyInput): Promise<void> {
+  await db.transaction(async (trx) => {
+    await requireLease(trx, input.lease);
+    await endRun(trx, input, "succeeded");
+  });
+}
+
+async function endRun(trx: Transaction, input: ApplyInput, status: RunResult["status"]): Promise<void> {
+  const { run, plan, listing } = input;
+  await deleteStaging(trx, run.id);
+  const ended = await finishRun(trx, run.id, {
+    status,
+    server: listing.server,
+    counts: plan.counts,
+    holdReasons: plan.holdReasons,
+    notes: plan.notes,
+    planDigest: plan.digest,
+  });
+  if (!ended) throw new AppError("lease-lost", "Another process has declared this run abandoned.");
+}
+
+/** Rule 12: whether users who are new in this run get the flag. */
+function newUserFlag(policy: MfaPolicy, memory: DirectoryMemory): boolean {
+  const initialImport = memory.firstImportedAt === null;
+  return policy.newUsers && !(initialImport && policy.initialImport === "exempt");
+}

@@ -1,0 +1,135 @@
+// Applies a plan: the only statements that add, change, restore, disable or remove users and groups. All of them run in
+// one transaction (rule 5), set-based: their number does not depend on the number of users.
+
+import type { Transaction } from "../store/database.ts";
+import type { MfaPolicy } from "../users/policy.ts";
+import type { PlanRun } from "./plan-table.ts";
+
+/** Marks users as removed. Their authenticators and flags stay (rule 7). */
+export async function removeUsers(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `update users u set state = 'removed', removed_at = now(), changed_at = now()
+     from sync_changes c where c.run_id = :id and c.action = 'remove' and u.id = c.user_id`,
+    { ...run },
+  );
+}
+
+/**
+ * Sets the names free of all users that get another one, so that users may swap names in one run (rule 1): the unique
+ * index is checked row by row. The stand-in begins with a control character, which no username can contain.
+ */
+export async function vacateUsernames(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `update users u set username_key = e'\\u0001' || u.id
+     from staged_entries s
+     where s.run_id = :id and u.directory = :directory and u.directory_id = s.directory_id
+       and u.state <> 'removed' and u.username_key <> s.username_key`,
+    { ...run },
+  );
+}
+
+/** Gives known users what their entries say now; restores removed ones with all they had. */
+export async function updateUsers(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `update users u set
+       username = s.username, username_key = s.username_key, display_name = s.display_name, email = s.email,
+       dn = s.dn, dn_key = s.dn_key, alias_keys = s.alias_keys, entry_hash = s.entry_hash,
+       state = case when s.disabled then 'disabled' else 'active' end, removed_at = null, changed_at = now()
+     from staged_entries s
+     where s.run_id = :id and u.directory = :directory and u.directory_id = s.directory_id`,
+    { ...run },
+  );
+}
+
+/**
+ * Inserts the new users. `requiredNewUser` is rule 12's flag, decided here once. A requirement of the whole organization or
+ * directory begins with the insert; one of a group begins in `refreshRequirements`, when the groups are known.
+ */
+export async function insertUsers(
+  trx: Transaction,
+  run: PlanRun,
+  flags: { requiredNewUser: boolean; policy: MfaPolicy },
+): Promise<void> {
+  const { policy, requiredNewUser } = flags;
+  await trx.raw(
+    `insert into users (id, directory, directory_id, username, username_key, display_name, email, dn, dn_key, alias_keys,
+       entry_hash, state, required_new_user, required_since, enrollment_deadline)
+     select c.user_id, :directory, s.directory_id, s.username, s.username_key, s.display_name, s.email, s.dn, s.dn_key,
+       s.alias_keys, s.entry_hash, case when s.disabled then 'disabled' else 'active' end, :requiredNewUser,
+       case when :required then now() end,
+       case when :required then now() + :graceMs * interval '1 millisecond' end
+     from sync_changes c join staged_entries s on s.run_id = c.run_id and s.directory_id = c.directory_id
+     where c.run_id = :id and c.action = 'add'`,
+    {
+      ...run,
+      requiredNewUser,
+      required: requiredNewUser || policy.organization || policy.directories.includes(run.directory),
+      graceMs: policy.graceMs,
+    },
+  );
+}
+
+/** Makes the aliases of all staged users what their entries say. */
+export async function replaceAliases(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `delete from user_aliases a using users u, staged_entries s
+     where s.run_id = :id and u.directory = :directory and u.directory_id = s.directory_id and a.user_id = u.id`,
+    { ...run },
+  );
+  await trx.raw(
+    `insert into user_aliases (alias_key, user_id)
+     select alias.key, u.id
+     from staged_entries s
+     join users u on u.directory = :directory and u.directory_id = s.directory_id
+     cross join lateral jsonb_array_elements_text(s.alias_keys::jsonb) as alias (key)
+     where s.run_id = :id and s.alias_keys is not null
+     on conflict do nothing`,
+    { ...run },
+  );
+}
+
+/** Makes groups, what they list, and who is in them what the listing says. */
+export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void> {
+  const bindings = { ...run };
+  await trx.raw(
+    `delete from groups g where g.directory = :directory
+       and g.id not in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id)
+       and not exists (select from staged_groups s where s.run_id = :id and s.directory_id = g.directory_id)`,
+    bindings,
+  );
+  await trx.raw(
+    `insert into groups (directory, directory_id, name, name_key, dn, dn_key, entry_hash)
+     select :directory, directory_id, name, name_key, dn, dn_key, entry_hash from staged_groups where run_id = :id
+     on conflict (directory, directory_id) do update set name = excluded.name, name_key = excluded.name_key,
+       dn = excluded.dn, dn_key = excluded.dn_key, entry_hash = excluded.entry_hash`,
+    bindings,
+  );
+  await trx.raw(
+    `delete from group_members m using groups g, staged_groups s
+     where s.run_id = :id and g.directory = :directory and g.directory_id = s.directory_id and m.group_id = g.id`,
+    bindings,
+  );
+  await trx.raw(
+    `insert into group_members (group_id, member_key)
+     select distinct g.id, m.member_key from staged_group_members m
+     join groups g on g.directory = :directory and g.directory_id = m.group_directory_id
+     where m.run_id = :id`,
+    bindings,
+  );
+  await trx.raw(
+    `delete from user_groups ug using staged_memberships m, users u, groups g
+     where m.run_id = :id and not m.joins
+       and u.directory = :directory and u.directory_id = m.directory_id
+       and g.directory = :directory and g.directory_id = m.group_directory_id
+       and ug.user_id = u.id and ug.group_id = g.id`,
+    bindings,
+  );
+  await trx.raw(
+    `insert into user_groups (user_id, group_id)
+     select u.id, g.id from staged_memberships m
+     join users u on u.directory = :directory and u.directory_id = m.directory_id
+     join groups g on g.directory = :directory and g.directory_id = m.group_directory_id
+     where m.run_id = :id and m.joins`,
+    bindings,
+  );
+}

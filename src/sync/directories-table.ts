@@ -1,0 +1,47 @@
+// What is remembered of each directory from run to run: which server the last complete listing came from, and whether
+// the initial import is over.
+
+import type { ServerIdentity } from "../directory/listing-page.ts";
+import type { Database, Transaction } from "../store/database.ts";
+
+export interface DirectoryMemory {
+  firstImportedAt: Date | null;
+  serverIdentity: string | null;
+  serverState: string | null;
+  lastCompleteAt: Date | null;
+}
+
+const nothingRemembered: DirectoryMemory = {
+  firstImportedAt: null,
+  serverIdentity: null,
+  serverState: null,
+  lastCompleteAt: null,
+};
+
+export async function getDirectoryMemory(db: Database, name: string): Promise<DirectoryMemory> {
+  const row = await db("directories")
+    .first({
+      firstImportedAt: "first_imported_at",
+      serverIdentity: "server_identity",
+      serverState: "server_state",
+      lastCompleteAt: "last_complete_at",
+    })
+    .where({ name });
+  return row ?? nothingRemembered;
+}
+
+/** Remembers the server of a complete listing, in the transaction that applies its plan. */
+export async function rememberListing(trx: Transaction, name: string, server: ServerIdentity): Promise<void> {
+  const seen = {
+    server_identity: server.identity,
+    server_state: server.state,
+    last_complete_at: trx.fn.now(),
+  };
+  await trx("directories")
+    .insert({ name, first_imported_at: trx.fn.now(), ...seen })
+    .onConflict("name")
+    .merge({
+      ...seen,
+      first_imported_at: trx.raw("coalesce(directories.first_imported_at, excluded.first_imported_at)"),
+    });
+}

@@ -1,0 +1,103 @@
+// The part of the plan that concerns groups: who is in which group once the run is applied, nested groups resolved.
+// Written as differences to the stored memberships, so that a run in which nothing moves writes nothing.
+
+import type { Transaction } from "../store/database.ts";
+import type { PlanRun } from "./plan-table.ts";
+
+/** Whether any group came, changed or went, or any user whose memberships could differ is in the plan. */
+export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<boolean> {
+  const { rows } = await trx.raw<{ rows: { differ: boolean }[] }>(
+    `select exists (select from staged_groups where run_id = :id)
+       or exists (select from groups where directory = :directory) and (
+         exists (select from sync_changes where run_id = :id)
+         or exists (select from groups g where g.directory = :directory
+           and g.id not in (select unnest(unchanged_ids) from staged_pages where run_id = :id))
+       ) as differ`,
+    { ...run },
+  );
+  return rows[0]?.differ ?? false;
+}
+
+/**
+ * Stages the memberships that begin (joins) and end. A group contains the users it lists and, when `nested`, those of
+ * the groups it lists, at any depth; `union` makes a cycle of groups end.
+ */
+export async function planMemberships(trx: Transaction, run: PlanRun, nested: boolean): Promise<void> {
+  await trx.raw(
+    `with recursive kept as (
+       select g.id, g.directory_id, g.dn_key from groups g
+       where g.directory = :directory
+         and g.id in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id)
+     ), listed as (
+       select directory_id, dn_key from kept
+       union all
+       select directory_id, dn_key from staged_groups where run_id = :id
+     ), edge as (
+       select kept.directory_id as container, m.member_key from kept join group_members m on m.group_id = kept.id
+       union all
+       select group_directory_id, member_key from staged_group_members where run_id = :id
+     ), parent as (
+       select listed.directory_id as child, edge.container
+       from edge join listed on edge.member_key = 'dn:' || listed.dn_key
+       where :nested
+     ), ancestor as (
+       select directory_id as child, directory_id as container from listed
+       union
+       select ancestor.child, parent.container from ancestor join parent on parent.child = ancestor.container
+     ), final_user as (
+       select directory_id, dn_key, username_key from staged_entries where run_id = :id
+       union all
+       select u.directory_id, u.dn_key, u.username_key from users u
+       where u.directory = :directory and u.state <> 'removed'
+         and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
+         and not exists (
+           select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')
+     ), direct as (
+       select final_user.directory_id, edge.container
+       from edge join final_user on edge.member_key = 'dn:' || final_user.dn_key
+       union
+       select final_user.directory_id, edge.container
+       from edge join final_user on edge.member_key = 'uid:' || final_user.username_key
+     ), wanted as (
+       select distinct direct.directory_id, ancestor.container
+       from direct join ancestor on ancestor.child = direct.container
+     ), stored as (
+       select u.directory_id, g.directory_id as container
+       from user_groups ug join users u on u.id = ug.user_id join groups g on g.id = ug.group_id
+       where u.directory = :directory
+     )
+     insert into staged_memberships (run_id, directory_id, group_directory_id, joins)
+     select :id::uuid, directory_id, container, true from (select * from wanted except select * from stored) begun
+     union all
+     select :id::uuid, directory_id, container, false from (select * from stored except select * from wanted) ended`,
+    { ...run, nested },
+  );
+}
+
+/** Adds `groups-changed`, with the names of the groups, to the plan of every user that stays and whose groups differ. */
+export async function planGroupReasons(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons, before, after)
+     select :id::uuid, m.directory_id, u.id, 'change', u.username, u.dn, array['groups-changed'],
+       jsonb_build_object('groupsLeft', coalesce(jsonb_agg(g.name order by g.name) filter (where not m.joins), '[]')),
+       jsonb_build_object('groupsJoined', coalesce(jsonb_agg(g.name order by g.name) filter (where m.joins), '[]'))
+     from staged_memberships m
+     join users u on u.directory = :directory and u.directory_id = m.directory_id
+     join (
+       select directory_id, name from staged_groups where run_id = :id
+       union all
+       select stored.directory_id, stored.name from groups stored where stored.directory = :directory
+         and not exists (
+           select from staged_groups s where s.run_id = :id and s.directory_id = stored.directory_id)
+     ) g on g.directory_id = m.group_directory_id
+     where m.run_id = :id
+       and not exists (select from sync_changes c
+         where c.run_id = :id and c.directory_id = m.directory_id and c.action in ('add', 'remove'))
+     group by m.directory_id, u.id, u.username, u.dn
+     on conflict (run_id, directory_id) do update set
+       reasons = sync_changes.reasons || excluded.reasons,
+       before = coalesce(sync_changes.before, '{}') || excluded.before,
+       after = coalesce(sync_changes.after, '{}') || excluded.after`,
+    { ...run },
+  );
+}

@@ -1,0 +1,203 @@
+// The sync plan, made in the database from the staged listing and the stored users: what to add, change, restore, disable
+// and remove, user by user with reasons. Writes only the run's own rows (sync_changes, sync_skips); never a user.
+
+import type { Transaction } from "../store/database.ts";
+import type { RunCounts } from "./sync-run.ts";
+
+/** What the planning statements need to know of the run. */
+export interface PlanRun {
+  id: string;
+  directory: string;
+  /** The held run whose removals were approved; null for any other run. */
+  approves: string | null;
+}
+
+// A user is in the listing when it is staged, unchanged, or an unusable entry may be its own (rule 8).
+const unlistedUsers = `
+  from users u
+  where u.directory = :directory and u.state <> 'removed'
+    and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
+    and not exists (
+      select from staged_pages p cross join lateral unnest(p.unchanged_ids) as kept (id)
+      where p.run_id = :id and kept.id = u.id)
+    and not exists (select from sync_skips k where k.run_id = :id and k.directory_id = u.directory_id)
+    and not exists (select from sync_skips k where k.run_id = :id and k.dn_key = u.dn_key)
+    and not exists (select from sync_skips k where k.run_id = :id and k.username_key = u.username_key)`;
+
+/** Plans the removal of every user that the complete listing does not name; an approved run removes no one else. */
+export async function planRemovals(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons)
+     select :id::uuid, u.directory_id, u.id, 'remove', u.username, u.dn, array['not-in-directory']
+     ${unlistedUsers}
+       and (:approves::uuid is null or exists (
+         select from sync_changes c where c.run_id = :approves and c.directory_id = u.directory_id and c.action = 'remove'
+       ))`,
+    { ...run },
+  );
+}
+
+/** Users that the listing does not name and the plan does not remove. */
+export async function countUnlistedKept(trx: Transaction, run: PlanRun): Promise<number> {
+  const { rows } = await trx.raw<{ rows: { count: number }[] }>(
+    `select count(*)::int as count ${unlistedUsers}
+       and not exists (select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id)`,
+    { ...run },
+  );
+  return rows[0]?.count ?? 0;
+}
+
+/**
+ * Rule 3: of the entries that claim one username, the user that holds it keeps it; the others are skipped with both DNs.
+ * Where nobody holds it, all are skipped. A skipped entry's user keeps its stored name, which may collide in its turn:
+ * call until 0 is returned. Needs the removals to be planned, since they set names free.
+ */
+export async function skipNameClashes(trx: Transaction, run: PlanRun): Promise<number> {
+  const result = await trx.raw<{ rowCount: number }>(
+    `with claim as (
+       select s.username_key, s.username, s.directory_id, s.dn, s.dn_key, true as staged,
+         coalesce(u.username_key = s.username_key, false) as holds
+       from staged_entries s
+       left join users u on u.directory = :directory and u.directory_id = s.directory_id and u.state <> 'removed'
+       where s.run_id = :id
+       union all
+       select u.username_key, u.username, u.directory_id, u.dn, u.dn_key, false, true
+       from users u
+       where u.directory = :directory and u.state <> 'removed'
+         and u.username_key in (select username_key from staged_entries where run_id = :id)
+         and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
+         and not exists (
+           select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')
+     ), shared as (
+       select username_key from claim group by username_key having count(*) > 1
+     ), losing as (
+       select c.*, (
+         select string_agg(o.dn, ' and ' order by o.holds desc, o.dn) from claim o
+         where o.username_key = c.username_key and o.directory_id <> c.directory_id
+       ) as rivals
+       from claim c join shared on shared.username_key = c.username_key where c.staged and not c.holds
+     ), unstaged as (
+       delete from staged_entries s using losing l where s.run_id = :id and s.directory_id = l.directory_id
+     )
+     insert into sync_skips (run_id, dn, dn_key, directory_id, reason, detail)
+     select :id::uuid, dn, dn_key, directory_id, 'username-clash',
+       format('The username %s of %s is also that of %s.', username, dn, rivals)
+     from losing`,
+    { ...run },
+  );
+  return result.rowCount;
+}
+
+// What can differ between the stored user and the entry: reason, name in before/after, stored value, listed value.
+const comparedFields = [
+  ["username-changed", "username", "u.username", "s.username"],
+  ["display-name-changed", "displayName", "u.display_name", "s.display_name"],
+  ["email-changed", "email", "u.email", "s.email"],
+  ["moved", "dn", "u.dn", "s.dn"],
+  ["aliases-changed", "aliases", "u.alias_keys", "s.alias_keys"],
+] as const;
+
+const changedReasons = comparedFields
+  .map(([reason, , stored, listed]) => `case when ${stored} is distinct from ${listed} then '${reason}' end`)
+  .join(", ");
+
+/** The fields that differ, as a JSON object with the values of `side`: 2 the stored ones, 3 the listed ones. */
+function changedFields(side: 2 | 3): string {
+  const pairs = comparedFields
+    .map(
+      (field) =>
+        `case when ${field[2]} is distinct from ${field[3]} then jsonb_build_object('${field[1]}', ${field[side]}) end`,
+    )
+    .map((pair) => `coalesce(${pair}, '{}'::jsonb)`);
+  return pairs.join(" || ");
+}
+
+/** Plans adds, changes, restores and disables from what is still staged. */
+export async function planChanges(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons)
+     select :id::uuid, s.directory_id, gen_random_uuid(), 'add', s.username, s.dn,
+       case when s.disabled then array['new-in-directory', 'disabled-in-directory'] else array['new-in-directory'] end
+     from staged_entries s
+     where s.run_id = :id
+       and not exists (select from users u where u.directory = :directory and u.directory_id = s.directory_id)`,
+    { ...run },
+  );
+  await trx.raw(
+    `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons, before, after)
+     select :id::uuid, s.directory_id, u.id,
+       case when u.state = 'removed' then 'restore' when s.disabled and u.state = 'active' then 'disable'
+         else 'change' end,
+       s.username, s.dn,
+       coalesce(nullif(array_remove(array[
+         case when u.state = 'removed' then 'in-directory-again' end,
+         case when s.disabled and u.state <> 'disabled' then 'disabled-in-directory' end,
+         case when not s.disabled and u.state = 'disabled' then 'enabled-in-directory' end,
+         ${changedReasons}
+       ], null), '{}'), array['mapping-changed']),
+       jsonb_build_object('state', u.state) || ${changedFields(2)},
+       jsonb_build_object('state', case when s.disabled then 'disabled' else 'active' end) || ${changedFields(3)}
+     from staged_entries s
+     join users u on u.directory = :directory and u.directory_id = s.directory_id
+     where s.run_id = :id`,
+    { ...run },
+  );
+}
+
+/** Known usernames that the plan takes from users it removes and gives to new directory ids (rule 6). */
+export async function countNamesUnderNewIds(trx: Transaction, run: PlanRun): Promise<number> {
+  const { rows } = await trx.raw<{ rows: { count: number }[] }>(
+    `select count(*)::int as count
+     from sync_changes gone
+     join users u on u.id = gone.user_id
+     join staged_entries s on s.run_id = :id and s.username_key = u.username_key
+     where gone.run_id = :id and gone.action = 'remove'
+       and not exists (
+         select from users known where known.directory = :directory and known.directory_id = s.directory_id)`,
+    { ...run },
+  );
+  return rows[0]?.count ?? 0;
+}
+
+type PlanCounts = Omit<RunCounts, "listed" | "unchanged">;
+
+/** How many users the plan adds, changes, restores, disables and removes, and how many entries are skipped. */
+export async function countPlan(trx: Transaction, run: PlanRun): Promise<PlanCounts> {
+  const { rows } = await trx.raw<{ rows: PlanCounts[] }>(
+    `select
+       count(*) filter (where action = 'add')::int as added,
+       count(*) filter (where action = 'change')::int as changed,
+       count(*) filter (where action = 'restore')::int as restored,
+       count(*) filter (where action = 'disable')::int as disabled,
+       count(*) filter (where action = 'remove')::int as removed,
+       (select count(*)::int from sync_skips where run_id = :id) as skipped
+     from sync_changes where run_id = :id`,
+    { ...run },
+  );
+  return rows[0] ?? { added: 0, changed: 0, restored: 0, disabled: 0, removed: 0, skipped: 0 };
+}
+
+/** SHA-256 over the plan's lines in the order of their directory ids, for the run's one audit event (rule 24). */
+export async function digestPlan(trx: Transaction, run: PlanRun): Promise<string> {
+  const { rows } = await trx.raw<{ rows: { digest: string }[] }>(
+    `select encode(sha256(convert_to(coalesce(string_agg(
+       concat_ws(' ', action, directory_id, user_id, array_to_string(reasons, ',')), e'\\n' order by directory_id collate "C"), ''), 'UTF8')), 'hex') as digest
+     from sync_changes where run_id = :id`,
+    { ...run },
+  );
+  return rows[0]?.digest ?? "";
+}
+
+/** Stored users and groups of the directory before the run, for the limits. */
+export async function countStored(
+  trx: Transaction,
+  run: PlanRun,
+): Promise<{ active: number; live: number; groups: number }> {
+  const { rows } = await trx.raw<{ rows: { active: number; live: number; groups: number }[] }>(
+    `select count(*) filter (where state = 'active')::int as active, count(*)::int as live,
+       (select count(*)::int from groups where directory = :directory) as groups
+     from users where directory = :directory and state <> 'removed'`,
+    { ...run },
+  );
+  return rows[0] ?? { active: 0, live: 0, groups: 0 };
+}

@@ -1,0 +1,162 @@
+// The main flow: one pass over one directory. list and stage → plan → limits → apply → finish. Nothing that a user has is
+// touched before the last step, and that step is one transaction.
+
+import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
+import type { DirectoryConfig } from "../config/config.ts";
+import { AppError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { Database, Transaction } from "../store/database.ts";
+import { acquireLease, type Lease, releaseLease } from "../store/leases-table.ts";
+import type { MfaPolicy } from "../users/policy.ts";
+import { applyPlan, holdPlan, keepPlan } from "./apply-plan.ts";
+import { getDirectoryMemory } from "./directories-table.ts";
+import { keepLease, leaseTtlMs } from "./keep-lease.ts";
+import { makePlan } from "./make-plan.ts";
+import { stageListing } from "./stage-listing.ts";
+import { deleteStaging } from "./staging-table.ts";
+import type { RunTrigger, SyncRun } from "./sync-run.ts";
+import { abandonRuns, failRun, findRun, findRunningRun, insertRun, markApproved } from "./sync-runs-table.ts";
+
+export interface SyncDeps {
+  db: Database;
+  log: Log;
+  policy: MfaPolicy;
+  /** Names this process in leases: host name and process id. */
+  holder: string;
+}
+
+export interface SyncRequest {
+  directory: DirectoryConfig;
+  trigger: RunTrigger;
+  actor: Actor;
+  dryRun: boolean;
+  /** The held run that this one is to carry out; approved in the moment in which this one starts. */
+  approves?: SyncRun;
+  /** Aborting fails the run cleanly before anything is applied. */
+  signal: AbortSignal;
+  /** Called with the number of entries listed so far. */
+  onProgress?: (entries: number) => void;
+}
+
+export type StartedSync =
+  /** `finished` never rejects for what happens to the run: a failed run is a finished one with its error. */
+  | { kind: "started"; run: SyncRun; finished: Promise<SyncRun> }
+  /** One run per directory at a time, across all replicas (rule 9). */
+  | { kind: "already-running"; run: SyncRun };
+
+/**
+ * Starts a run and comes back once it is in the store; the run goes on by itself. With `approves`, throws AppError
+ * `run-not-held` when that run is not waiting for approval; one of any number of approvers starts a run.
+ */
+export async function startSync(deps: SyncDeps, request: SyncRequest): Promise<StartedSync> {
+  const { directory, trigger, actor, dryRun, approves } = request;
+  for (;;) {
+    const begun = await deps.db.transaction(async (trx) => {
+      const lease = await acquireLease(trx, {
+        name: `sync:${directory.name}`,
+        holder: deps.holder,
+        ttlMs: leaseTtlMs,
+      });
+      if (!lease.won) return undefined;
+      for (const id of await abandonRuns(trx, directory.name)) await deleteStaging(trx, id);
+      if (approves) await approve(trx, approves, actor);
+      const run = await insertRun(trx, {
+        directory: directory.name,
+        trigger,
+        requestedBy: actor.name,
+        dryRun,
+        approves: approves?.id ?? null,
+        fencingToken: lease.lease.token,
+      });
+      return { run, lease: lease.lease };
+    });
+    if (begun) return { kind: "started", run: begun.run, finished: finishSync(deps, request, begun) };
+    const running = await findRunningRun(deps.db, directory.name);
+    if (running) return { kind: "already-running", run: running };
+    // The other run ended between the two looks, or its process has died in between: try again.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+async function approve(trx: Transaction, held: SyncRun, actor: Actor): Promise<void> {
+  if (!(await markApproved(trx, held.id, actor.name))) {
+    throw new AppError("run-not-held", `Run ${held.id} is not waiting for approval.`, {
+      remedy: "`dirmfa run list` shows the runs that are held.",
+    });
+  }
+  await recordAuditEvent(trx, {
+    actor,
+    action: "sync-approve",
+    directory: held.directory,
+    outcome: "done",
+    details: { runId: held.id, planDigest: held.planDigest },
+  });
+}
+
+/** Carries the run out and releases the directory whatever happens. */
+async function finishSync(
+  deps: SyncDeps,
+  request: SyncRequest,
+  begun: { run: SyncRun; lease: Lease },
+): Promise<SyncRun> {
+  const { run, lease } = begun;
+  const log = deps.log.child({ runId: run.id, directory: run.directory });
+  log.info({ trigger: run.trigger, dryRun: run.dryRun }, "sync run started");
+  try {
+    await carryOut({ ...deps, log }, request, begun);
+  } catch (error) {
+    log.error({ err: error }, "sync run failed");
+    await recordFailure({ ...deps, log }, run, error instanceof Error ? error : new Error(String(error)));
+  }
+  await releaseLease(deps.db, lease).catch((error: unknown) =>
+    log.warn({ err: error }, "lease not released; it expires by itself"),
+  );
+  const finished = await findRun(deps.db, run.id).catch(() => undefined);
+  log.info({ status: finished?.status, ...finished?.counts }, "sync run finished");
+  return finished ?? run;
+}
+
+async function carryOut(
+  deps: SyncDeps,
+  request: SyncRequest,
+  { run, lease }: { run: SyncRun; lease: Lease },
+): Promise<void> {
+  const { db, log, policy } = deps;
+  const { directory, dryRun } = request;
+  const planRun = { id: run.id, directory: run.directory, approves: run.approves };
+  const kept = keepLease({ db, log }, lease);
+  try {
+    const signal = AbortSignal.any([request.signal, kept.signal]);
+    const memory = await getDirectoryMemory(db, run.directory);
+    const listing = await stageListing(
+      { db, log },
+      {
+        run,
+        directory,
+        usersStored: memory.firstImportedAt !== null,
+        signal,
+        onProgress: request.onProgress ?? (() => {}),
+      },
+    );
+    const approvedHolds = request.approves?.holdReasons.map((reason) => reason.code) ?? [];
+    const plan = await makePlan(db, { run: planRun, directory, listing, memory, approvedHolds });
+    signal.throwIfAborted();
+    kept.stop();
+    const decided = { run: planRun, plan, listing, memory, policy, lease, actor: request.actor };
+    if (plan.holdReasons.length > 0) await holdPlan(db, decided, dryRun);
+    else if (dryRun) await keepPlan(db, decided);
+    else await applyPlan(db, decided);
+  } finally {
+    kept.stop();
+  }
+}
+
+/** The run's own record of why it failed. When the database is gone too, the next run declares this one abandoned. */
+async function recordFailure(deps: SyncDeps, run: SyncRun, error: Error): Promise<void> {
+  try {
+    await failRun(deps.db, run.id, error);
+    await deleteStaging(deps.db, run.id);
+  } catch (failure) {
+    deps.log.error({ err: failure }, "failed run not recorded; the next run will mark it as abandoned");
+  }
+}

@@ -1,0 +1,145 @@
+// Listing into staging: each page of a directory's listing goes into the store as it arrives. What comes back is a listing
+// known to be complete, and known to have arrived in the store whole.
+
+import type { DirectoryConfig } from "../config/config.ts";
+import { listDirectory } from "../directory/list-directory.ts";
+import type {
+  EntryColumns,
+  GroupColumns,
+  ListingPage,
+  ListingReport,
+  MemberColumns,
+} from "../directory/listing-page.ts";
+import { AppError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { Database } from "../store/database.ts";
+import {
+  countStaged,
+  insertSkips,
+  type StagingRun,
+  stageEntries,
+  stageGroups,
+  stageMembers,
+  stageUnchanged,
+} from "./staging-table.ts";
+
+export interface StageInput {
+  run: StagingRun;
+  directory: DirectoryConfig;
+  /** False spares a first import the comparison with stored users. */
+  usersStored: boolean;
+  signal: AbortSignal;
+  onProgress: (entries: number) => void;
+}
+
+export interface StagedListing extends ListingReport {
+  /** Users whose stored copy equals the listing. */
+  unchanged: number;
+}
+
+/**
+ * Rejects with the listing's AppError unless the listing is complete (rule 4), and with `run-incomplete-staging` when the
+ * store does not hold all that was handed over, as after a database failover that lost commits.
+ */
+export async function stageListing(
+  deps: { db: Database; log: Log },
+  input: StageInput,
+): Promise<StagedListing> {
+  const staging = new Staging(deps.db, input);
+  const report = await listDirectory(input.directory, {
+    signal: input.signal,
+    log: deps.log,
+    onPage: (page) => staging.add(page),
+  });
+  await staging.requireWhole();
+  return { ...report, unchanged: staging.unchangedUsers };
+}
+
+/** Counts what it has put into staging, to compare it with what is there in the end. */
+class Staging {
+  unchangedUsers = 0;
+  #unchangedGroups = 0;
+  #stagedEntries = 0;
+  #stagedGroups = 0;
+  #listed = 0;
+  #pages = 0;
+  // Members of unchanged groups are not staged. One id a group, not a member: small even for 10,000 groups.
+  readonly #changedGroups = new Set<string>();
+  readonly #db: Database;
+  readonly #input: StageInput;
+
+  constructor(db: Database, input: StageInput) {
+    this.#db = db;
+    this.#input = input;
+  }
+
+  async add(page: ListingPage): Promise<void> {
+    const { run, onProgress } = this.#input;
+    if (page.kind === "entries") {
+      await this.#addEntries(page.entries);
+      this.#listed += page.entries.directoryIds.length + page.skipped.length;
+      onProgress(this.#listed);
+    } else {
+      await this.#addGroups(page.groups, page.members);
+    }
+    if (page.skipped.length > 0) await insertSkips(this.#db, run, page.skipped);
+  }
+
+  async #addEntries(entries: EntryColumns): Promise<void> {
+    const { run, usersStored } = this.#input;
+    const total = entries.directoryIds.length;
+    if (total === 0) return;
+    let differing = entries;
+    if (usersStored) {
+      const number = this.#pages++;
+      const ids = await stageUnchanged(this.#db, run, { table: "users", number, ...entries });
+      differing = rowsWithIds(entries, entries.directoryIds, ids);
+      this.unchangedUsers += total - differing.directoryIds.length;
+    }
+    if (differing.directoryIds.length > 0)
+      this.#stagedEntries += await stageEntries(this.#db, run, differing);
+  }
+
+  async #addGroups(groups: GroupColumns, members: MemberColumns): Promise<void> {
+    const { run } = this.#input;
+    const total = groups.directoryIds.length;
+    if (total > 0) {
+      const number = this.#pages++;
+      const ids = await stageUnchanged(this.#db, run, { table: "groups", number, ...groups });
+      const differing = rowsWithIds(groups, groups.directoryIds, ids);
+      for (const id of ids) this.#changedGroups.add(id);
+      this.#unchangedGroups += total - differing.directoryIds.length;
+      if (ids.size > 0) this.#stagedGroups += await stageGroups(this.#db, run, differing);
+    }
+    const edges = rowsWithIds(members, members.groupDirectoryIds, this.#changedGroups);
+    if (edges.memberKeys.length > 0) await stageMembers(this.#db, run, edges);
+  }
+
+  async requireWhole(): Promise<void> {
+    const stored = await countStaged(this.#db, this.#input.run);
+    const whole =
+      stored.entries === this.#stagedEntries &&
+      stored.groups === this.#stagedGroups &&
+      stored.unchanged === this.unchangedUsers + this.#unchangedGroups;
+    if (whole) return;
+    throw new AppError("run-incomplete-staging", "The database lost part of what the run had staged in it.", {
+      remedy: "Check the database for a restart or failover during the run; the next run starts anew.",
+    });
+  }
+}
+
+/** The rows of all columns whose id is in `wanted`. */
+function rowsWithIds<Columns extends { [name in keyof Columns]: unknown[] }>(
+  columns: Columns,
+  ids: readonly string[],
+  wanted: ReadonlySet<string>,
+): Columns {
+  const keep = ids.map((id) => wanted.has(id));
+  if (keep.every(Boolean)) return columns;
+  const picked = Object.entries<unknown[]>(columns).map(([name, column]) => [
+    name,
+    column.filter((_, row) => keep[row]),
+  ]);
+  // The same columns with fewer rows: Object.fromEntries cannot know that.
+  return Object.fromEntries(picked) as Columns;
+}

@@ -1,0 +1,69 @@
+// The sync run as the store keeps it and as the API and the command line show it. Pure.
+
+import type { ErrorCode } from "../errors.ts";
+
+export type RunStatus = "running" | "succeeded" | "failed" | "held" | "abandoned";
+export type RunTrigger = "schedule" | "start" | "request" | "approval";
+export type ChangeAction = "add" | "change" | "restore" | "disable" | "remove";
+
+export interface RunCounts {
+  listed: number;
+  unchanged: number;
+  added: number;
+  changed: number;
+  restored: number;
+  disabled: number;
+  removed: number;
+  skipped: number;
+}
+
+/** A fact about a run that an admin should know: a stable code, and one sentence. */
+export interface RunRemark<Code extends HoldCode | NoteCode = HoldCode | NoteCode> {
+  code: Code;
+  text: string;
+}
+
+export type HoldCode = "too-many-removals" | "listing-empty" | "names-under-new-ids" | "group-listing-empty";
+export type NoteCode = "another-server" | "removals-beyond-approval";
+
+export interface SyncRun {
+  id: string;
+  directory: string;
+  kind: "full" | "incremental";
+  trigger: RunTrigger;
+  requestedBy: string;
+  dryRun: boolean;
+  /** The held run that this one was approved to carry out. */
+  approves: string | null;
+  status: RunStatus;
+  startedAt: Date;
+  finishedAt: Date | null;
+  serverUrl: string | null;
+  /** Null until the plan is made. */
+  counts: RunCounts | null;
+  holdReasons: RunRemark<HoldCode>[];
+  notes: RunRemark<NoteCode>[];
+  planDigest: string | null;
+  approvedAt: Date | null;
+  approvedBy: string | null;
+  error: { code: ErrorCode | "internal"; message: string; remedy: string | null } | null;
+}
+
+export interface SyncChange {
+  directoryId: string;
+  /** The user; for an `add`, the id that the user has got, or null when the plan was not applied. */
+  userId: string | null;
+  action: ChangeAction;
+  username: string;
+  dn: string;
+  reasons: string[];
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown> | null;
+}
+
+/** An entry that could not be used, and why (rule 8). */
+export interface SyncSkip {
+  dn: string;
+  reason: string;
+  detail: string;
+}

@@ -1,0 +1,253 @@
+// Sync runs with their plans and skips: insert, finish, find, list. A run changes from `running` to its end exactly once.
+
+import type { ServerIdentity } from "../directory/listing-page.ts";
+import { type AppError, errorCodeOf } from "../errors.ts";
+import type { Database, Transaction } from "../store/database.ts";
+import type {
+  HoldCode,
+  NoteCode,
+  RunCounts,
+  RunRemark,
+  RunStatus,
+  RunTrigger,
+  SyncChange,
+  SyncRun,
+  SyncSkip,
+} from "./sync-run.ts";
+
+const columns = [
+  "id",
+  "directory",
+  "kind",
+  "trigger",
+  "requested_by",
+  "dry_run",
+  "approves",
+  "status",
+  "started_at",
+  "finished_at",
+  "server_url",
+  "listed",
+  "unchanged",
+  "added",
+  "changed",
+  "restored",
+  "disabled",
+  "removed",
+  "skipped",
+  "hold_reasons",
+  "notes",
+  "plan_digest",
+  "approved_at",
+  "approved_by",
+  "error_code",
+  "error_message",
+  "error_remedy",
+];
+
+export interface NewRun {
+  directory: string;
+  trigger: RunTrigger;
+  requestedBy: string;
+  dryRun: boolean;
+  approves: string | null;
+  fencingToken: string;
+}
+
+export async function insertRun(trx: Transaction, run: NewRun): Promise<SyncRun> {
+  const [row] = await trx("sync_runs")
+    .insert({
+      directory: run.directory,
+      kind: "full",
+      trigger: run.trigger,
+      requested_by: run.requestedBy,
+      dry_run: run.dryRun,
+      approves: run.approves,
+      status: "running",
+      fencing_token: run.fencingToken,
+    })
+    .returning(columns);
+  return runOf(row);
+}
+
+/** Marks runs of a directory that are still `running` as abandoned; the caller has just won its lease. Returns their ids. */
+export async function abandonRuns(trx: Transaction, directory: string): Promise<string[]> {
+  const rows = await trx("sync_runs").where({ directory, status: "running" }).update(
+    {
+      status: "abandoned",
+      finished_at: trx.fn.now(),
+      error_code: "aborted",
+      error_message: "The process that ran it ended before the run did; nothing of it was applied.",
+    },
+    ["id"],
+  );
+  return rows.map((row: { id: string }) => row.id);
+}
+
+export interface RunResult {
+  status: Exclude<RunStatus, "running" | "abandoned">;
+  server: ServerIdentity;
+  counts: RunCounts;
+  holdReasons: RunRemark<HoldCode>[];
+  notes: RunRemark<NoteCode>[];
+  planDigest: string;
+}
+
+/** Ends a run with what it planned. False when it is no longer `running`: another process has declared it abandoned. */
+export async function finishRun(trx: Transaction, id: string, result: RunResult): Promise<boolean> {
+  const updated = await trx("sync_runs")
+    .where({ id, status: "running" })
+    .update({
+      status: result.status,
+      // Not now(), which is when the transaction began.
+      finished_at: trx.raw("clock_timestamp()"),
+      server_url: result.server.url,
+      server_identity: result.server.identity,
+      server_state: result.server.state,
+      ...result.counts,
+      hold_reasons: JSON.stringify(result.holdReasons),
+      notes: JSON.stringify(result.notes),
+      plan_digest: result.planDigest,
+    });
+  return updated === 1;
+}
+
+export async function failRun(db: Database, id: string, error: AppError | Error): Promise<void> {
+  await db("sync_runs")
+    .where({ id, status: "running" })
+    .update({
+      status: "failed",
+      finished_at: db.fn.now(),
+      error_code: errorCodeOf(error) ?? "internal",
+      error_message: errorCodeOf(error) ? error.message : "An unexpected error; the log has it.",
+      error_remedy: "remedy" in error ? (error.remedy ?? null) : null,
+    });
+}
+
+/** True for exactly one of any number of callers, and only for a held run that is not a dry run. */
+export async function markApproved(trx: Transaction, id: string, approvedBy: string): Promise<boolean> {
+  const updated = await trx("sync_runs")
+    .where({ id, status: "held", dry_run: false, approved_at: null })
+    .update({ approved_at: trx.fn.now(), approved_by: approvedBy });
+  return updated === 1;
+}
+
+export async function findRun(db: Database, id: string): Promise<SyncRun | undefined> {
+  const row = await db("sync_runs").first(columns).where({ id });
+  return row && runOf(row);
+}
+
+export async function findRunningRun(db: Database, directory: string): Promise<SyncRun | undefined> {
+  const row = await db("sync_runs").first(columns).where({ directory, status: "running" });
+  return row && runOf(row);
+}
+
+export interface RunFilter {
+  directory?: string | undefined;
+  status?: RunStatus | undefined;
+  /** The last run of the page before. */
+  after?: { startedAt: Date; id: string } | undefined;
+  limit: number;
+}
+
+/** Runs, newest first. */
+export async function listRuns(db: Database, filter: RunFilter): Promise<SyncRun[]> {
+  const query = db("sync_runs")
+    .select(columns)
+    .orderBy([
+      { column: "started_at", order: "desc" },
+      { column: "id", order: "desc" },
+    ])
+    .limit(filter.limit);
+  if (filter.directory) query.where({ directory: filter.directory });
+  if (filter.status) query.where({ status: filter.status });
+  if (filter.after) query.whereRaw("(started_at, id) < (?, ?)", [filter.after.startedAt, filter.after.id]);
+  const rows: RunRow[] = await query;
+  return rows.map(runOf);
+}
+
+export interface ChangeFilter {
+  /** The last directory id of the page before. */
+  after?: string | undefined;
+  limit: number;
+}
+
+/** A run's plan user by user, in the order of the directory ids. */
+export async function listChanges(db: Database, runId: string, filter: ChangeFilter): Promise<SyncChange[]> {
+  const { rows } = await db.raw<{ rows: ChangeRow[] }>(
+    `select c.directory_id, u.id as user_id, c.action, c.username, c.dn, c.reasons, c.before, c.after
+     from sync_changes c left join users u on u.id = c.user_id
+     where c.run_id = :runId and (:after::text is null or c.directory_id > :after)
+     order by c.directory_id limit :limit`,
+    { runId, after: filter.after ?? null, limit: filter.limit },
+  );
+  return rows.map(({ directory_id: directoryId, user_id: userId, ...rest }) => ({
+    ...rest,
+    directoryId,
+    userId,
+  }));
+}
+
+export async function listSkips(db: Database, runId: string, limit: number): Promise<SyncSkip[]> {
+  return db("sync_skips")
+    .select("dn", "reason", "detail")
+    .where({ run_id: runId })
+    .orderBy("id")
+    .limit(limit);
+}
+
+interface ChangeRow extends Omit<SyncChange, "directoryId" | "userId"> {
+  directory_id: string;
+  user_id: string | null;
+}
+
+interface RunRow extends RunCounts {
+  id: string;
+  directory: string;
+  kind: SyncRun["kind"];
+  trigger: RunTrigger;
+  requested_by: string;
+  dry_run: boolean;
+  approves: string | null;
+  status: RunStatus;
+  started_at: Date;
+  finished_at: Date | null;
+  server_url: string | null;
+  hold_reasons: RunRemark<HoldCode>[] | null;
+  notes: RunRemark<NoteCode>[] | null;
+  plan_digest: string | null;
+  approved_at: Date | null;
+  approved_by: string | null;
+  error_code: NonNullable<SyncRun["error"]>["code"] | null;
+  error_message: string | null;
+  error_remedy: string | null;
+}
+
+function runOf(row: RunRow): SyncRun {
+  const { listed, unchanged, added, changed, restored, disabled, removed, skipped } = row;
+  return {
+    id: row.id,
+    directory: row.directory,
+    kind: row.kind,
+    trigger: row.trigger,
+    requestedBy: row.requested_by,
+    dryRun: row.dry_run,
+    approves: row.approves,
+    status: row.status,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    serverUrl: row.server_url,
+    counts:
+      listed === null ? null : { listed, unchanged, added, changed, restored, disabled, removed, skipped },
+    holdReasons: row.hold_reasons ?? [],
+    notes: row.notes ?? [],
+    planDigest: row.plan_digest,
+    approvedAt: row.approved_at,
+    approvedBy: row.approved_by,
+    error: row.error_code && {
+      code: row.error_code,
+      message: row.error_message ?? "",
+      remedy: row.error_remedy,
+    },
+  };
+}
