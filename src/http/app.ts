@@ -1,0 +1,225 @@
+// The fastify application: what holds for every request before and after its route. Knows no address and no socket
+// (server.ts), and no flow (routes/).
+
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import { Ajv } from "ajv";
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from "fastify";
+import type { Scope } from "../config/config.ts";
+import type { Log } from "../log.ts";
+import type { Authorize, Caller } from "./caller-auth.ts";
+import { parseJsonBody } from "./json-body.ts";
+import type { Metrics } from "./metrics.ts";
+import { registerOpenApi } from "./openapi.ts";
+import {
+  ProblemAnswer,
+  type ProblemCode,
+  problemBody,
+  problemKinds,
+  problemOf,
+  sendProblem,
+} from "./problems.ts";
+
+export type App = FastifyInstance<
+  Server,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Who may call; every route says it, and one that forgets is refused to everybody. */
+    scope?: Scope | "open";
+    /** Codes that the route can answer beside those of every route; for the API description. */
+    problems?: readonly ProblemCode[];
+  }
+  interface FastifyRequest {
+    /** Null until a token was accepted. */
+    caller: Caller | null;
+  }
+}
+
+export interface AppLimits {
+  /** The largest body of the API is a username of 1,024 characters and a code; 16 KiB leaves room for escapes. */
+  bodyBytes: number;
+  /** Longest time from the headers to the answer; the login page's user is gone by then. */
+  answerMs: number;
+}
+
+export interface AppDeps {
+  log: Log;
+  authorize: Authorize;
+  metrics: Metrics;
+  limits: AppLimits;
+  /** True while the server drains: answers then ask for the connection to be closed. */
+  isDraining(): boolean;
+  createServer(onRequest: (request: IncomingMessage, response: ServerResponse) => void): Server;
+}
+
+/** An application without routes. Add them with `addRoutes` before `ready`. */
+export async function createApp(deps: AppDeps, addRoutes: (app: App) => void): Promise<App> {
+  const app: App = fastify({
+    serverFactory: (onRequest) => deps.createServer(onRequest),
+    // Our own lines instead of fastify's: those would carry the URL, and with it the query.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: deps.limits.bodyBytes,
+    handlerTimeout: deps.limits.answerMs,
+    genReqId: (request) => requestIdOf(request.headers["x-request-id"]),
+    // Requests on connections that are open already are still answered while the server drains.
+    return503OnClosing: false,
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (error, request, reply) => sendProblem(request, reply, problemOf(error)),
+    routerOptions: { maxParamLength: 64 }, // a UUID has 36 characters
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.decorateRequest("caller", null);
+  acceptJsonAlone(app);
+  checkRequests(app);
+  answerErrors(app, deps.log);
+  watchRequests(app, deps);
+  const answerOtherMethods = noteMethods(app);
+  await registerOpenApi(app);
+  addRoutes(app);
+  answerOtherMethods();
+  await app.ready();
+  return app;
+}
+
+function acceptJsonAlone(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    "application/json",
+    { parseAs: "buffer" },
+    async (_request: FastifyRequest, body: Buffer) => parseJsonBody(body),
+  );
+}
+
+/** Bodies are taken as they are; of a query, only numbers and booleans are read from text. Nothing is dropped or filled in. */
+function checkRequests(app: App): void {
+  const options = { removeAdditional: false, useDefaults: false, allErrors: false, strict: true } as const;
+  const exact = new Ajv({ ...options, coerceTypes: false });
+  const fromText = new Ajv({ ...options, coerceTypes: true });
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    // fastify hands on the schema of the route untyped.
+    (httpPart === "querystring" ? fromText : exact).compile(schema as object),
+  );
+}
+
+function answerErrors(app: App, log: Log): void {
+  app.setErrorHandler((error, request, reply) => {
+    const problem = problemOf(error);
+    if (problem.code === "internal") log.error({ err: error, ...factsOf(request) }, "request failed");
+    if (problem.code === "unavailable")
+      log.warn({ err: error, ...factsOf(request) }, "request could not be answered");
+    return sendProblem(request, reply, problem);
+  });
+  app.setNotFoundHandler((request, reply) => sendProblem(request, reply, { code: "not-found" }));
+}
+
+function watchRequests(app: App, deps: AppDeps): void {
+  app.addHook("onRequest", async (request, reply) => {
+    reply.headers({
+      "x-request-id": request.id,
+      // Answers hold secrets and codes, and are nobody's to keep.
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+    });
+    if (request.is404) return;
+    const { scope } = request.routeOptions.config;
+    if (scope === undefined) throw new Error("the route names no scope");
+    if (scope !== "open") request.caller = deps.authorize(request.headers.authorization, scope);
+  });
+  app.addHook("onSend", async (_request, reply, payload) => {
+    if (deps.isDraining()) reply.header("connection", "close");
+    return payload;
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    const seconds = reply.elapsedTime / 1000;
+    deps.metrics.observeRequest(request.method, routeOf(request), reply.statusCode, seconds);
+    deps.log.debug(
+      { ...factsOf(request), status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      "request",
+    );
+  });
+}
+
+/** What of a request may be logged: never a body, a header or a query. */
+function factsOf(request: FastifyRequest) {
+  return {
+    requestId: request.id,
+    method: request.method,
+    route: routeOf(request),
+    caller: request.caller?.name ?? null,
+  };
+}
+
+function routeOf(request: FastifyRequest): string {
+  return request.is404 ? "unknown" : (request.routeOptions.url ?? "unknown");
+}
+
+/** Collects the methods of each address; the function returned answers all other ones with 405 and Allow. */
+function noteMethods(app: App): () => void {
+  const methodsOf = new Map<string, Set<string>>();
+  app.addHook("onRoute", ({ url, method }) => {
+    const methods = methodsOf.get(url) ?? new Set();
+    for (const one of [method].flat()) methods.add(one);
+    methodsOf.set(url, methods);
+  });
+  return () => {
+    for (const [url, known] of [...methodsOf]) {
+      const allow = [...known].sort().join(", ");
+      app.route({
+        method: ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"].filter(
+          (method) => !known.has(method),
+        ),
+        url,
+        schema: { hide: true },
+        config: { scope: "open" },
+        onRequest: async (request, reply) => {
+          reply.header("allow", allow);
+          return sendProblem(request, reply, { code: "method-not-allowed" });
+        },
+        handler: async () => {
+          throw new ProblemAnswer({ code: "method-not-allowed" });
+        },
+      });
+    }
+  };
+}
+
+// Long enough for a UUID or a trace id, too short for a message; no character that a log or a header could trip over.
+const cleanRequestId = /^[A-Za-z0-9._-]{8,64}$/;
+
+function requestIdOf(header: string | string[] | undefined): string {
+  return typeof header === "string" && cleanRequestId.test(header)
+    ? header
+    : randomBytes(12).toString("base64url");
+}
+
+/** What node's parser refuses never becomes a request; it is answered on the bare socket. */
+function answerBrokenRequest(error: Error & { code?: string }, socket: import("node:net").Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code = brokenRequestCodes[error.code ?? ""] ?? "invalid-request";
+  const body = problemBody({ code }, requestIdOf(undefined));
+  socket.end(
+    `HTTP/1.1 ${problemKinds[code].status} Bad Request\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+const brokenRequestCodes: Readonly<Record<string, ProblemCode>> = {
+  HPE_HEADER_OVERFLOW: "headers-too-large",
+  ERR_HTTP_REQUEST_TIMEOUT: "request-timeout",
+};

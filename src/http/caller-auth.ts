@@ -1,0 +1,90 @@
+// Who calls and what they may: bearer tokens against the SHA-256 in the configuration, scopes, the caller's rate limit and
+// the acting person. Keeps no token and logs none.
+//
+// Failed attempts are not counted by remote address: a token has 256 random bits, so counting would protect nothing,
+// while one bad caller behind a shared proxy would stop all the others, and the table of addresses could be flooded.
+
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { FastifyRequest } from "fastify";
+import type { Actor } from "../audit/audit-events-table.ts";
+import type { Clock } from "../clock.ts";
+import type { CallerConfig, Scope } from "../config/config.ts";
+import { ProblemAnswer } from "./problems.ts";
+import { createRateLimit } from "./rate-limit.ts";
+
+export interface Caller {
+  name: string;
+  scopes: readonly Scope[];
+}
+
+/** The caller that the Authorization header proves, allowed to use `scope` now; throws a ProblemAnswer otherwise. */
+export type Authorize = (authorization: string | undefined, scope: Scope) => Caller;
+
+// RFC 6750's token characters; 512 is four times what `dirmfa token create` prints, so hashing stays cheap.
+const bearer = /^Bearer +([A-Za-z0-9._~+/=-]{1,512})$/i;
+
+export function createAuthorize(callers: readonly CallerConfig[], clock: Clock): Authorize {
+  const known = callers.map((caller) => ({
+    caller: { name: caller.name, scopes: caller.scopes },
+    tokenHash: Buffer.from(caller.tokenSha256, "hex"),
+    rateLimit: createRateLimit(caller.requestsPerSecond, clock),
+  }));
+
+  return (authorization, scope) => {
+    const token = bearer.exec(authorization ?? "")?.[1];
+    if (token === undefined) throw new ProblemAnswer({ code: "unauthorized" });
+    const tokenHash = createHash("sha256").update(token).digest();
+    // Every caller is compared, the match included, so that the time does not tell which one it was.
+    let found: (typeof known)[number] | undefined;
+    for (const entry of known) {
+      if (entry.tokenHash.length === tokenHash.length && timingSafeEqual(entry.tokenHash, tokenHash))
+        found = entry;
+    }
+    if (!found) throw new ProblemAnswer({ code: "unauthorized" });
+    const retryAfterSeconds = found.rateLimit.take();
+    if (retryAfterSeconds > 0) throw new ProblemAnswer({ code: "rate-limited", retryAfterSeconds });
+    if (!found.caller.scopes.includes(scope)) {
+      throw new ProblemAnswer({ code: "forbidden", detail: `The call needs the scope "${scope}".` });
+    }
+    return found.caller;
+  };
+}
+
+/** A name and an address fit; an essay in every audit event does not. */
+export const actorMaxLength = 200;
+
+// Controls, and the code points that turn text around or hide in it: an auditor must see who it was.
+const unreadable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+
+/**
+ * Who an admin call acts for. X-Actor is the caller's word, so the caller is always named with it:
+ * `alice (caller:help-desk)`. Without the header it is `caller:help-desk`. UTF-8 is understood.
+ */
+export function actorOf(caller: Caller, header: string | string[] | undefined): Actor {
+  const callerName = `caller:${caller.name}`;
+  if (header === undefined) return { name: callerName, via: "api" };
+  const person = typeof header === "string" ? utf8Of(header)?.trim() : undefined;
+  if (person === undefined || person === "" || person.length > actorMaxLength || unreadable.test(person)) {
+    throw new ProblemAnswer({
+      code: "invalid-request",
+      detail: `X-Actor must be 1 to ${actorMaxLength} visible characters in UTF-8.`,
+      members: { field: "X-Actor" },
+    });
+  }
+  return { name: `${person} (${callerName})`, via: "api" };
+}
+
+/** The acting person of an admin call, the caller of any other. Only for routes that need a token. */
+export function actorOfRequest(request: Pick<FastifyRequest, "caller" | "headers">): Actor {
+  if (!request.caller) throw new Error("a route without a caller has no actor");
+  return actorOf(request.caller, request.headers["x-actor"]);
+}
+
+/** Node reads header bytes as Latin-1; undefined when they are not UTF-8. */
+function utf8Of(latin1: string): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(latin1, "latin1"));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,51 @@
+// Where the next page of a list begins: the key of the last row, as text that callers hand back without reading it.
+// Not a secret and not signed: a made-up cursor only begins a page somewhere else.
+
+import { ProblemAnswer } from "./problems.ts";
+
+export type CursorPart = "text" | "uuid" | "time" | "number";
+
+const forms: Readonly<Record<CursorPart, RegExp>> = {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL takes no text with U+0000
+  text: /^[^\u0000]{1,2048}$/,
+  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  time: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/,
+  number: /^\d{1,18}$/, // any of them fits a bigint
+};
+
+/** `nextCursor` of a page: null when it was the last one, which is a page that is not full. */
+export function nextCursorOf<T>(
+  rows: readonly T[],
+  limit: number,
+  keyOf: (last: T) => readonly string[],
+): string | null {
+  const last = rows.at(-1);
+  if (last === undefined || rows.length < limit) return null;
+  return Buffer.from(JSON.stringify(keyOf(last))).toString("base64url");
+}
+
+/** The key in a cursor, one text for each part. Throws a ProblemAnswer for one that is not of this form. */
+export function parseCursor(cursor: string, parts: readonly CursorPart[]): string[] {
+  const values = jsonOf(Buffer.from(cursor, "base64url").toString());
+  const isKey =
+    Array.isArray(values) &&
+    values.length === parts.length &&
+    parts.every((part, index) => typeof values[index] === "string" && forms[part].test(values[index])) &&
+    parts.every((part, index) => part !== "time" || !Number.isNaN(Date.parse(values[index])));
+  if (!isKey) {
+    throw new ProblemAnswer({
+      code: "invalid-request",
+      detail: 'The query\'s field "cursor" must be the nextCursor of a page of this list.',
+      members: { field: "cursor" },
+    });
+  }
+  return values;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

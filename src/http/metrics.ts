@@ -1,0 +1,71 @@
+// Prometheus metrics, in a registry of their own. Labels are words of a closed list, never names of users or callers.
+
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export interface Metrics {
+  contentType: string;
+  /** The text that Prometheus reads. */
+  text(): Promise<string>;
+  observeRequest(method: string, route: string, status: number, seconds: number): void;
+  countDecision(decision: string): void;
+  countVerification(method: string, outcome: string): void;
+  countSyncRun(directory: string, status: string): void;
+}
+
+// From a sign-in decision's usual millisecond to the time limit of an answer.
+const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
+
+/**
+ * `readSyncAges` is asked at every scrape, since any replica may have run the sync; seconds since the last complete listing
+ * of each directory was applied. When it fails the rest is still answered.
+ */
+export function createMetrics(
+  readSyncAges: () => Promise<readonly { directory: string; seconds: number }[]>,
+): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const requests = new Histogram({
+    name: "dirmfa_http_request_duration_seconds",
+    help: "Time from the request's headers to the end of the answer.",
+    labelNames: ["method", "route", "status"],
+    buckets: requestSeconds,
+    registers,
+  });
+  const decisions = new Counter({
+    name: "dirmfa_sign_in_decisions_total",
+    help: "Sign-in decisions by answer.",
+    labelNames: ["decision"],
+    registers,
+  });
+  const verifications = new Counter({
+    name: "dirmfa_verifications_total",
+    help: "Codes checked, by method and outcome.",
+    labelNames: ["method", "outcome"],
+    registers,
+  });
+  const syncRuns = new Counter({
+    name: "dirmfa_sync_runs_total",
+    help: "Sync runs that this process finished, by directory and status.",
+    labelNames: ["directory", "status"],
+    registers,
+  });
+  new Gauge({
+    name: "dirmfa_sync_age_seconds",
+    help: "Seconds since the last complete listing of the directory was applied, by any replica.",
+    labelNames: ["directory"],
+    registers,
+    async collect() {
+      this.reset();
+      const ages = await readSyncAges().catch(() => []);
+      for (const { directory, seconds } of ages) this.set({ directory }, seconds);
+    },
+  });
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    observeRequest: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
+    countDecision: (decision) => decisions.inc({ decision }),
+    countVerification: (method, outcome) => verifications.inc({ method, outcome }),
+    countSyncRun: (directory, status) => syncRuns.inc({ directory, status }),
+  };
+}

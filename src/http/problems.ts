@@ -1,0 +1,185 @@
+// Problem details (RFC 9457): the only mapping from what went wrong to a status and a code. Never repeats the text of an
+// unknown error, nor a value that a caller sent.
+
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { AppError, type ErrorCode } from "../errors.ts";
+import { isDatabaseUnavailable } from "../store/database-errors.ts";
+
+/** Every code with its status and its title. What is not listed here cannot be answered. */
+export const problemKinds = {
+  "invalid-request": { status: 400, title: "The request is not valid" },
+  unauthorized: { status: 401, title: "A valid bearer token is needed" },
+  forbidden: { status: 403, title: "This caller may not make this call" },
+  "user-not-active": { status: 403, title: "The user is disabled or removed" },
+  "code-rejected": { status: 403, title: "The code is not valid" },
+  "user-unknown": { status: 404, title: "There is no such user" },
+  "directory-unknown": { status: 404, title: "There is no such directory" },
+  "not-found": { status: 404, title: "There is nothing at this address" },
+  "method-not-allowed": { status: 405, title: "This address does not know this method" },
+  "request-timeout": { status: 408, title: "The request took too long to arrive" },
+  "not-enrolled": { status: 409, title: "The user has no authenticator" },
+  "already-enrolled": { status: 409, title: "The user has an authenticator already" },
+  "enrollment-expired": { status: 409, title: "There is no enrollment to confirm" },
+  "mfa-required": { status: 409, title: "MFA is required for this user" },
+  "username-ambiguous": { status: 409, title: "The username lives in more than one directory" },
+  "run-in-progress": { status: 409, title: "A sync run of this directory is under way" },
+  "run-not-held": { status: 409, title: "The sync run is not held" },
+  "request-too-large": { status: 413, title: "The body is too large" },
+  "unsupported-media-type": { status: 415, title: "The body must be application/json" },
+  "locked-out": { status: 429, title: "Too many failed codes" },
+  "rate-limited": { status: 429, title: "Too many requests" },
+  "headers-too-large": { status: 431, title: "The headers are too large" },
+  internal: { status: 500, title: "Something is broken" },
+  unavailable: { status: 503, title: "The database cannot be reached" },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ProblemCode = keyof typeof problemKinds;
+
+export interface Problem {
+  code: ProblemCode;
+  /** One sentence for the developer of the caller. Never a value from the request. */
+  detail?: string;
+  /** Goes out as Retry-After. */
+  retryAfterSeconds?: number;
+  /** Further members of the problem document. */
+  members?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+/**
+ * How a route answers with a problem: thrown after its flow has returned, and so after its counters and audit events
+ * are committed.
+ */
+export class ProblemAnswer extends Error {
+  override readonly name = "ProblemAnswer";
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.code);
+    this.problem = problem;
+  }
+}
+
+/** A database that is restarting is back within seconds, and a caller's retry should not have to wait longer. */
+const unavailableRetrySeconds = 2;
+
+const askedWrongly = new Map<ErrorCode, ProblemCode>([
+  ["invalid-request", "invalid-request"],
+  ["unauthorized", "unauthorized"],
+  ["forbidden", "forbidden"],
+  ["rate-limited", "rate-limited"],
+  ["not-found", "not-found"],
+  ["user-unknown", "user-unknown"],
+  ["username-ambiguous", "username-ambiguous"],
+  ["directory-unknown", "directory-unknown"],
+  ["run-in-progress", "run-in-progress"],
+  ["run-not-held", "run-not-held"],
+]);
+
+const away = new Set<ErrorCode>(["database-unavailable", "database-locked", "aborted", "lease-lost"]);
+
+/** What of anything thrown may be answered. An unknown error is `internal`, and nothing of its text goes out. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof ProblemAnswer) return error.problem;
+  if (error instanceof AppError) {
+    const code = askedWrongly.get(error.code);
+    if (code) return { code, detail: error.message };
+    if (away.has(error.code)) return { code: "unavailable", retryAfterSeconds: unavailableRetrySeconds };
+    return { code: "internal" };
+  }
+  if (isRetryable(error)) return { code: "unavailable", retryAfterSeconds: unavailableRetrySeconds };
+  return problemOfFramework(error) ?? { code: "internal" };
+}
+
+// A deadlock or a serialization failure (SQLSTATE class 40): the transaction was rolled back and may be tried again.
+function isRetryable(error: unknown): boolean {
+  if (isDatabaseUnavailable(error)) return true;
+  return error instanceof Error && "code" in error && /^40[0-9A-Z]{3}$/.test(String(error.code));
+}
+
+function problemOfFramework(error: unknown): Problem | undefined {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  if ("validation" in error) return problemOfValidation(error);
+  if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") return { code: "request-too-large" };
+  if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return { code: "unsupported-media-type" };
+  if (error.code === "FST_ERR_HANDLER_TIMEOUT") {
+    return { code: "unavailable", detail: "No answer in time.", retryAfterSeconds: unavailableRetrySeconds };
+  }
+  if (error.code === "FST_ERR_NOT_FOUND") return { code: "not-found" };
+  const isClientError =
+    "statusCode" in error && typeof error.statusCode === "number" && error.statusCode < 500;
+  if (error.code.startsWith("FST_ERR_") && isClientError) return { code: "invalid-request" };
+  return undefined;
+}
+
+interface ValidationFinding {
+  instancePath: string;
+  keyword: string;
+  message?: string;
+  params: Record<string, unknown>;
+}
+
+/** Names the field, never its value; an unknown field is not even named, since the name may be what should stay secret. */
+function problemOfValidation(error: Error): Problem {
+  const part = "validationContext" in error && error.validationContext === "querystring" ? "query" : "body";
+  // Ajv's shape, as fastify passes it on.
+  const [finding] = ("validation" in error ? error.validation : []) as ValidationFinding[];
+  const where = "validationContext" in error && error.validationContext === "params" ? "path" : part;
+  if (!finding) return { code: "invalid-request" };
+  const missing = finding.keyword === "required" ? finding.params.missingProperty : undefined;
+  const field = typeof missing === "string" ? missing : finding.instancePath.slice(1).replaceAll("/", ".");
+  return {
+    code: "invalid-request",
+    detail: `The ${where}${field ? `'s field "${field}"` : ""} ${wantedOf(finding)}.`,
+    ...(field ? { members: { field } } : {}),
+  };
+}
+
+function wantedOf({ keyword, params }: ValidationFinding): string {
+  switch (keyword) {
+    case "required":
+      return "is missing";
+    case "additionalProperties":
+      return "has a field that is not known here";
+    case "type":
+      return `must be of type ${String(params.type).replaceAll(",", " or ")}`;
+    case "maxLength":
+      return `must not be longer than ${String(params.limit)} characters`;
+    case "minLength":
+      return "must not be empty";
+    case "enum":
+    case "const":
+    case "anyOf":
+      return "is none of the known values";
+    case "oneOf":
+      return "must have exactly one of the fields that exclude each other";
+    case "minimum":
+    case "maximum":
+      return `must be ${String(params.comparison)} ${String(params.limit)}`;
+    default:
+      return "is not of the form that the API description gives";
+  }
+}
+
+/** The document of a problem, as JSON. */
+export function problemBody(problem: Problem, requestId: string): string {
+  const kind = problemKinds[problem.code];
+  return JSON.stringify({
+    type: `urn:dirmfa:problem:${problem.code}`,
+    title: kind.title,
+    status: kind.status,
+    ...(problem.detail === undefined ? {} : { detail: problem.detail }),
+    code: problem.code,
+    requestId,
+    ...problem.members,
+  });
+}
+
+/** Answers with a problem. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.retryAfterSeconds !== undefined) reply.header("retry-after", String(problem.retryAfterSeconds));
+  if (problem.code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="dirmfa"');
+  return reply
+    .code(problemKinds[problem.code].status)
+    .type("application/problem+json")
+    .send(problemBody(problem, request.id));
+}

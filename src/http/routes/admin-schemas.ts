@@ -1,0 +1,166 @@
+// Requests and answers of the admin scope.
+
+import Type from "typebox";
+import {
+  Closed,
+  DirectoryName,
+  Instant,
+  Line,
+  MethodWord,
+  NextCursor,
+  Nullable,
+  pageQuery,
+  UserSummary,
+  Uuid,
+  Words,
+} from "../schemas.ts";
+
+const Facts = Type.Object({}, { additionalProperties: true });
+
+export const UserState = Words(["active", "disabled", "removed"]);
+
+export const ListUsersQuery = Closed({
+  search: Type.Optional(Line(200, { description: "Part of the username, display name or e-mail address" })),
+  state: Type.Optional(UserState),
+  directory: Type.Optional(DirectoryName),
+  required: Type.Optional(Type.Boolean()),
+  enrolled: Type.Optional(Type.Boolean()),
+  ...pageQuery,
+});
+
+const listedUser = { ...UserSummary.properties, state: UserState, required: Type.Boolean() };
+export const UserPage = Closed({ users: Type.Array(Closed(listedUser)), nextCursor: NextCursor });
+
+export const UserDetail = Closed({
+  ...UserSummary.properties,
+  state: UserState,
+  directoryId: Type.String(),
+  dn: Type.String(),
+  createdAt: Instant,
+  changedAt: Instant,
+  removedAt: Nullable(Instant),
+  policy: Closed({
+    required: Type.Boolean(),
+    requiredBy: Type.Array(Type.String()),
+    requiredNewUser: Type.Boolean(),
+    requiredByAdmin: Type.Unsafe<boolean | null>({
+      type: ["boolean", "null"],
+      description: "What an admin decided; null when none did",
+    }),
+    requiredSince: Nullable(Instant),
+    enrollmentDeadline: Nullable(Instant),
+  }),
+  authenticator: Closed({
+    enrolled: Type.Boolean(),
+    enrolledAt: Nullable(Instant),
+    pendingUntil: Nullable(Instant),
+    backupCodesRemaining: Type.Integer(),
+  }),
+  lockouts: Type.Array(
+    Closed({ method: MethodWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
+  ),
+});
+
+export const RequireMfaRequest = Closed({ required: Type.Boolean() });
+
+const AuditEvent = Closed({
+  id: Type.String(),
+  at: Instant,
+  actor: Type.String(),
+  via: Type.String(),
+  action: Type.String(),
+  userId: Nullable(Type.String()),
+  directory: Nullable(Type.String()),
+  outcome: Type.String(),
+  details: Facts,
+});
+
+export const UserEventsQuery = Closed(pageQuery);
+export const AuditEventsQuery = Closed({
+  since: Type.Optional(
+    Type.String({
+      pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?(Z|[+-]\\d{2}:\\d{2}))?$",
+      description: "Date, or date and time with its zone, ISO 8601",
+    }),
+  ),
+  action: Type.Optional(Line(100)),
+  user: Type.Optional(Uuid),
+  ...pageQuery,
+});
+export const AuditEventPage = Closed({
+  events: Type.Array(AuditEvent, { description: "Oldest first" }),
+  nextCursor: NextCursor,
+});
+
+const RunStatus = Words(["running", "succeeded", "failed", "held", "abandoned"]);
+const RunRemark = Closed({ code: Type.String(), text: Type.String() });
+
+const syncRun = {
+  id: Type.String(),
+  directory: Type.String(),
+  kind: Words(["full", "incremental"]),
+  trigger: Words(["schedule", "start", "request", "approval"]),
+  requestedBy: Type.String(),
+  dryRun: Type.Boolean(),
+  approves: Nullable(
+    Type.String({ description: "The held run whose plan this one was approved to carry out" }),
+  ),
+  status: RunStatus,
+  startedAt: Instant,
+  finishedAt: Nullable(Instant),
+  serverUrl: Nullable(Type.String()),
+  counts: Nullable(
+    Closed({
+      listed: Type.Integer(),
+      unchanged: Type.Integer(),
+      added: Type.Integer(),
+      changed: Type.Integer(),
+      restored: Type.Integer(),
+      disabled: Type.Integer(),
+      removed: Type.Integer(),
+      skipped: Type.Integer(),
+    }),
+  ),
+  holdReasons: Type.Array(RunRemark),
+  notes: Type.Array(RunRemark),
+  planDigest: Nullable(Type.String()),
+  approvedAt: Nullable(Instant),
+  approvedBy: Nullable(Type.String()),
+  error: Nullable(Closed({ code: Type.String(), message: Type.String(), remedy: Nullable(Type.String()) })),
+};
+
+export const SyncRun = Closed(syncRun);
+export const SyncRunDetail = Closed({
+  ...syncRun,
+  skips: Type.Array(Closed({ dn: Type.String(), reason: Type.String(), detail: Type.String() }), {
+    description: "The first entries that could not be used, and why; `counts.skipped` has their number",
+  }),
+});
+
+export const StartRunRequest = Closed({ directory: Line(100), dryRun: Type.Optional(Type.Boolean()) });
+export const ListRunsQuery = Closed({
+  directory: Type.Optional(DirectoryName),
+  status: Type.Optional(RunStatus),
+  ...pageQuery,
+});
+export const SyncRunPage = Closed({
+  runs: Type.Array(SyncRun, { description: "Newest first" }),
+  nextCursor: NextCursor,
+});
+
+export const ChangesQuery = Closed(pageQuery);
+export const SyncChangePage = Closed({
+  changes: Type.Array(
+    Closed({
+      directoryId: Type.String(),
+      userId: Nullable(Type.String()),
+      action: Words(["add", "change", "restore", "disable", "remove"]),
+      username: Type.String(),
+      dn: Type.String(),
+      reasons: Type.Array(Type.String()),
+      before: Nullable(Facts),
+      after: Nullable(Facts),
+    }),
+  ),
+  nextCursor: NextCursor,
+});

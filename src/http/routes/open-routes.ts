@@ -1,0 +1,93 @@
+// The calls that need no token: does the process live, can it answer sign-ins. And GET /metrics, which needs one.
+
+import Type from "typebox";
+import type { DirectoryConfig } from "../../config/config.ts";
+import { errorCodeOf } from "../../errors.ts";
+import type { Database } from "../../store/database.ts";
+import { requireCurrentSchema } from "../../store/migrate.ts";
+import { getDirectoryMemory } from "../../sync/directories-table.ts";
+import type { App } from "../app.ts";
+import type { Metrics } from "../metrics.ts";
+import { ProblemAnswer } from "../problems.ts";
+import { Closed, Instant, Nullable, Words } from "../schemas.ts";
+
+export interface OpenRoutesDeps {
+  db: Database;
+  directories: readonly Pick<DirectoryConfig, "name">[];
+  metrics: Metrics;
+  /** False when GET /metrics has a listener of its own. */
+  metricsHere: boolean;
+}
+
+const Health = Closed({ status: Words(["alive"]) });
+
+const Readiness = Closed({
+  status: Words(["ready"]),
+  directories: Type.Array(
+    Closed({
+      name: Type.String(),
+      lastCompleteAt: Nullable(Instant),
+    }),
+    {
+      description: "When each directory's last complete listing was applied. Its age makes nothing unready.",
+    },
+  ),
+});
+
+export function addOpenRoutes(app: App, deps: OpenRoutesDeps): void {
+  app.get(
+    "/healthz",
+    {
+      schema: { tags: ["open"], summary: "The process lives", response: { 200: Health } },
+      config: { scope: "open" },
+    },
+    async () => ({ status: "alive" as const }),
+  );
+
+  app.get(
+    "/readyz",
+    {
+      schema: { tags: ["open"], summary: "Database and schema are good", response: { 200: Readiness } },
+      config: { scope: "open", problems: ["unavailable"] },
+    },
+    async () => {
+      await requireUsableSchema(deps.db);
+      return { status: "ready" as const, directories: await listDirectoryAges(deps) };
+    },
+  );
+
+  if (deps.metricsHere) {
+    app.get(
+      "/metrics",
+      {
+        schema: {
+          tags: ["metrics"],
+          summary: "Metrics in Prometheus' text format",
+          produces: ["text/plain"],
+        },
+        config: { scope: "metrics" },
+      },
+      async (_request, reply) => reply.type(deps.metrics.contentType).send(await deps.metrics.text()),
+    );
+  }
+}
+
+/** A schema of another version is the operator's to change; until then this process is not to be asked. */
+async function requireUsableSchema(db: Database): Promise<void> {
+  try {
+    await requireCurrentSchema(db);
+  } catch (error) {
+    const code = errorCodeOf(error);
+    if (code !== "schema-too-old" && code !== "schema-too-new") throw error;
+    throw new ProblemAnswer({ code: "unavailable", detail: `The database schema cannot be used: ${code}.` });
+  }
+}
+
+async function listDirectoryAges({ db, directories }: OpenRoutesDeps) {
+  return Promise.all(
+    directories.map(async ({ name }) => {
+      const { lastCompleteAt } = await getDirectoryMemory(db, name);
+      return { name, lastCompleteAt: lastCompleteAt?.toISOString() ?? null };
+    }),
+  );
+}

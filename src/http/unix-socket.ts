@@ -1,0 +1,67 @@
+// A Unix socket at a path: made beside and renamed, so that it never stands there with the wrong mode and so that a stale
+// file of a killed process gives way in one step. Never takes the place of a socket that answers.
+
+import { chmod, lstat, mkdtemp, rename, rmdir, unlink } from "node:fs/promises";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import { AppError } from "../errors.ts";
+
+/** Owner and group may connect: the login service joins the group. */
+const socketMode = 0o660;
+
+export interface UnixSocket {
+  /** Takes the file away, if it is still ours. */
+  remove(): Promise<void>;
+}
+
+/** `bind` listens at the path that it is given. Throws AppError `invalid-config` when the place is taken. */
+export async function bindUnixSocket(
+  path: string,
+  bind: (path: string) => Promise<unknown>,
+): Promise<UnixSocket> {
+  await requireFreePlace(path);
+  const folder = await mkdtemp(join(dirname(path), ".")); // mode 0700: nobody connects before the chmod
+  const fresh = join(folder, "s");
+  try {
+    await bind(fresh);
+    await chmod(fresh, socketMode);
+    await rename(fresh, path);
+  } finally {
+    await rmdir(folder).catch(() => {}); // not empty when binding failed half-way; the error says more
+  }
+  const { ino } = await lstat(path);
+  return {
+    async remove() {
+      const now = await lstat(path).catch(() => undefined);
+      if (now?.ino === ino) await unlink(path);
+    },
+  };
+}
+
+async function requireFreePlace(path: string): Promise<void> {
+  const there = await lstat(path).catch(() => undefined);
+  if (!there) return;
+  const refuse = (what: string, remedy: string) =>
+    new AppError("invalid-config", `${path} ${what}.`, { remedy });
+  if (!there.isSocket()) {
+    throw refuse("exists and is not a socket", "Choose another path for http.listen, or move the file away.");
+  }
+  if (await answers(path)) {
+    throw refuse(
+      "is the socket of a running process",
+      "Stop that process, or choose another path for http.listen.",
+    );
+  }
+}
+
+// Only a refusal proves that nobody listens; anything else (no permission, a full backlog) counts as somebody.
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED"));
+  });
+}
