@@ -1,0 +1,86 @@
+// What a row of the bench is given and what it answers. A new row is one file that exports a BenchRow, and one line in
+// main.ts.
+
+export interface Bench {
+  /** Users in the directory for the rows that are about a large one. */
+  users: number;
+  rounds: number;
+  /** The larger of the two directories whose peaks are compared. */
+  memoryUsers: number;
+  /** Folder for CPU profiles of the measured processes, when they are asked for. */
+  profileFolder: string | undefined;
+  /** Paths of the programs that are run, by name. */
+  programs: Record<string, string>;
+  /** An empty folder on disk, removed at the end. */
+  folder: string;
+  /** A line for the person who waits. */
+  say(text: string): void;
+}
+
+export interface BenchRow {
+  /** For `--only`. */
+  name: string;
+  /** Several results where one scene serves for several rows of the table. */
+  run(bench: Bench): Promise<BenchResult[]>;
+}
+
+export interface BenchResult {
+  work: string;
+  /** Shown as they are; numbers with their unit. */
+  measured: string;
+  floor: string;
+  ratio: string;
+  target: string;
+  met: boolean;
+  notes: string[];
+  /** Every single measurement, for `--json`. */
+  samples: Record<string, number[]>;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** Milliseconds that `work` takes. */
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+/** A result that compares the medians of two series of milliseconds; met when `work / floor` is at most `target`. */
+export function compareTimes(
+  work: string,
+  target: number,
+  samples: { work: number[]; floor: number[] },
+  notes: string[] = [],
+): BenchResult {
+  const measured = median(samples.work);
+  const floor = median(samples.floor);
+  const ratio = measured / floor;
+  return {
+    work,
+    measured: seconds(measured),
+    floor: seconds(floor),
+    ratio: `${ratio.toFixed(2)} ×`,
+    target: `≤ ${target} ×`,
+    met: ratio <= target,
+    notes,
+    samples: { workMs: samples.work, floorMs: samples.floor },
+  };
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
+}
+
+export function mebibytes(bytes: number): string {
+  return `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
+}
+
+export function thousands(count: number): string {
+  return count.toLocaleString("en-US");
+}

@@ -1,0 +1,126 @@
+// `npm run bench`: measures dirmfa beside the floors of this machine, several rounds each, and prints medians with ratio and
+// target. Everything it starts is private and gone at the end.
+//
+//   npm run bench -- --users 100000 --rounds 3 --only first-import,unchanged-run
+
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join, resolve } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { ensureServers } from "../install-servers.ts";
+import type { Bench, BenchResult, BenchRow } from "./bench.ts";
+import { firstImport } from "./first-import.ts";
+import { memory } from "./memory.ts";
+import { unchangedRun } from "./unchanged-run.ts";
+
+const rows: BenchRow[] = [firstImport, unchangedRun, memory];
+
+interface Options {
+  users: number;
+  rounds: number;
+  memory: boolean;
+  only?: string;
+  json: boolean;
+  profile: boolean;
+}
+
+function parseOptions(): Options {
+  return new Command("bench")
+    .description("Measures dirmfa beside the floors of this machine.")
+    .option("--users <number>", "users in the large directory", wholeNumber, 100_000)
+    .option("--rounds <number>", "rounds of each row; the median counts", wholeNumber, 3)
+    .option("--memory", "compare memory at 1,000,000 users instead of 200,000: takes minutes", false)
+    .option("--only <rows>", `of ${rows.map((row) => row.name).join(",")}`)
+    .option("--json", "print the results as JSON", false)
+    .option("--profile", "write CPU profiles of the measured runs to bench-results/", false)
+    .parse()
+    .opts<Options>();
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text.replaceAll("_", ""));
+  if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError("a whole number above 0");
+  return number;
+}
+
+const options = parseOptions();
+const wanted = options.only?.split(",");
+const chosen = rows.filter((row) => wanted === undefined || wanted.includes(row.name));
+const folder = await mkdtemp(join(tmpdir(), "dirmfa-bench-"));
+const profileFolder = options.profile ? resolve("bench-results") : undefined;
+if (profileFolder !== undefined) await mkdir(profileFolder, { recursive: true });
+try {
+  const programs = await ensureServers(["slapd", "postgresql"]);
+  const bench: Bench = {
+    users: options.users,
+    rounds: options.rounds,
+    memoryUsers: options.memory ? 1_000_000 : 200_000,
+    profileFolder,
+    programs,
+    folder,
+    say: (text) => process.stderr.write(`${text}\n`),
+  };
+  const results: BenchResult[] = [];
+  for (const row of chosen) results.push(...(await row.run(bench)));
+  if (options.json) console.log(JSON.stringify({ machine: machine(programs), results }, null, 2));
+  else printTable(machine(programs), results);
+  if (profileFolder !== undefined)
+    bench.say(`CPU profiles are in ${profileFolder}; open them in Chrome's DevTools.`);
+  if (results.some((result) => !result.met)) process.exitCode = 1;
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+function machine(programs: Record<string, string>): string {
+  const version = (name: string, pattern: RegExp, ...args: string[]) => {
+    const said = execFileSync(programs[name] ?? name, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    return pattern.exec(said)?.[1] ?? "unknown";
+  };
+  return [
+    `${cpus().length} × ${cpus()[0]?.model.trim() ?? "unknown CPU"}`,
+    `${Math.round(totalmem() / 1024 ** 3)} GiB`,
+    `Node ${process.versions.node}`,
+    `PostgreSQL ${version("postgres", /([\d.]+)/, "--version")}`,
+    `OpenLDAP ${slapdVersion(programs)}`,
+  ].join(", ");
+}
+
+// slapd prints its version to standard error, and -VV ends it after that.
+function slapdVersion(programs: Record<string, string>): string {
+  const said = execFileSync("sh", ["-c", '"$0" -VV 2>&1 || true', programs.slapd ?? "slapd"], {
+    encoding: "utf8",
+  });
+  return /slapd ([\d.]+)/.exec(said)?.[1] ?? "unknown";
+}
+
+function printTable(machineLine: string, results: BenchResult[]): void {
+  const header = ["work", "measured", "floor", "ratio", "target", ""];
+  const lines = results.map((result) => [
+    result.work,
+    result.measured,
+    result.floor,
+    result.ratio,
+    result.target,
+    result.met ? "met" : "MISSED",
+  ]);
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)),
+  );
+  const row = (cells: string[]) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
+  console.log(`\n${machineLine}\n`);
+  console.log(row(header));
+  console.log(row(widths.map((width) => "─".repeat(width))));
+  for (const [index, line] of lines.entries()) {
+    console.log(row(line));
+    for (const note of results[index]?.notes ?? []) console.log(`  ${note}`);
+  }
+  console.log("");
+}

@@ -1,0 +1,131 @@
+// The scene of the sync rows: an OpenLDAP with many users, and a PostgreSQL with its default durability that is migrated
+// afresh for every round. Runs the floors (ldapsearch, psql) and the sync runs as processes of their own.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import pg from "pg";
+import { generateLargeOrganization } from "../../test/support/organization.ts";
+import { type PostgresServer, runStatement, startPostgres } from "../../test/support/postgres.ts";
+import { type Slapd, startSlapd } from "../../test/support/slapd.ts";
+import { writeConfigFile } from "../config-file.ts";
+import type { Bench } from "./bench.ts";
+import type { SyncOnceAnswer } from "./sync-once.ts";
+
+export interface SyncScene {
+  slapd: Slapd;
+  /** Points the configuration at a new, migrated, empty database and returns that database's URL. */
+  freshDatabase(): Promise<string>;
+  /** One sync run in a process of its own. Throws unless it succeeded. */
+  sync(): Promise<SyncOnceAnswer>;
+  /** ldapsearch reading what a run reads, to nowhere. `paged` with the page size that the run uses. */
+  search(options: { paged: boolean }): Promise<void>;
+  psql(command: string): Promise<void>;
+  /** The first row of a query on the present database. */
+  queryRow(sql: string): Promise<Record<string, string | null>>;
+  configFile: string;
+  close(): Promise<void>;
+}
+
+// What a run asks OpenLDAP for, and the size of its pages (the default of `limits.pageSize`).
+const attributes = ["entryUUID", "uid", "cn", "displayName", "mail", "pwdAccountLockedTime"];
+const pageSize = 1_000;
+
+export async function openSyncScene(bench: Bench, users: number): Promise<SyncScene> {
+  const ldifFile = join(bench.folder, "users.ldif");
+  bench.say(`Making a directory of ${users} users`);
+  await generateLargeOrganization({ path: ldifFile, users });
+  const slapd = await startSlapd({ ldifFile, overlays: ["ppolicy", "syncprov"] });
+  await rm(ldifFile);
+  try {
+    return sceneOf(bench, slapd, await startPostgres({ durable: true }));
+  } catch (error) {
+    await slapd.stop();
+    throw error;
+  }
+}
+
+function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer): SyncScene {
+  const configFile = join(bench.folder, "dirmfa.yaml");
+  const urlFile = join(bench.folder, "database-url");
+  let databases = 0;
+  let url = postgres.url;
+  return {
+    slapd,
+    configFile,
+    freshDatabase: async () => {
+      databases += 1;
+      if (databases > 1) await runStatement(postgres.url, `drop database bench_${databases - 1}`);
+      await runStatement(postgres.url, `create database bench_${databases}`);
+      url = postgres.url.replace(/postgres$/, `bench_${databases}`);
+      await writeFile(urlFile, url, { mode: 0o600 });
+      await writeConfigFile({
+        path: configFile,
+        slapd,
+        database: { urlFile },
+        keysFolder: join(bench.folder, "keys"),
+        directoryName: "bench",
+        schedule: "on-demand",
+        mfa: { requireForNewUsers: true },
+      });
+      await runNode(["src/main.ts", "--config", configFile, "migrate"]);
+      await runStatement(url, "checkpoint"); // so that no round pays for the writes of the one before
+      return url;
+    },
+    sync: async () => {
+      const profile =
+        bench.profileFolder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${bench.profileFolder}`];
+      const answer: SyncOnceAnswer = JSON.parse(
+        await runNode([...profile, "scripts/bench/sync-once.ts", configFile]),
+      );
+      if (answer.status !== "succeeded")
+        throw new Error(`the sync run ended as ${answer.status}: ${answer.error}`);
+      return answer;
+    },
+    search: async ({ paged }) => {
+      const bind = ["-x", "-H", slapd.url, "-D", slapd.syncDn, "-y", slapd.syncPasswordFile];
+      const page = paged ? ["-E", `pr=${pageSize}/noprompt`] : [];
+      const base = ["-b", `ou=people,${slapd.suffix}`, "(objectClass=inetOrgPerson)"];
+      await runToNowhere(bench.programs.ldapsearch ?? "ldapsearch", [
+        ...[...bind, "-LLL", "-o", "ldif-wrap=no", ...page, ...base, ...attributes],
+      ]);
+    },
+    psql: (command) => runToNowhere(bench.programs.psql ?? "psql", ["-qX", "-d", url, "-c", command]),
+    queryRow: async (sql) => {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      try {
+        return (await client.query(sql)).rows[0] ?? {};
+      } finally {
+        await client.end();
+      }
+    },
+    close: async () => {
+      await postgres.stop();
+      await slapd.stop();
+    },
+  };
+}
+
+async function runToNowhere(command: string, args: string[]): Promise<void> {
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const [code] = await once(child, "close");
+  if (code !== 0) throw new Error(`${command} ended with ${code}`);
+}
+
+/** Runs node in the project's folder and returns what it printed. */
+export async function runNode(args: string[], env: Record<string, string> = {}): Promise<string> {
+  const child = spawn(process.execPath, args, {
+    cwd: join(import.meta.dirname, "../.."),
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let printed = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    printed += chunk.toString();
+  });
+  const [code] = await once(child, "close");
+  if (code !== 0) throw new Error(`node ${args.join(" ")} ended with ${code}: ${printed}`);
+  return printed;
+}
