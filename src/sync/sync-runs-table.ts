@@ -142,6 +142,20 @@ export async function findRunningRun(db: Database, directory: string): Promise<S
   return row && runOf(row);
 }
 
+/** Forgets ended runs, with their plans and skips, that began longer ago than `retentionMs`. */
+export async function deleteOldRuns(trx: Transaction, retentionMs: number): Promise<number> {
+  const { rows } = await trx.raw<{ rows: { deleted: number }[] }>(
+    `with old as (
+       delete from sync_runs where status <> 'running' and started_at < now() - :retentionMs * interval '1 millisecond'
+       returning id
+     ), changes as (delete from sync_changes c using old where c.run_id = old.id),
+     skips as (delete from sync_skips s using old where s.run_id = old.id)
+     select count(*)::int as deleted from old`,
+    { retentionMs },
+  );
+  return rows[0]?.deleted ?? 0;
+}
+
 export interface RunFilter {
   directory?: string | undefined;
   status?: RunStatus | undefined;

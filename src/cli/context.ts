@@ -1,0 +1,83 @@
+// What every command stands on: streams, the configuration, an open database, and who is acting.
+
+import { hostname, userInfo } from "node:os";
+import type { WriteStream } from "node:tty";
+import type { Actor } from "../audit/audit-events-table.ts";
+import type { Config, DirectoryConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { AppError } from "../errors.ts";
+import { createLog, type Log } from "../log.ts";
+import { type Database, openDatabase } from "../store/database.ts";
+import { requireCurrentSchema } from "../store/migrate.ts";
+
+/** The outside world of a command line. A stream that is a terminal gets colour and progress. */
+export interface CliStreams {
+  stdout: NodeJS.WritableStream & Partial<Pick<WriteStream, "isTTY" | "columns">>;
+  stderr: NodeJS.WritableStream & Partial<Pick<WriteStream, "isTTY">>;
+  env: NodeJS.ProcessEnv;
+}
+
+/** Done, failed, wrong usage or configuration, a run was held (SPEC section 5). */
+export const exitCodes = { done: 0, failed: 1, usage: 2, held: 3 } as const;
+
+export interface CliContext extends CliStreams {
+  /** What the process will end with, unless the command throws. */
+  exitCode: number;
+  /** Path given with --config. */
+  configPath(): string;
+}
+
+/** Options that every command printing data has. */
+export interface OutputOptions {
+  json?: boolean;
+}
+
+export interface OpenCommand {
+  config: Config;
+  db: Database;
+  log: Log;
+  actor: Actor;
+}
+
+/** Runs `work` with the database open and its schema current, and closes it afterwards. */
+export async function withDatabase<T>(
+  context: CliContext,
+  work: (open: OpenCommand) => Promise<T>,
+  options: { requireSchema: boolean } = { requireSchema: true },
+): Promise<T> {
+  const config = await loadConfig(context.configPath(), context.env);
+  const log = createCommandLog(context);
+  const database = await openDatabase(config.database, { log, owner: false });
+  try {
+    if (options.requireSchema) await requireCurrentSchema(database.db);
+    return await work({ config, db: database.db, log, actor: { name: userInfo().username, via: "cli" } });
+  } finally {
+    await database.close();
+  }
+}
+
+/** A command's own log goes to standard error and holds only what someone should look at. */
+export function createCommandLog(context: CliContext): Log {
+  return createLog("warn", { write: (line) => void context.stderr.write(line) });
+}
+
+/** Names this process in leases. */
+export function holderName(): string {
+  return `${hostname()}:${process.pid}`;
+}
+
+export function getDirectory(config: Config, name: string): DirectoryConfig {
+  const directory = config.directories.find((candidate) => candidate.name === name);
+  if (directory) return directory;
+  const names = config.directories.map((candidate) => candidate.name).join(", ");
+  throw new AppError("invalid-usage", `There is no directory ${name} in ${config.path}.`, {
+    remedy: `The configured ones are: ${names}.`,
+  });
+}
+
+/** The text of a whole number between 1 and `max`; for options such as --limit. */
+export function parseLimit(text: string, max = 1000): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new AppError("invalid-usage", `--limit wants a whole number from 1 to ${max}, not ${text}.`);
+}

@@ -1,0 +1,176 @@
+// dirmfa run: what the runs did, why one is held, and the word to go on.
+
+import type { Command } from "commander";
+import { AppError } from "../errors.ts";
+import type { Database } from "../store/database.ts";
+import type { RunStatus, SyncChange, SyncRun } from "../sync/sync-run.ts";
+import { findRun, listChanges, listRuns, listSkips } from "../sync/sync-runs-table.ts";
+import {
+  type CliContext,
+  getDirectory,
+  type OpenCommand,
+  type OutputOptions,
+  parseLimit,
+  withDatabase,
+} from "./context.ts";
+import { printFacts, printJson, printLine, printTable } from "./print.ts";
+import { printRunSummary } from "./run-summary.ts";
+import { exitCodeOf, withRunner } from "./sync-command.ts";
+
+interface ListOptions extends OutputOptions {
+  directory?: string;
+  status?: RunStatus;
+  limit: string;
+}
+
+interface ShowOptions extends OutputOptions {
+  limit: string;
+}
+
+export function addRunCommand(program: Command, context: CliContext): void {
+  const run = program.command("run").description("sync runs: list, show, approve");
+  run
+    .command("list")
+    .description("the latest runs, newest first")
+    .option("--directory <name>", "only this directory")
+    .option("--status <status>", "running, succeeded, failed, held or abandoned")
+    .option("--limit <count>", "how many", "20")
+    .option("--json", "print JSON")
+    .action((options: ListOptions) =>
+      withDatabase(context, ({ db }) => printRuns(context, db, options)),
+    );
+  run
+    .command("show")
+    .description("one run and its plan, user by user with reasons")
+    .argument("<run id>")
+    .option("--limit <count>", "how many users of the plan", "100")
+    .option("--json", "print JSON")
+    .action((id: string, options: ShowOptions) =>
+      withDatabase(context, ({ db }) => showRun(context, db, id, options)),
+    );
+  run
+    .command("approve")
+    .description("carry out the plan of a held run, on a fresh listing")
+    .argument("<run id>")
+    .option("--json", "print JSON")
+    .action((id: string, options: OutputOptions) =>
+      withDatabase(context, (open) => approve(context, open, id, options)),
+    );
+}
+
+async function printRuns(context: CliContext, db: Database, options: ListOptions): Promise<void> {
+  const runs = await listRuns(db, {
+    directory: options.directory,
+    status: options.status,
+    limit: parseLimit(options.limit),
+  });
+  if (options.json) return printJson(context, { runs });
+  printTable(
+    context,
+    ["RUN", "DIRECTORY", "STARTED", "STATUS", "LISTED", "ADDED", "CHANGED", "DISABLED", "REMOVED", "SKIPPED"],
+    runs.map((run) => [
+      run.id,
+      run.directory,
+      run.startedAt.toISOString(),
+      statusOf(run),
+      run.counts?.listed ?? null,
+      run.counts?.added ?? null,
+      run.counts && run.counts.changed + run.counts.restored,
+      run.counts?.disabled ?? null,
+      run.counts?.removed ?? null,
+      run.counts?.skipped ?? null,
+    ]),
+  );
+}
+
+function statusOf(run: SyncRun): string {
+  if (run.dryRun) return `${run.status} (dry run)`;
+  return run.approvedAt ? `${run.status}, approved` : run.status;
+}
+
+async function showRun(context: CliContext, db: Database, id: string, options: ShowOptions): Promise<void> {
+  const run = await getRun(db, id);
+  const limit = parseLimit(options.limit, 1_000_000);
+  const changes = await listChanges(db, run.id, { limit });
+  const skips = await listSkips(db, run.id, limit);
+  if (options.json) return printJson(context, { run, changes, skips });
+  printRunSummary(context, run);
+  printFacts(context, [
+    ["  trigger", `${run.trigger}, by ${run.requestedBy}`],
+    ["  started", run.startedAt.toISOString()],
+    ["  server", run.serverUrl],
+    ["  approved", run.approvedAt && `${run.approvedAt.toISOString()} by ${run.approvedBy}`],
+    ["  carries out", run.approves],
+  ]);
+  if (changes.length > 0) printChanges(context, changes, plannedOf(run));
+  if (skips.length > 0) {
+    printLine(context);
+    printTable(context, ["SKIPPED ENTRY", "REASON", "DETAIL"], skips.map((s) => [s.dn, s.reason, s.detail]));
+  }
+}
+
+function printChanges(context: CliContext, changes: SyncChange[], planned: number): void {
+  printLine(context);
+  printTable(
+    context,
+    ["ACTION", "USERNAME", "REASONS", "DN"],
+    changes.map((change) => [change.action, change.username, reasonsOf(change), change.dn]),
+  );
+  if (changes.length < planned) {
+    printLine(context, `… and ${planned - changes.length} more; see them with --limit ${planned}`);
+  }
+}
+
+/** Reasons, with old and new value where the plan has them. */
+function reasonsOf(change: SyncChange): string {
+  const fields = Object.entries(change.after ?? {})
+    .filter(([field]) => field !== "state")
+    .map(([field, value]) => `${field}: ${textOf(change.before?.[field])} → ${textOf(value)}`);
+  const [first, ...rest] = [change.reasons.join(", "), ...fields];
+  return rest.length > 0 ? `${first} (${rest.join("; ")})` : (first ?? "");
+}
+
+function textOf(value: unknown): string {
+  if (value === null || value === undefined) return "-";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function plannedOf(run: SyncRun): number {
+  if (!run.counts) return 0;
+  const { added, changed, restored, disabled, removed } = run.counts;
+  return added + changed + restored + disabled + removed;
+}
+
+async function approve(
+  context: CliContext,
+  open: OpenCommand,
+  id: string,
+  options: OutputOptions,
+): Promise<void> {
+  const held = await getRun(open.db, id);
+  const directory = getDirectory(open.config, held.directory);
+  const run = await withRunner(open, async (runner) => {
+    const started = await runner.start({
+      directory,
+      trigger: "approval",
+      actor: open.actor,
+      dryRun: false,
+      approves: held,
+    });
+    if (started.kind === "started") return started.finished;
+    throw new AppError("run-in-progress", `Run ${started.run.id} of ${held.directory} is going on.`, {
+      remedy: "Approve again when it has ended.",
+    });
+  });
+  if (options.json) printJson(context, { run });
+  else printRunSummary(context, run);
+  context.exitCode = exitCodeOf([run]);
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+async function getRun(db: Database, id: string): Promise<SyncRun> {
+  const run = uuid.test(id) ? await findRun(db, id) : undefined;
+  if (run) return run;
+  throw new AppError("not-found", `There is no run ${id}.`, { remedy: "`dirmfa run list` shows the runs." });
+}

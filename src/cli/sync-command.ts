@@ -1,0 +1,112 @@
+// dirmfa sync: runs now, here, and waits. A progress line on a terminal, then the summary.
+
+import type { Command } from "commander";
+import type { DirectoryConfig } from "../config/config.ts";
+import type { SyncDeps } from "../sync/run-sync.ts";
+import type { SyncRun } from "../sync/sync-run.ts";
+import { createSyncRunner, type SyncRunner } from "../sync/sync-runner.ts";
+import { findRun } from "../sync/sync-runs-table.ts";
+import { mfaPolicyOf } from "../users/policy.ts";
+import {
+  type CliContext,
+  exitCodes,
+  getDirectory,
+  holderName,
+  type OpenCommand,
+  type OutputOptions,
+  withDatabase,
+} from "./context.ts";
+import { printJson } from "./print.ts";
+import { printRunSummary } from "./run-summary.ts";
+
+interface SyncOptions extends OutputOptions {
+  directory?: string;
+  dryRun?: boolean;
+}
+
+export function addSyncCommand(program: Command, context: CliContext): void {
+  program
+    .command("sync")
+    .description("synchronize the users of all directories, or of one, now")
+    .option("--directory <name>", "only this directory")
+    .option("--dry-run", "make the plan and stop before applying it")
+    .option("--json", "print JSON")
+    .action((options: SyncOptions) => withDatabase(context, (open) => syncNow(context, open, options)));
+}
+
+async function syncNow(context: CliContext, open: OpenCommand, options: SyncOptions): Promise<void> {
+  const { config } = open;
+  const directories = options.directory ? [getDirectory(config, options.directory)] : config.directories;
+  const runs: SyncRun[] = [];
+  await withRunner(open, async (runner) => {
+    for (const directory of directories) {
+      const run = await runOne(context, open, { runner, directory, dryRun: options.dryRun ?? false });
+      runs.push(run);
+      if (!options.json) printRunSummary(context, run);
+    }
+  });
+  if (options.json) printJson(context, { runs });
+  context.exitCode = exitCodeOf(runs);
+}
+
+/** Gives `work` a runner that Ctrl-C stops cleanly: the listing is given up, a plan being applied is finished. */
+export async function withRunner<T>(open: OpenCommand, work: (runner: SyncRunner) => Promise<T>): Promise<T> {
+  const deps: SyncDeps = {
+    db: open.db,
+    log: open.log,
+    policy: mfaPolicyOf(open.config.mfa),
+    holder: holderName(),
+  };
+  const runner = createSyncRunner(deps);
+  const stop = () => void runner.stop();
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  try {
+    return await work(runner);
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+async function runOne(
+  context: CliContext,
+  open: OpenCommand,
+  input: { runner: SyncRunner; directory: DirectoryConfig; dryRun: boolean },
+): Promise<SyncRun> {
+  const progress = createProgress(context, input.directory.name);
+  const started = await input.runner.start({
+    directory: input.directory,
+    trigger: "request",
+    actor: open.actor,
+    dryRun: input.dryRun,
+    onProgress: progress.show,
+  });
+  if (started.kind === "started") return started.finished.finally(progress.clear);
+  context.stderr.write(`dirmfa: run ${started.run.id} of ${started.run.directory} is going on; waiting for it.\n`);
+  return awaitRun(open, started.run);
+}
+
+/** Follows a run of another process to its end. */
+async function awaitRun(open: OpenCommand, run: SyncRun): Promise<SyncRun> {
+  let current = run;
+  while (current.status === "running") {
+    // Runs take seconds; looking twice a second costs nothing.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    current = (await findRun(open.db, run.id)) ?? current;
+  }
+  return current;
+}
+
+/** One line on a terminal, rewritten in place; nothing anywhere else. */
+function createProgress(context: CliContext, directory: string) {
+  if (!context.stderr.isTTY) return { show: () => {}, clear: () => {} };
+  return {
+    show: (entries: number) => void context.stderr.write(`\r\u001b[K${directory}: ${entries} entries listed`),
+    clear: () => void context.stderr.write("\r\u001b[K"),
+  };
+}
+
+/** Failed comes before held, held before done. */
+export function exitCodeOf(runs: SyncRun[]): number {
+  if (runs.some((run) => run.status === "failed" || run.status === "abandoned")) return exitCodes.failed;
+  return runs.some((run) => run.status === "held") ? exitCodes.held : exitCodes.done;
+}

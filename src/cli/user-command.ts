@@ -1,0 +1,190 @@
+// dirmfa user: find users, see what decides about their MFA, and change what an admin may change.
+
+import type { Command } from "commander";
+import { AppError } from "../errors.ts";
+import type { Database } from "../store/database.ts";
+import { decideRequirement, mfaPolicyOf } from "../users/policy.ts";
+import { setRequiredByAdmin } from "../users/require-mfa.ts";
+import type { User, UserState } from "../users/user.ts";
+import { findUser, findUserByName, listUsers } from "../users/users-table.ts";
+import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
+import { unlockUser } from "../verification/unlock-user.ts";
+import { type CliContext, type OpenCommand, type OutputOptions, parseLimit, withDatabase } from "./context.ts";
+import { printFacts, printJson, printLine, printTable } from "./print.ts";
+
+interface ListOptions extends OutputOptions {
+  search?: string;
+  state?: UserState;
+  directory?: string;
+  required?: boolean;
+  enrolled?: boolean;
+  limit: string;
+}
+
+interface UserOptions extends OutputOptions {
+  directory?: string;
+}
+
+export function addUserCommand(program: Command, context: CliContext): void {
+  const user = program.command("user").description("users: list, show, require, unrequire, disable-mfa, unlock");
+  user
+    .command("list")
+    .description("users in the order of their names")
+    .option("--search <text>", "part of username, display name or e-mail address")
+    .option("--state <state>", "active, disabled or removed")
+    .option("--directory <name>", "only this directory")
+    .option("--required", "only those who must use MFA")
+    .option("--no-required", "only those who need not")
+    .option("--enrolled", "only those with an authenticator")
+    .option("--no-enrolled", "only those without")
+    .option("--limit <count>", "how many", "50")
+    .option("--json", "print JSON")
+    .action((options: ListOptions) => withDatabase(context, (open) => printUsers(context, open, options)));
+  addUserAction(user, context, "show", "one user: directory facts, state, and why MFA is required", showUser);
+  addUserAction(user, context, "require", "require MFA of one user", (ctx, open, found, options) =>
+    setRequired(ctx, open, found, options, true),
+  );
+  addUserAction(user, context, "unrequire", "take a user's own MFA requirement back", (ctx, open, found, options) =>
+    setRequired(ctx, open, found, options, false),
+  );
+  addUserAction(user, context, "disable-mfa", "remove a user's authenticator, without a code", disableMfa);
+  addUserAction(user, context, "unlock", "end a user's lockout", unlock);
+}
+
+type UserAction = (
+  context: CliContext,
+  open: OpenCommand,
+  user: User,
+  options: UserOptions,
+) => Promise<void>;
+
+function addUserAction(
+  parent: Command,
+  context: CliContext,
+  name: string,
+  description: string,
+  action: UserAction,
+): void {
+  parent
+    .command(name)
+    .description(description)
+    .argument("<user>", "username, alias or user id")
+    .option("--directory <name>", "where the name lives in more than one directory")
+    .option("--json", "print JSON")
+    .action((who: string, options: UserOptions) =>
+      withDatabase(context, async (open) =>
+        action(context, open, await getUser(open.db, who, options.directory), options),
+      ),
+    );
+}
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+async function getUser(db: Database, who: string, directory: string | undefined): Promise<User> {
+  const byId = uuid.test(who) ? await findUser(db, who) : undefined;
+  if (byId) return byId;
+  const match = await findUserByName(db, { username: who, directory });
+  if (match.kind === "user") return match.user;
+  if (match.kind === "ambiguous") {
+    throw new AppError("username-ambiguous", `${who} lives in the directories ${match.directories.join(", ")}.`, {
+      remedy: "Say which with --directory.",
+    });
+  }
+  throw new AppError("user-unknown", `There is no user ${who}.`, {
+    remedy: "`dirmfa user list --search TEXT` looks for parts of names.",
+  });
+}
+
+async function printUsers(context: CliContext, open: OpenCommand, options: ListOptions): Promise<void> {
+  const policy = mfaPolicyOf(open.config.mfa);
+  const users = await listUsers(open.db, { ...options, limit: parseLimit(options.limit, 100_000) });
+  if (options.json) return printJson(context, { users: users.map((user) => factsOf(user, policy)) });
+  printTable(
+    context,
+    ["USERNAME", "NAME", "DIRECTORY", "STATE", "MFA REQUIRED BY"],
+    users.map((user) => [
+      user.username,
+      user.displayName,
+      user.directory,
+      user.state,
+      decideRequirement(user, policy).requiredBy.join(", ") || null,
+    ]),
+  );
+}
+
+function factsOf(user: User, policy: ReturnType<typeof mfaPolicyOf>) {
+  return { ...user, groups: user.groups.map((group) => group.name), ...decideRequirement(user, policy) };
+}
+
+async function showUser(
+  context: CliContext,
+  open: OpenCommand,
+  user: User,
+  options: OutputOptions,
+): Promise<void> {
+  const policy = mfaPolicyOf(open.config.mfa);
+  if (options.json) return printJson(context, { user: factsOf(user, policy) });
+  const requirement = decideRequirement(user, policy);
+  printFacts(context, [
+    ["username", user.username],
+    ["name", user.displayName],
+    ["e-mail", user.email],
+    ["state", user.removedAt ? `removed since ${user.removedAt.toISOString()}` : user.state],
+    ["MFA required", requirement.required ? requirement.requiredBy.join(", ") : "no"],
+    ["enroll by", requirement.deadline?.toISOString() ?? null],
+    ["groups", user.groups.map((group) => group.name).join(", ") || null],
+    ["directory", user.directory],
+    ["directory id", user.directoryId],
+    ["DN", user.dn],
+    ["user id", user.id],
+    ["first seen", user.createdAt.toISOString()],
+    ["last change", user.changedAt.toISOString()],
+  ]);
+}
+
+async function setRequired(
+  context: CliContext,
+  open: OpenCommand,
+  user: User,
+  options: OutputOptions,
+  required: boolean,
+): Promise<void> {
+  const policy = mfaPolicyOf(open.config.mfa);
+  await setRequiredByAdmin({ db: open.db, policy }, { userId: user.id, required, actor: open.actor });
+  const after = await getUser(open.db, user.id, undefined);
+  if (options.json) return printJson(context, { user: factsOf(after, policy) });
+  const requirement = decideRequirement(after, policy);
+  printLine(
+    context,
+    requirement.required
+      ? `MFA is required for ${after.username}: ${requirement.requiredBy.join(", ")}.`
+      : `MFA is not required for ${after.username}.`,
+  );
+}
+
+async function disableMfa(
+  context: CliContext,
+  open: OpenCommand,
+  user: User,
+  options: OutputOptions,
+): Promise<void> {
+  const { outcome } = await disableMfaByAdmin({ db: open.db }, { userId: user.id, actor: open.actor });
+  if (options.json) return printJson(context, { outcome });
+  printLine(
+    context,
+    outcome === "disabled"
+      ? `The authenticator and backup codes of ${user.username} are gone.`
+      : `${user.username} has no authenticator.`,
+  );
+}
+
+async function unlock(
+  context: CliContext,
+  open: OpenCommand,
+  user: User,
+  options: OutputOptions,
+): Promise<void> {
+  const answer = await unlockUser({ db: open.db }, { userId: user.id, actor: open.actor });
+  if (options.json) return printJson(context, answer);
+  printLine(context, `${user.username} is not locked out.`);
+}

@@ -1,0 +1,37 @@
+// The runs of this process: started by schedule, API or command line, and brought to an end when the process stops.
+
+import { AppError } from "../errors.ts";
+import { type StartedSync, type SyncDeps, type SyncRequest, startSync } from "./run-sync.ts";
+import type { SyncRun } from "./sync-run.ts";
+
+export type RunnerRequest = Omit<SyncRequest, "signal">;
+
+export interface SyncRunner {
+  start(request: RunnerRequest): Promise<StartedSync>;
+  /** Makes running listings fail as `aborted`; a run that applies its plan finishes. Resolves when all have ended. */
+  stop(): Promise<void>;
+}
+
+export function createSyncRunner(deps: SyncDeps): SyncRunner {
+  const stopping = new AbortController();
+  const running = new Set<Promise<SyncRun>>();
+  return {
+    async start(request) {
+      stopping.signal.throwIfAborted();
+      const started = await startSync(deps, { ...request, signal: stopping.signal });
+      if (started.kind === "started") {
+        running.add(started.finished);
+        void started.finished.finally(() => running.delete(started.finished));
+      }
+      return started;
+    },
+    async stop() {
+      stopping.abort(
+        new AppError("aborted", "dirmfa was stopped during the run; nothing of it was applied.", {
+          remedy: "The next run starts anew.",
+        }),
+      );
+      await Promise.all(running);
+    },
+  };
+}

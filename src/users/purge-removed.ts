@@ -1,0 +1,21 @@
+// Rule 7: what was kept for a removed user's return is deleted after the retention time.
+
+import type { Actor } from "../audit/audit-events-table.ts";
+import type { Database } from "../store/database.ts";
+import { purgeUsers } from "./removed-users-table.ts";
+
+// One transaction's worth: small enough that sign-ins beside it do not notice.
+const batchSize = 500;
+
+/** Purges in batches, each a transaction with its audit events. Returns how many users. */
+export async function purgeRemovedUsers(
+  deps: { db: Database },
+  input: { retentionMs: number; actor: Actor },
+): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const purged = await deps.db.transaction((trx) => purgeUsers(trx, { ...input, limit: batchSize }));
+    total += purged;
+    if (purged < batchSize) return total;
+  }
+}

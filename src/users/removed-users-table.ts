@@ -1,0 +1,30 @@
+// Purging: the only statements that delete a user, with all that was kept for its return (rule 7).
+
+import type { Actor } from "../audit/audit-events-table.ts";
+import type { Transaction } from "../store/database.ts";
+
+/**
+ * Deletes users removed longer ago than `retentionMs`, at most `limit` of them, each with its own audit event in the same
+ * statement. Returns how many.
+ */
+export async function purgeUsers(
+  trx: Transaction,
+  input: { retentionMs: number; limit: number; actor: Actor },
+): Promise<number> {
+  const result = await trx.raw<{ rowCount: number }>(
+    `with purged as (
+       delete from users where id in (
+         select id from users
+         where state = 'removed' and removed_at < now() - :retentionMs * interval '1 millisecond'
+         order by removed_at limit :limit
+       )
+       returning id, directory, directory_id, username, removed_at
+     )
+     insert into audit_events (actor, via, action, user_id, directory, outcome, details)
+     select :name, :via, 'user-purge', id, directory, 'done',
+       jsonb_build_object('username', username, 'directoryId', directory_id, 'removedAt', removed_at)
+     from purged`,
+    { retentionMs: input.retentionMs, limit: input.limit, ...input.actor },
+  );
+  return result.rowCount;
+}
