@@ -5,6 +5,7 @@ import knex, { type Knex } from "knex";
 import type { DatabaseConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { databaseUnavailable } from "./database-errors.ts";
+import { embeddedPort, openEmbeddedDatabase } from "./embedded-database.ts";
 
 export type Database = Knex;
 export type Transaction = Knex.Transaction;
@@ -25,6 +26,10 @@ export interface OpenDatabaseOptions {
 const limits = {
   // A healthy server answers a connect in milliseconds, one in failover not at all.
   connectMs: 5_000,
+  // The embedded database greets only between two statements, and a sync's can take seconds.
+  embeddedConnectMs: 10_000,
+  // They queue for one session anyway.
+  embeddedPoolSize: 4,
   // Sign-ins that wait longer than this for a free connection are better answered "unavailable".
   acquireMs: 10_000,
   // Longer than a load balancer's or failover's silence should last, shorter than the 5 minutes that many firewalls forget.
@@ -43,22 +48,53 @@ export async function openDatabase(
   config: DatabaseConfig,
   options: OpenDatabaseOptions,
 ): Promise<OpenDatabase> {
-  if (config.kind === "embedded") throw new Error("not yet");
-  const db = connect({ connectionString: config.url }, config.poolSize, options.log);
-  return { db: await tried(db, options.log), engine: "postgres", close: () => db.destroy() };
+  return config.kind === "embedded"
+    ? await openEmbedded(config.folder, options)
+    : await openPostgres(config.url, config.poolSize, options.log);
 }
 
-function connect(connection: Knex.PgConnectionConfig, poolSize: number, log: Log): Database {
+async function openPostgres(url: string, poolSize: number, log: Log): Promise<OpenDatabase> {
+  const db = createPool({ connectionString: url, connectionTimeoutMillis: limits.connectMs }, log, {
+    max: poolSize,
+    afterCreate: prepareConnection,
+  });
+  await tryOut(db, log);
+  return { db, engine: "postgres", close: () => db.destroy() };
+}
+
+// The session's settings are shared by all connections, so none are made here; the bridge has its own idle limit.
+async function openEmbedded(folder: string, options: OpenDatabaseOptions): Promise<OpenDatabase> {
+  const embedded = await openEmbeddedDatabase(folder, options);
+  const address = {
+    host: embedded.socketFolder,
+    port: embeddedPort,
+    user: "postgres",
+    database: "postgres",
+    ssl: false,
+  };
+  const db = createPool({ ...address, connectionTimeoutMillis: limits.embeddedConnectMs }, options.log, {
+    max: limits.embeddedPoolSize,
+  });
+  const close = () => db.destroy().then(embedded.close);
+  try {
+    await tryOut(db, options.log);
+    return { db, engine: "embedded", close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function createPool(connection: Knex.PgConnectionConfig, log: Log, pool: Knex.PoolConfig): Database {
   return knex({
     client: "pg",
     connection: {
       ...connection,
       application_name: "dirmfa",
-      connectionTimeoutMillis: limits.connectMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: limits.keepAliveAfterMs,
     },
-    pool: { min: 0, max: poolSize, acquireTimeoutMillis: limits.acquireMs, afterCreate: prepareConnection },
+    pool: { min: 0, acquireTimeoutMillis: limits.acquireMs, ...pool },
     // Otherwise knex would write stored values into the messages of errors.
     compileSqlOnError: false,
     log: {
@@ -82,7 +118,8 @@ function prepareConnection(
   );
 }
 
-async function tried(db: Database, log: Log): Promise<Database> {
+/** Rejects, with the pool closed, unless the server answers. */
+async function tryOut(db: Database, log: Log): Promise<void> {
   try {
     const result = await db.raw<{ rows: { version: string }[] }>(
       "select current_setting('server_version_num') as version",
@@ -90,7 +127,6 @@ async function tried(db: Database, log: Log): Promise<Database> {
     const version = Number(result.rows[0]?.version);
     if (version < limits.serverVersion)
       log.warn({ serverVersion: version }, "database server is older than supported");
-    return db;
   } catch (error) {
     await db.destroy();
     throw databaseUnavailable(error);

@@ -1,0 +1,84 @@
+// The thread in which the embedded database lives: its statements are synchronous and would stop every sign-in. Opens the data
+// in `folder`, creating it where there is none, listens on `socketPath`, says "listening", and ends when told "stop".
+// Acts when imported, since it is the thread's entry; nothing imports it.
+
+import { chmod, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { parentPort, workerData } from "node:worker_threads";
+import { PGlite } from "@electric-sql/pglite";
+import { createBridge, type Engine } from "./embedded-bridge.ts";
+import { encodeStartup } from "./wire-messages.ts";
+
+export interface EmbeddedWorkerStart {
+  folder: string;
+  socketPath: string;
+}
+
+const limits = {
+  // Far above a page of a sync, far below the 2 GiB that the engine can address.
+  batchBytes: 64 * 1024 * 1024,
+  // As on a PostgreSQL server, see database.ts.
+  idleInTransactionMs: 60_000,
+  // A daemon's pool and several commands beside it.
+  connections: 50,
+};
+
+if (parentPort === null) throw new Error("embedded-worker.ts is a thread, not a program");
+const parent = parentPort;
+// Given by embedded-database.ts in this type.
+const start = workerData as EmbeddedWorkerStart;
+
+const database = await openData(start.folder);
+const server = createBridge(await startEngine(database), { limits, onLost: endThread });
+// Left over from a killed process.
+await rm(start.socketPath, { force: true });
+await new Promise<void>((resolve, reject) => server.once("error", reject).listen(start.socketPath, resolve));
+await chmod(start.socketPath, 0o600);
+parent.once("message", () => void stop());
+parent.postMessage("listening");
+
+async function stop(): Promise<void> {
+  server.close();
+  await database.close();
+  // Ends the connections as well; whoever is in a transaction finds it rolled back.
+  process.exit(0);
+}
+
+// The session cannot be had back; the owner starts another thread.
+function endThread(error: unknown): void {
+  parent.postMessage(`lost: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
+
+// A kill while PGlite creates leaves a folder that never opens again. So the name appears when it is whole.
+async function openData(folder: string): Promise<PGlite> {
+  const whole = join(folder, "pgdata");
+  for (const name of await readdir(folder)) {
+    if (name.startsWith("pgdata.new-")) await rm(join(folder, name), { recursive: true, force: true });
+  }
+  const exists = await stat(whole).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) {
+    const beside = join(folder, `pgdata.new-${process.pid}`);
+    await mkdir(beside, { mode: 0o700 });
+    await (await PGlite.create(beside)).close();
+    await rename(beside, whole);
+  }
+  return await PGlite.create(whole);
+}
+
+async function startEngine(database: PGlite): Promise<Engine> {
+  const run = async (messages: Buffer): Promise<Buffer> => {
+    const reply: Buffer[] = [];
+    await database.execProtocolRawStream(messages, {
+      // Files are written as the engine goes; there is nothing to sync.
+      syncToFs: false,
+      // A view of the engine's memory, hence the copy.
+      onRawData: (bytes) => reply.push(Buffer.from(bytes)),
+    });
+    return Buffer.concat(reply);
+  };
+  return { greeting: await run(encodeStartup("postgres", "postgres")), run };
+}
