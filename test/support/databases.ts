@@ -1,31 +1,45 @@
 // Fresh, migrated databases for tests, of the engine that the vitest project names.
 
 import { randomBytes } from "node:crypto";
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { pino } from "pino";
 import { inject } from "vitest";
 import type { DatabaseConfig } from "../../src/config/config.ts";
 import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
-import { runStatement } from "./postgres.ts";
+import { memoryFolder, runStatement } from "./postgres.ts";
 
 export type TestDatabase = OpenDatabase & { config: DatabaseConfig };
 
 /** Empty tables, nobody else in it; dropped on close. Cheap enough for one a test file, dear for one a test. */
 export async function openTestDatabase(): Promise<TestDatabase> {
+  const { config, drop } = await createTestDatabase();
+  try {
+    const open = await openDatabase(config, { log: pino({ level: "silent" }), owner: true });
+    return { ...open, config, close: () => open.close().then(drop) };
+  } catch (error) {
+    await drop();
+    throw error;
+  }
+}
+
+/** The same, for tests that open the database themselves or in another process. */
+export async function createTestDatabase(): Promise<{ config: DatabaseConfig; drop(): Promise<void> }> {
+  return inject("engine") === "embedded" ? await copyEmbedded() : await clonePostgres();
+}
+
+async function clonePostgres(): Promise<{ config: DatabaseConfig; drop(): Promise<void> }> {
   const name = `test_${randomBytes(8).toString("hex")}`;
   const serverUrl = inject("postgresUrl");
   await runStatement(serverUrl, `create database ${name} template dirmfa_template`);
-  const config: DatabaseConfig = {
-    kind: "postgres",
-    url: serverUrl.replace(/postgres$/, name),
-    poolSize: 10,
-  };
-  const open = await openDatabase(config, { log: pino({ level: "silent" }), owner: true });
   return {
-    ...open,
-    config,
-    close: async () => {
-      await open.close();
-      await runStatement(serverUrl, `drop database ${name} with (force)`);
-    },
+    config: { kind: "postgres", url: serverUrl.replace(/postgres$/, name), poolSize: 10 },
+    drop: () => runStatement(serverUrl, `drop database if exists ${name} with (force)`),
   };
+}
+
+async function copyEmbedded(): Promise<{ config: DatabaseConfig; drop(): Promise<void> }> {
+  const folder = await mkdtemp(join(await memoryFolder(), "dirmfa-embedded-"));
+  await cp(join(inject("embeddedTemplate"), "pgdata"), join(folder, "pgdata"), { recursive: true });
+  return { config: { kind: "embedded", folder }, drop: () => rm(folder, { recursive: true, force: true }) };
 }

@@ -98,7 +98,7 @@ async function findOwner(): Promise<Owner | undefined> {
 async function findPrograms(): Promise<string> {
   const debian = "/usr/lib/postgresql";
   const versions = (await readdir(debian).catch(() => [])).sort((a, b) => Number(b) - Number(a));
-  const onPath = (process.env["PATH"] ?? "").split(":");
+  const onPath = (process.env.PATH ?? "").split(":");
   for (const folder of [...versions.map((version) => join(debian, version, "bin")), ...onPath]) {
     if (await isExecutable(join(folder, "initdb"))) return folder;
   }
@@ -114,7 +114,8 @@ async function isExecutable(path: string): Promise<boolean> {
   );
 }
 
-async function memoryFolder(): Promise<string> {
+/** A folder in memory where the system has one, else the usual one for temporary files. */
+export async function memoryFolder(): Promise<string> {
   const usable = await access("/dev/shm", constants.W_OK).then(
     () => true,
     () => false,
