@@ -3,6 +3,7 @@
 // would look corrupt to the built program.
 
 import * as usersAndSync from "../../migrations/0001_users_and_sync.ts";
+import * as verification from "../../migrations/0002_verification.ts";
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "./database.ts";
 import {
@@ -18,7 +19,10 @@ export interface Migration {
   up(trx: Transaction): Promise<void>;
 }
 
-const migrations: readonly Migration[] = [{ name: "0001_users_and_sync", up: usersAndSync.up }];
+const migrations: readonly Migration[] = [
+  { name: "0001_users_and_sync", up: usersAndSync.up },
+  { name: "0002_verification", up: verification.up },
+];
 
 /**
  * Applies what is missing and returns its names, none if there was nothing to do. All of it is one transaction that
