@@ -1,18 +1,20 @@
 // A private OpenLDAP server: own folder, own loopback port, own passwords, run as the current user. Started by tests,
 // the demo and the bench; never touches a slapd of the system.
 
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { createCertificateAuthority } from "./certificates.ts";
+import { processInPidFile } from "./end-with-parent.ts";
 import { type LdifEntry, parseLdif } from "./ldif.ts";
+import { baseEntries, slapdConfiguration } from "./slapd-configuration.ts";
+import { endOf, endSlapd, launchSlapd, type SlapdLaunch, spawnSlapd } from "./slapd-process.ts";
 
 export type Overlay = "memberof" | "ppolicy" | "syncprov";
 
@@ -38,7 +40,7 @@ export interface SlapdOptions {
   overlays?: Overlay[];
   /** Adds ldaps:// and StartTLS: `true` makes a certificate for localhost, 127.0.0.1 and ::1. */
   tls?: boolean | SlapdTls;
-  /** A folder to keep: found again by the next start, left by stop(). Default: a temporary one. */
+  /** A folder to keep: data, passwords and port are found again by the next start. Default: a temporary one. */
   folder?: string;
 }
 
@@ -74,19 +76,14 @@ export interface Slapd {
   stop(): Promise<void>;
 }
 
-const baseSchemas = ["core", "cosine", "nis", "inetorgperson"];
-
 /** Starts a server and resolves when it answers. Throws with slapd's own words when it does not start. */
 export async function startSlapd(options: SlapdOptions = {}): Promise<Slapd> {
-  const suffix = options.suffix ?? "dc=example,dc=org";
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "dirmfa-slapd-")));
   const removeFolder = async () => {
     if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
   };
   try {
-    await mkdir(join(folder, "data"), { recursive: true });
-    await endStaleServer(folder);
-    return await startIn(folder, suffix, options, removeFolder);
+    return await startIn(folder, options, removeFolder);
   } catch (error) {
     await removeFolder();
     throw error;
@@ -95,10 +92,12 @@ export async function startSlapd(options: SlapdOptions = {}): Promise<Slapd> {
 
 async function startIn(
   folder: string,
-  suffix: string,
   options: SlapdOptions,
   removeFolder: () => Promise<void>,
 ): Promise<Slapd> {
+  await mkdir(folder, { recursive: true });
+  await endStaleServer(folder);
+  const suffix = options.suffix ?? "dc=example,dc=org";
   const adminDn = `cn=admin,${suffix}`;
   const syncDn = `cn=dirmfa,ou=services,${suffix}`;
   const adminPasswordFile = join(folder, "admin.password");
@@ -106,30 +105,30 @@ async function startIn(
   const adminPassword = await passwordIn(adminPasswordFile);
   const syncPassword = await passwordIn(syncPasswordFile);
   const tls = await writeTlsFiles(folder, options.tls ?? false);
-  const configFile = join(folder, "slapd.conf");
-  await writeFile(configFile, configuration({ folder, suffix, adminDn, adminPassword, syncDn, options }), {
-    mode: 0o600, // holds the admin's password
-  });
-  const binary = await slapdBinary(folder);
-  const isNew = (await readdir(join(folder, "data"))).length === 0;
-  // The memberof overlay fills memberOf only for what arrives over LDAP, not for what slapadd loads.
-  const loadOverLdap = options.overlays?.includes("memberof") === true;
-  if (isNew) {
-    const ldif = `${baseEntries(suffix, syncDn, syncPassword)}\n${loadOverLdap ? "" : (options.ldif ?? "")}`;
-    await run(binary, ["-T", "add", "-f", configFile], ldif);
-    if (options.ldifFile !== undefined)
-      await run(binary, ["-T", "add", "-q", "-f", configFile, "-l", options.ldifFile]);
-  }
+  const configuration = slapdConfiguration({ folder, suffix, adminDn, adminPassword, syncDn, options });
+  await writeFile(join(folder, "slapd.conf"), configuration, { mode: 0o600 }); // holds the admin's password
+  const launch: SlapdLaunch = { binary: await slapdBinary(folder), folder, withTls: tls !== undefined };
 
-  const started = await startProcess(folder, binary, configFile, tls !== undefined);
-  let child = started.child;
-  const { port, ldapsPort } = started;
+  // The mark comes last, so that a folder whose loading was killed is loaded again.
+  const loadedMark = join(folder, "loaded");
+  const isNew = !existsSync(loadedMark);
+  if (isNew) await loadDatabase(launch, baseEntries(suffix, syncDn, syncPassword), options);
+  const launched = await launchSlapd(launch);
+  let child = launched.child;
+  const { port, ldapsPort } = launched.ports;
   const url = `ldap://127.0.0.1:${port}`;
   const asAdmin = ["-x", "-H", url, "-D", adminDn, "-y", adminPasswordFile];
-  const add = async (ldif: string) => void (await run("ldapadd", asAdmin, ldif));
-  if (isNew && loadOverLdap && options.ldif !== undefined) {
+  const stop = async () => {
+    await endSlapd(child, "SIGTERM");
+    await removeFolder();
+  };
+  try {
     // "relax" lets the text set operational attributes, such as entryUUID.
-    await run("ldapadd", [...asAdmin, "-e", "!relax"], options.ldif);
+    if (isNew && loadsOverLdap(options)) await run("ldapadd", [...asAdmin, "-e", "!relax"], options.ldif);
+    await writeFile(loadedMark, "");
+  } catch (error) {
+    await stop();
+    throw error;
   }
 
   return {
@@ -149,32 +148,34 @@ async function startIn(
     get pid() {
       return child.pid ?? 0;
     },
-    exited: () => ended(child),
-    add,
+    exited: () => endOf(child),
+    add: async (ldif) => void (await run("ldapadd", asAdmin, ldif)),
     modify: async (ldif) => void (await run("ldapmodify", asAdmin, ldif)),
-    search: async (filter, attributes = ["*", "+"]) =>
-      parseLdif(
-        await run("ldapsearch", [
-          ...asAdmin,
-          "-LLL",
-          "-o",
-          "ldif-wrap=no",
-          "-b",
-          suffix,
-          filter,
-          ...attributes,
-        ]),
-      ),
-    kill: () => end(child, "SIGKILL"),
+    search: async (filter, attributes = ["*", "+"]) => {
+      const scope = ["-LLL", "-o", "ldif-wrap=no", "-b", suffix];
+      return parseLdif(await run("ldapsearch", [...asAdmin, ...scope, filter, ...attributes]));
+    },
+    kill: () => endSlapd(child, "SIGKILL"),
     restart: async () => {
-      await end(child, "SIGTERM");
-      child = await spawnSlapd(folder, binary, configFile, port, tls === undefined ? 0 : ldapsPort);
+      await endSlapd(child, "SIGTERM");
+      child = await spawnSlapd(launch, launched.ports);
     },
-    stop: async () => {
-      await end(child, "SIGTERM");
-      await removeFolder();
-    },
+    stop,
   };
+}
+
+// The memberof overlay fills memberOf only for what arrives over LDAP, not for what slapadd loads.
+function loadsOverLdap(options: SlapdOptions): boolean {
+  return options.overlays?.includes("memberof") === true && options.ldif !== undefined;
+}
+
+async function loadDatabase(launch: SlapdLaunch, base: string, options: SlapdOptions): Promise<void> {
+  const dataFolder = join(launch.folder, "data");
+  await rm(dataFolder, { recursive: true, force: true });
+  await mkdir(dataFolder);
+  const slapadd = ["-T", "add", "-f", join(launch.folder, "slapd.conf")];
+  await run(launch.binary, slapadd, `${base}\n${loadsOverLdap(options) ? "" : (options.ldif ?? "")}`);
+  if (options.ldifFile !== undefined) await run(launch.binary, [...slapadd, "-q", "-l", options.ldifFile]);
 }
 
 /** What a test hands to the code under test to sync from this server; plain LDAP unless overridden. */
@@ -209,90 +210,6 @@ export function directoryConfigFor(slapd: Slapd, overrides: Partial<DirectoryCon
   };
 }
 
-interface Configuration {
-  folder: string;
-  suffix: string;
-  adminDn: string;
-  adminPassword: string;
-  syncDn: string;
-  options: SlapdOptions;
-}
-
-function configuration({ folder, suffix, adminDn, adminPassword, syncDn, options }: Configuration): string {
-  const overlays = options.overlays ?? [];
-  const limits = options.limits ?? [`dn.exact="${syncDn}" size=unlimited time=unlimited`];
-  const access = options.access ?? [
-    "to attrs=userPassword by anonymous auth by * none",
-    `to * by dn.exact="${syncDn}" read by anonymous auth by * none`,
-  ];
-  const modules = firstFolder(["/usr/lib/ldap", "/usr/lib/openldap", "/usr/lib64/openldap"]);
-  const schemas = firstFolder(["/etc/ldap/schema", "/etc/openldap/schema"]);
-  return [
-    ...baseSchemas.map((name) => `include ${schemas}/${name}.schema`),
-    `modulepath ${modules}`,
-    "moduleload back_mdb",
-    ...overlays.map((overlay) => `moduleload ${overlay}`),
-    `pidfile ${join(folder, "slapd.pid")}`,
-    "tool-threads 2",
-    ...(options.tls ? tlsLines(folder) : []),
-    "database mdb",
-    `directory ${join(folder, "data")}`,
-    "maxsize 17179869184", // 16 GiB of address space, not of disk: a million entries take about 3 GiB
-    "dbnosync", // survives a killed process, not a power cut; a test needs no more
-    `suffix "${suffix}"`,
-    `rootdn "${adminDn}"`,
-    `rootpw "${adminPassword}"`,
-    "index objectClass,uid,entryUUID,entryCSN eq",
-    ...limits.map((line) => `limits ${line}`),
-    ...access.map((line) => `access ${line}`),
-    ...(options.databaseLines ?? []),
-    ...overlays.map((overlay) => `overlay ${overlay}`),
-    "",
-  ].join("\n");
-}
-
-function tlsLines(folder: string): string[] {
-  return [
-    `TLSCACertificateFile ${join(folder, "ca.pem")}`,
-    `TLSCertificateFile ${join(folder, "server.pem")}`,
-    `TLSCertificateKeyFile ${join(folder, "server.key")}`,
-  ];
-}
-
-function firstFolder(candidates: string[]): string {
-  const found = candidates.find((path) => existsSync(path));
-  if (found === undefined)
-    throw new Error(`OpenLDAP is not installed: none of ${candidates.join(", ")} exists`);
-  return found;
-}
-
-function baseEntries(suffix: string, syncDn: string, syncPassword: string): string {
-  const [type = "", value = ""] = (suffix.split(",")[0] ?? "").split("=");
-  const classes = { dc: ["dcObject", "organization"], o: ["organization"], ou: ["organizationalUnit"] }[type];
-  if (classes === undefined) throw new Error(`a suffix starts with dc=, o= or ou=, not ${suffix}`);
-  const entries = [
-    [
-      `dn: ${suffix}`,
-      ...classes.map((name) => `objectClass: ${name}`),
-      `${type}: ${value}`,
-      ...(type === "dc" ? [`o: ${value}`] : []),
-    ],
-    ...["people", "groups", "services"].map((name) => [
-      `dn: ou=${name},${suffix}`,
-      "objectClass: organizationalUnit",
-      `ou: ${name}`,
-    ]),
-    [
-      `dn: ${syncDn}`,
-      "objectClass: organizationalRole",
-      "objectClass: simpleSecurityObject",
-      "cn: dirmfa",
-      `userPassword: ${syncPassword}`,
-    ],
-  ];
-  return `${entries.map((lines) => lines.join("\n")).join("\n\n")}\n`;
-}
-
 async function passwordIn(path: string): Promise<string> {
   if (existsSync(path)) return readFile(path, "utf8");
   const password = randomBytes(15).toString("base64url"); // 120 bits, and no character that a configuration quotes
@@ -323,110 +240,12 @@ async function slapdBinary(folder: string): Promise<string> {
   return copy;
 }
 
-// Another process can take a port between choosing and binding it, hence some tries.
-async function startProcess(folder: string, binary: string, configFile: string, withTls: boolean) {
-  for (let left = 5; ; left -= 1) {
-    const port = await freePort();
-    const ldapsPort = withTls ? await freePort() : 0;
-    try {
-      return { child: await spawnSlapd(folder, binary, configFile, port, ldapsPort), port, ldapsPort };
-    } catch (error) {
-      if (left === 0 || !/daemon_init|bind\(/.test(String(error))) throw error;
-    }
-  }
-}
-
-async function spawnSlapd(
-  folder: string,
-  binary: string,
-  configFile: string,
-  port: number,
-  ldapsPort: number,
-): Promise<ChildProcess> {
-  const urls = [`ldap://127.0.0.1:${port}`, ...(ldapsPort === 0 ? [] : [`ldaps://127.0.0.1:${ldapsPort}`])];
-  const pidFile = join(folder, "slapd.pid");
-  await rm(pidFile, { force: true });
-  const logFile = join(folder, "slapd.log");
-  const log = openSync(logFile, "w", 0o600);
-  const serve = [binary, "-d", "none", "-h", urls.join(" "), "-f", configFile]; // -d also keeps it in the foreground
-  // Where the kernel can do it, slapd ends with the process that started it, even when that one is killed.
-  const [command = binary, ...rest] = existsSync("/usr/bin/setpriv")
-    ? ["/usr/bin/setpriv", "--pdeathsig", "TERM", ...serve]
-    : serve;
-  const child = spawn(command, rest, { stdio: ["ignore", log, log] });
-  closeSync(log);
-  let failure: Error | undefined;
-  child.once("error", (error) => {
-    failure = error;
-  });
-  // slapd writes its pid once its ports are bound and its database is open, and listens a moment later.
-  while (
-    (await readFile(pidFile, "utf8").catch(() => "")).trim() !== String(child.pid) ||
-    !(await accepts(port))
-  ) {
-    if (failure !== undefined || child.exitCode !== null || child.signalCode !== null) {
-      const said = await readFile(logFile, "utf8");
-      throw new Error(`slapd did not start: ${said.trim()}`, { cause: failure });
-    }
-    await sleep(5);
-  }
-  return child;
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}
-
-// Below the range from which kernels take ports for outgoing connections, so that restart() finds its port free.
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 15_000);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => resolve(true));
-    });
-    if (!free) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-}
-
-async function end(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = ended(child);
-  child.kill("SIGCONT"); // a test may have stopped it
-  child.kill(signal);
-  // slapd waits for its clients' operations; five seconds are far more than a test leaves open.
-  const force = setTimeout(() => child.kill("SIGKILL"), 5_000);
-  await gone;
-  clearTimeout(force);
-}
-
 // A kept folder may have a server from a start that was killed; it is ended only if it is surely this folder's.
 async function endStaleServer(folder: string): Promise<void> {
-  const pid = Number((await readFile(join(folder, "slapd.pid"), "utf8").catch(() => "")).trim());
-  if (!Number.isInteger(pid) || pid <= 1) return;
-  try {
-    const command = execFileSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8" });
-    if (!command.includes(join(folder, "slapd.conf"))) return;
-    process.kill(pid, "SIGKILL");
-    await sleep(100);
-  } catch {
-    // ps ends with 1 where no such process lives.
-  }
+  const pid = processInPidFile(join(folder, "slapd.pid"), join(folder, "slapd.conf"));
+  if (pid === undefined) return;
+  process.kill(pid, "SIGKILL");
+  await sleep(100); // the kernel frees its port and its lock on the data
 }
 
 /** Runs a program to its end and returns what it printed; throws with its error output. */
