@@ -58,7 +58,7 @@ export type BeginEnrollmentAnswer =
   | { outcome: "not-enrolled" };
 
 export type ConfirmEnrollmentAnswer =
-  | { outcome: "confirmed"; user: User; /** Shown this once and never again. */ backupCodes: string[] }
+  | { outcome: "confirmed"; user: User /** Shown this once and never again. */; backupCodes: string[] }
   | UserRefusal
   | CodeRefusal
   | { outcome: "enrollment-expired" }
@@ -81,7 +81,7 @@ export type DisableMfaAnswer =
   | { outcome: "mfa-required"; requiredBy: RequirementReason[] };
 
 export type RegenerateBackupCodesAnswer =
-  | { outcome: "regenerated"; user: User; /** Shown this once and never again. */ backupCodes: string[] }
+  | { outcome: "regenerated"; user: User /** Shown this once and never again. */; backupCodes: string[] }
   | UserRefusal
   | CodeRefusal
   | { outcome: "not-enrolled" };
@@ -92,7 +92,7 @@ export type DisableMfaByAdminAnswer =
   | { outcome: "user-unknown" };
 
 export type UnlockUserAnswer =
-  | { outcome: "unlocked"; /** The kinds that had failures or a lockout; may be empty. */ methods: Method[] }
+  | { outcome: "unlocked" /** The kinds that had failures or a lockout; may be empty. */; methods: Method[] }
   | { outcome: "user-unknown" };
 
 export type SignInReason =

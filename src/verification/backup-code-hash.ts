@@ -1,0 +1,80 @@
+// Hashing backup codes: scrypt, bounded in how many run at once. Codes of one set share a salt, so an attempt costs one
+// scrypt however many codes there are (rule 21). Why these numbers: docs/decisions/0012-backup-code-hashing.md.
+
+import { type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
+import { AppError } from "../errors.ts";
+
+/** Stored with each set, so that it can be raised for new sets while old ones stay readable. */
+export const presentKdf = "scrypt:16384:8:1";
+
+export const saltBytes = 16; // NIST SP 800-132, 5.1
+export const hashBytes = 32; // no shorter than what it is compared with, SHA-256's length
+
+const limits = {
+  // Of libuv's four threads two stay free for files and name look-ups; memory is 2 × 16 MiB at most.
+  running: 2,
+  // At 50 ms each and two at once the last of these waits seven seconds, which is as long as people wait.
+  waiting: 280,
+};
+
+export interface BackupCodeHasher {
+  /** Throws AppError `rate-limited` when too many attempts wait already: refused at once, before any work. */
+  hash(canonicalCode: string, salt: Uint8Array, kdf: string): Promise<Buffer>;
+}
+
+/** One a process: the bound is on the process's memory and threads. */
+export function createBackupCodeHasher(): BackupCodeHasher {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return {
+    async hash(canonicalCode, salt, kdf) {
+      const options = parseKdf(kdf);
+      if (running < limits.running) running++;
+      else await takeTurn(waiting);
+      try {
+        return await scryptHash(canonicalCode, salt, options);
+      } finally {
+        const next = waiting.shift();
+        // The turn goes straight to the next, so the count stays.
+        if (next) next();
+        else running--;
+      }
+    },
+  };
+}
+
+async function takeTurn(waiting: (() => void)[]): Promise<void> {
+  if (waiting.length >= limits.waiting) {
+    throw new AppError("rate-limited", "Too many backup codes are being checked.", {
+      remedy: "Try again in a few seconds.",
+    });
+  }
+  await new Promise<void>((resolve) => waiting.push(resolve));
+}
+
+function parseKdf(kdf: string): ScryptOptions {
+  const [, cost, blockSize, parallelization] = /^scrypt:(\d{1,7}):(\d{1,2}):(\d{1,2})$/.exec(kdf) ?? [];
+  if (!cost || !blockSize || !parallelization) throw new Error(`unknown way of hashing backup codes: ${kdf}`);
+  return {
+    N: Number(cost),
+    r: Number(blockSize),
+    p: Number(parallelization),
+    maxmem: 64 * 1024 * 1024, // four times what the present setting takes, against a row that asks for gigabytes
+  };
+}
+
+async function scryptHash(code: string, salt: Uint8Array, options: ScryptOptions): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    scrypt(code, salt, hashBytes, options, (error, hash) => (error ? reject(error) : resolve(hash)));
+  });
+}
+
+/** The position of `hash` among the hashes of a set, or undefined. Always compares with all of them. */
+export function positionOfHash(hashes: Uint8Array, hash: Uint8Array): number | undefined {
+  let found: number | undefined;
+  for (let position = 0; (position + 1) * hashBytes <= hashes.length; position++) {
+    const candidate = hashes.subarray(position * hashBytes, (position + 1) * hashBytes);
+    if (timingSafeEqual(candidate, hash)) found = position;
+  }
+  return found;
+}

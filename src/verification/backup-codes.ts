@@ -1,0 +1,45 @@
+// Making a set of backup codes. The codes leave here once, to be shown; what stays is their sealed hashes.
+
+import type { Transaction } from "../store/database.ts";
+import { hashBytes, presentKdf, saltBytes } from "./backup-code-hash.ts";
+import { replaceBackupCodes } from "./backup-codes-table.ts";
+import { backupCodeFrom, backupCodeLength, printedBackupCode } from "./codes.ts";
+import type { VerificationDeps } from "./deps.ts";
+import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
+
+export interface NewBackupCodes {
+  /** As they are shown to the user. */
+  printed: string[];
+  salt: Buffer;
+  hashes: Buffer;
+}
+
+/** New codes and their hashes. Dear: one scrypt a code, so only after the code that asks for it is spent. */
+export async function makeBackupCodes(
+  deps: Pick<VerificationDeps, "hasher" | "randomBytes" | "mfa">,
+): Promise<NewBackupCodes> {
+  const salt = deps.randomBytes(saltBytes);
+  const codes = Array.from({ length: deps.mfa.backupCodes.count }, () =>
+    backupCodeFrom(deps.randomBytes(backupCodeLength)),
+  );
+  const hashes = await Promise.all(codes.map((code) => deps.hasher.hash(code, salt, presentKdf)));
+  return { printed: codes.map(printedBackupCode), salt, hashes: Buffer.concat(hashes) };
+}
+
+/** Stores the set with its authenticator, in place of any older one. The authenticator must be locked. */
+export async function storeBackupCodes(
+  trx: Transaction,
+  deps: Pick<VerificationDeps, "randomBytes">,
+  input: { codes: NewBackupCodes; authenticatorId: string; userId: string; key: SealingKey },
+): Promise<void> {
+  const { codes, key } = input;
+  const context = { purpose: "backup-codes", owner: input.userId } as const;
+  await replaceBackupCodes(trx, {
+    authenticatorId: input.authenticatorId,
+    kdf: presentKdf,
+    salt: codes.salt,
+    keyId: key.id,
+    sealed: seal(key, context, codes.hashes, deps.randomBytes(nonceBytes)),
+    count: codes.hashes.length / hashBytes,
+  });
+}

@@ -1,0 +1,155 @@
+// The one way in for every code (rule 18): lockout first, then the match, then one statement that spends, counts and audits
+// (guard-table.ts). A wrong code is an answer and not an error, so that its count and its audit event stay.
+
+import { type Actor, type NewAuditEvent, recordAuditEvent } from "../audit/audit-events-table.ts";
+import type { Database } from "../store/database.ts";
+import type { CodeRefusal, TypedCode } from "./answers.ts";
+import { positionOfHash } from "./backup-code-hash.ts";
+import { canonicalBackupCode, canonicalTotp } from "./codes.ts";
+import type { VerificationDeps } from "./deps.ts";
+import { type Attempt, spendBackupCode, spendStep } from "./guard-table.ts";
+import { type Opened, openSealed } from "./sealing-keys.ts";
+import { lockedUntil } from "./standing.ts";
+import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts";
+import { matchTotpStep } from "./totp.ts";
+
+export type GuardDeps = Pick<VerificationDeps, "db" | "clock" | "log" | "keys" | "hasher" | "mfa">;
+
+/** What a code was typed for; told to the auditor. */
+export type CodePurpose =
+  | "sign-in"
+  | "confirm-enrollment"
+  | "replace-authenticator"
+  | "disable"
+  | "regenerate";
+
+export interface GuardedCode {
+  standing: Standing;
+  /** What the code is compared with. */
+  against: Authenticator;
+  code: TypedCode;
+  purpose: CodePurpose;
+  actor: Actor;
+}
+
+/** `settle` may run in the caller's transaction, to make the change that the code is for and its spending one. */
+export type JudgedCode =
+  | { outcome: "judged"; settle(db: Database): Promise<{ outcome: "accepted" } | CodeRefusal> }
+  | CodeRefusal;
+
+/** Judges and spends a code. Accepted at most once, however many ask at the same time (rule 15). */
+export async function takeCode(
+  deps: GuardDeps,
+  guarded: GuardedCode,
+): Promise<{ outcome: "accepted" } | CodeRefusal> {
+  const judged = await judgeCode(deps, guarded);
+  return judged.outcome === "judged" ? judged.settle(deps.db) : judged;
+}
+
+/** Compares a code and spends nothing. Nothing may be granted before `settle` has answered `accepted`. */
+export async function judgeCode(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedCode> {
+  const { standing, code } = guarded;
+  const until = lockedUntil(standing, code.method);
+  // Before any dear work, so that a locked user costs no hashing.
+  if (until) {
+    await recordAlone(deps, guarded, { action: "verification", outcome: "locked-out" });
+    return { outcome: "locked-out", lockedUntil: until };
+  }
+  return code.method === "totp"
+    ? judgeTotp(deps, guarded)
+    : judgeBackupCode(deps, guarded, standing.backupCodes);
+}
+
+async function judgeTotp(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedCode> {
+  const { standing, against } = guarded;
+  const secret = await openSealed(deps.keys, { purpose: "totp-secret", owner: standing.user.id }, against);
+  if (secret.kind !== "opened") return refuseUnreadable(deps, guarded, secret, against.keyId);
+  const typed = canonicalTotp(guarded.code.codeAsTyped);
+  const step = matchTotpStep(secret.plain, typed, deps.clock.now(), deps.mfa.totp.windowSteps);
+  const attempt = attemptOf(guarded, mismatchOf(typed, step));
+  const code = { authenticatorId: against.id, state: against.state, step };
+  return {
+    outcome: "judged",
+    settle: async (db) => answerOf(await spendStep(db, attempt, deps.mfa.lockout, code)),
+  };
+}
+
+async function judgeBackupCode(
+  deps: GuardDeps,
+  guarded: GuardedCode,
+  set: BackupCodeSet | undefined,
+): Promise<JudgedCode> {
+  if (!set) throw new Error("an active authenticator has no backup codes");
+  const hashes = await openSealed(
+    deps.keys,
+    { purpose: "backup-codes", owner: guarded.standing.user.id },
+    set,
+  );
+  if (hashes.kind !== "opened") return refuseUnreadable(deps, guarded, hashes, set.keyId);
+  const typed = canonicalBackupCode(guarded.code.codeAsTyped);
+  // What cannot be a code is not worth a hash; that the answer comes sooner tells no more than the alphabet does.
+  const hash = typed === undefined ? undefined : await deps.hasher.hash(typed, set.salt, set.kdf);
+  const position = hash && positionOfHash(hashes.plain, hash);
+  const attempt = attemptOf(guarded, mismatchOf(typed, position));
+  return {
+    outcome: "judged",
+    settle: async (db) =>
+      answerOf(await spendBackupCode(db, attempt, deps.mfa.lockout, { setId: set.id, position })),
+  };
+}
+
+function mismatchOf(typed: string | undefined, match: number | undefined): Attempt["mismatch"] {
+  if (match !== undefined) return undefined;
+  return typed === undefined ? "malformed" : "wrong-code";
+}
+
+function attemptOf(guarded: GuardedCode, mismatch: Attempt["mismatch"]): Attempt {
+  const { user } = guarded.standing;
+  return {
+    userId: user.id,
+    directory: user.directory,
+    method: guarded.code.method,
+    actor: guarded.actor,
+    mismatch,
+    details: { purpose: guarded.purpose },
+  };
+}
+
+function answerOf(settled: Awaited<ReturnType<typeof spendStep>>): { outcome: "accepted" } | CodeRefusal {
+  if (!settled) throw new Error("the user has an authenticator and no lockout row; no code can be taken");
+  if (settled.outcome === "accepted") return { outcome: "accepted" };
+  if (settled.outcome === "locked-out" && settled.lockedUntil) {
+    return { outcome: "locked-out", lockedUntil: settled.lockedUntil };
+  }
+  return { outcome: "code-rejected" };
+}
+
+async function refuseUnreadable(
+  deps: GuardDeps,
+  guarded: GuardedCode,
+  opened: Opened,
+  keyId: string,
+): Promise<CodeRefusal> {
+  const details = { reason: opened.kind, keyId };
+  deps.log.error({ userId: guarded.standing.user.id, ...details }, "stored secret cannot be opened");
+  await recordAlone(deps, guarded, { action: "seal-broken", outcome: "refused", details });
+  return { outcome: "secret-unreadable" };
+}
+
+async function recordAlone(
+  deps: GuardDeps,
+  guarded: GuardedCode,
+  event: Pick<NewAuditEvent, "action" | "outcome" | "details">,
+): Promise<void> {
+  const { user } = guarded.standing;
+  const details = { method: guarded.code.method, purpose: guarded.purpose, ...event.details };
+  await deps.db.transaction((trx) =>
+    recordAuditEvent(trx, {
+      ...event,
+      actor: guarded.actor,
+      userId: user.id,
+      directory: user.directory,
+      details,
+    }),
+  );
+}

@@ -1,0 +1,64 @@
+// F7, first step: what is asked of a user who has shown the first factor. One statement reads, a pure function decides.
+
+import { decideRequirement, type MfaPolicy, mayDefer } from "../users/policy.ts";
+import type { User } from "../users/user.ts";
+import type { Method, SignInAnswer, SignInDecision, SignInReason, UserName } from "./answers.ts";
+import type { VerificationDeps } from "./deps.ts";
+import { lockedUntil } from "./standing.ts";
+import { findStandingByName, type Standing } from "./standing-table.ts";
+
+/** Changes nothing: asking any number of times renews no deadline and counts as no attempt. */
+export async function decideSignIn(
+  deps: Pick<VerificationDeps, "db" | "policy">,
+  input: { name: UserName },
+): Promise<SignInAnswer> {
+  const named = await findStandingByName(deps.db, input.name);
+  if (named.kind === "ambiguous") return { outcome: "username-ambiguous", directories: named.directories };
+  // Rule 3: a name that matches no one is denied, never "no second factor needed".
+  if (named.kind === "unknown") return deny(null, ["user-unknown"]);
+  return signInDecision(named.standing, deps.policy);
+}
+
+/** Pure. Everything that is not plainly allowed asks for something or denies. */
+export function signInDecision(standing: Standing, policy: MfaPolicy): SignInDecision {
+  const { user, now } = standing;
+  if (user.state === "removed") return deny(user, ["user-removed"]);
+  if (user.state === "disabled") return deny(user, ["user-disabled"]);
+  const requirement = decideRequirement(user, policy);
+  if (standing.authenticator) return challenge(standing, requirement.requiredBy);
+  if (!requirement.required) return { ...bare, decision: "allow", reasons: ["not-required"], user };
+  const enrollment = { deadline: requirement.deadline, mayDefer: mayDefer(requirement, now) };
+  return { ...bare, decision: "enroll", reasons: requirement.requiredBy, user, enrollment };
+}
+
+const bare = {
+  outcome: "decided",
+  methods: [],
+  backupCodesRemaining: 0,
+  lockedUntil: null,
+  enrollment: null,
+} satisfies Partial<SignInDecision>;
+
+function deny(user: User | null, reasons: SignInReason[]): SignInDecision {
+  return { ...bare, decision: "deny", reasons, user };
+}
+
+// Denied only when no kind of code is left to try: a user locked out of TOTP may still have backup codes.
+function challenge(standing: Standing, requiredBy: SignInReason[]): SignInDecision {
+  const { user, backupCodes } = standing;
+  const backupCodesRemaining = backupCodes?.remaining ?? 0;
+  const usable: Method[] = backupCodesRemaining > 0 ? ["totp", "backup-code"] : ["totp"];
+  const methods = usable.filter((method) => lockedUntil(standing, method) === null);
+  const locks = usable.map((method) => lockedUntil(standing, method)).filter((until) => until !== null);
+  const reasons: SignInReason[] = ["enrolled", ...requiredBy];
+  return {
+    outcome: "decided",
+    decision: methods.length > 0 ? "challenge" : "deny",
+    reasons: methods.length > 0 ? reasons : ["locked-out", ...reasons],
+    user,
+    methods,
+    backupCodesRemaining,
+    lockedUntil: locks.toSorted((a, b) => a.getTime() - b.getTime())[0] ?? null,
+    enrollment: null,
+  };
+}

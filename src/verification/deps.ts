@@ -1,0 +1,22 @@
+// What the verification flows need, put together once by the composition root; each flow names the part that it uses.
+
+import type { Clock } from "../clock.ts";
+import type { MfaConfig } from "../config/config.ts";
+import type { Log } from "../log.ts";
+import type { Database } from "../store/database.ts";
+import type { MfaPolicy } from "../users/policy.ts";
+import type { BackupCodeHasher } from "./backup-code-hash.ts";
+import type { SealingKeys } from "./sealing-keys.ts";
+
+export interface VerificationDeps {
+  db: Database;
+  /** Decides which TOTP codes are current. Everything else that has to do with time goes by the database's clock. */
+  clock: Clock;
+  log: Log;
+  keys: SealingKeys;
+  hasher: BackupCodeHasher;
+  /** Cryptographically secure random bytes. */
+  randomBytes(size: number): Buffer;
+  mfa: MfaConfig;
+  policy: MfaPolicy;
+}

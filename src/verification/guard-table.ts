@@ -1,0 +1,138 @@
+// The one statement behind every code that is taken (rules 15, 16, 18, 19, 24): it queues on the user's lockout row, spends
+// the code unless locked out, counts the failure or forgets the failures, and writes the audit event. All or nothing, one
+// round trip, and under any number of equal requests exactly one spends.
+
+import type { Actor } from "../audit/audit-events-table.ts";
+import type { Database } from "../store/database.ts";
+import type { Method } from "./answers.ts";
+
+export interface Attempt {
+  userId: string;
+  directory: string;
+  method: Method;
+  actor: Actor;
+  /** Why the code does not match; undefined when it does. For the audit event alone. */
+  mismatch: "wrong-code" | "malformed" | undefined;
+  /** What the code was for, and other facts for the auditor. */
+  details: Readonly<Record<string, string | number>>;
+}
+
+/** Settings of rule 19. */
+export interface LockoutLimits {
+  failures: number;
+  firstMs: number;
+  maximumMs: number;
+}
+
+export interface GuardOutcome {
+  /** `already-spent`: right, but not for the first time; no new guess, so it is not counted as a failure. */
+  outcome: "accepted" | "wrong-code" | "malformed" | "already-spent" | "locked-out";
+  /** Set while the kind is locked, also when this failure locked it. */
+  lockedUntil: Date | null;
+}
+
+/**
+ * Accepts a TOTP code by raising the authenticator's last step to `step` (rule 16). `step` is ignored on a mismatch.
+ * Undefined when the user has no lockout row, and so never began an enrollment: nothing was written.
+ */
+export async function spendStep(
+  db: Database,
+  attempt: Attempt,
+  limits: LockoutLimits,
+  code: { authenticatorId: string; state: "pending" | "active"; step: number | undefined },
+): Promise<GuardOutcome | undefined> {
+  return runGuarded(db, spendStepSql, attempt, limits, { ...code, step: code.step ?? -1 });
+}
+
+// Matching again the state and, for an enrollment, the time left: both may have changed since they were read.
+const spendStepSql = `
+  update authenticators a set last_step = :step
+  from guard
+  where not guard.locked and :mismatch::text is null
+    and a.id = :authenticatorId and a.user_id = guard.user_id and a.state = :state and a.last_step < :step
+    and (a.expires_at is null or a.expires_at > clock_timestamp())
+  returning a.id`;
+
+/** Accepts the backup code at `position` of a set if it is unspent. Otherwise as `spendStep`. */
+export async function spendBackupCode(
+  db: Database,
+  attempt: Attempt,
+  limits: LockoutLimits,
+  code: { setId: string; position: number | undefined },
+): Promise<GuardOutcome | undefined> {
+  return runGuarded(db, spendBackupCodeSql, attempt, limits, { ...code, position: code.position ?? -1 });
+}
+
+const spendBackupCodeSql = `
+  update backup_codes c set spent_at = clock_timestamp()
+  from guard
+  where not guard.locked and :mismatch::text is null
+    and c.set_id = :setId and c.position = :position and c.spent_at is null
+  returning c.set_id`;
+
+async function runGuarded(
+  db: Database,
+  spendSql: string,
+  attempt: Attempt,
+  limits: LockoutLimits,
+  code: Record<string, string | number>,
+): Promise<GuardOutcome | undefined> {
+  const { rows } = await db.raw<{ rows: { outcome: GuardOutcome["outcome"]; locked_until: Date | null }[] }>(
+    guardedSql(spendSql),
+    {
+      ...code,
+      userId: attempt.userId,
+      method: attempt.method,
+      mismatch: attempt.mismatch ?? null,
+      limit: limits.failures,
+      firstMs: limits.firstMs,
+      maximumMs: limits.maximumMs,
+      actor: attempt.actor.name,
+      via: attempt.actor.via,
+      directory: attempt.directory,
+      details: JSON.stringify({ method: attempt.method, ...attempt.details }),
+    },
+  );
+  return rows[0] && { outcome: rows[0].outcome, lockedUntil: rows[0].locked_until };
+}
+
+// The order of the parts is forced by what each reads from the one before. Waiting for the row lock gives the newest
+// version of the lockout row, and an update of a row that changed since the statement began judges its newest version
+// too (READ COMMITTED), so nothing here rests on the snapshot. A success that finds nothing to forget writes no row.
+const guardedSql = (spendSql: string) => `
+  with guard as materialized (
+    select l.user_id, l.method, l.failures, l.level, l.locked_until,
+      coalesce(l.locked_until > clock_timestamp(), false) as locked
+    from lockouts l where l.user_id = :userId and l.method = :method
+    for update
+  ), spent as (${spendSql}
+  ), judged as materialized (
+    select guard.*, case
+      when locked then 'locked-out'
+      when exists (select from spent) then 'accepted'
+      else coalesce(:mismatch::text, 'already-spent')
+    end as outcome
+    from guard
+  ), counted as (
+    update lockouts l set
+      failures = case when j.outcome = 'accepted' or j.failures + 1 >= :limit then 0 else j.failures + 1 end,
+      level = case when j.outcome = 'accepted' then 0 when j.failures + 1 >= :limit then j.level + 1 else j.level end,
+      locked_until = case when j.outcome <> 'accepted' and j.failures + 1 >= :limit then
+        clock_timestamp() + least(:firstMs * 2.0 ^ least(j.level, 40), :maximumMs) * interval '1 millisecond'
+      end
+    from judged j
+    where l.user_id = j.user_id and l.method = j.method
+      and (j.outcome in ('wrong-code', 'malformed')
+        or j.outcome = 'accepted' and (j.failures > 0 or j.level > 0 or j.locked_until is not null))
+    returning l.locked_until
+  ), answer as materialized (
+    select j.outcome, case when j.locked then j.locked_until else counted.locked_until end as locked_until
+    from judged j left join counted on true
+  ), event as (
+    insert into audit_events (actor, via, action, user_id, directory, outcome, details)
+    select :actor, :via, 'verification', :userId, :directory, a.outcome, :details::jsonb ||
+      case when a.outcome <> 'locked-out' and a.locked_until is not null
+        then jsonb_build_object('lockedUntil', a.locked_until) else '{}'::jsonb end
+    from answer a
+  )
+  select outcome, locked_until from answer`;

@@ -1,0 +1,20 @@
+// What follows from where a user stands, before any code is looked at. Pure.
+
+import type { Method, UserRefusal } from "./answers.ts";
+import type { NamedStanding, Standing } from "./standing-table.ts";
+
+/** The standing of an active user, or why there is none. Only active users enroll, verify and change their MFA. */
+export function requireActive(named: NamedStanding): { outcome: "active"; standing: Standing } | UserRefusal {
+  if (named.kind === "unknown") return { outcome: "user-unknown" };
+  if (named.kind === "ambiguous") return { outcome: "username-ambiguous", directories: named.directories };
+  const { state } = named.standing.user;
+  return state === "active"
+    ? { outcome: "active", standing: named.standing }
+    : { outcome: "user-not-active", state };
+}
+
+/** Until when the kind of code is locked out, or null when it is not, by the database's clock. */
+export function lockedUntil(standing: Standing, method: Method): Date | null {
+  const until = standing.lockouts[method].lockedUntil;
+  return until !== null && until > standing.now ? until : null;
+}

@@ -1,0 +1,26 @@
+// F7 and F8: the second step of a sign-in. Checks a TOTP or backup code and spends it.
+
+import type { TypedCode, UserInput, VerifyCodeAnswer } from "./answers.ts";
+import { type GuardDeps, takeCode } from "./code-guard.ts";
+import { requireActive } from "./standing.ts";
+import { findStandingByName } from "./standing-table.ts";
+
+/** Only `accepted` lets the user in, and it is answered at most once for any code. */
+export async function verifyCode(
+  deps: GuardDeps,
+  input: UserInput & { code: TypedCode },
+): Promise<VerifyCodeAnswer> {
+  const found = requireActive(await findStandingByName(deps.db, input.name));
+  if (found.outcome !== "active") return found;
+  const { standing } = found;
+  const { user, authenticator, backupCodes } = standing;
+  if (!authenticator) return { outcome: "not-enrolled" };
+
+  const { code, actor } = input;
+  const taken = await takeCode(deps, { standing, against: authenticator, code, purpose: "sign-in", actor });
+  if (taken.outcome !== "accepted") return taken;
+
+  const spent = code.method === "backup-code" ? 1 : 0;
+  const backupCodesRemaining = (backupCodes?.remaining ?? 0) - spent;
+  return { outcome: "accepted", method: code.method, user, backupCodesRemaining };
+}
