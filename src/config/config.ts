@@ -4,6 +4,8 @@
 export interface Config {
   /** Absolute path of the YAML file, for messages. */
   path: string;
+  /** What works but will hurt, each as `path:line:column: sentence`: for the log at start and for `dirmfa check`. */
+  warnings: string[];
   database: DatabaseConfig;
   http: HttpConfig;
   keys: { /** Folder with one file a sealing key, named by key id. */ folder: string };

@@ -1,0 +1,97 @@
+// What a directory's values mean together: passwords on open networks, binds without a secret, contradicting keys. Pure.
+
+import {
+  bindSchema,
+  directoryTlsSchema,
+  disabledRuleSchema,
+  nameSchema,
+  urlsSchema,
+} from "./directory-schema.ts";
+import { isOneReference } from "./env-references.ts";
+import { isLoopback, parseDirectoryUrl } from "./formats.ts";
+import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
+import type { KeyPath } from "./problems.ts";
+import { requiredDirectoriesSchema, requiredGroupsSchema } from "./schema.ts";
+import { isWritten } from "./yaml-source.ts";
+
+export function checkDirectories(meaning: Meaning): void {
+  const count = meaning.lengthOf(["directories"]);
+  for (let index = 0; index < count; index += 1) {
+    const directory = ["directories", String(index)];
+    checkConnection(meaning, directory);
+    checkBind(meaning, [...directory, "bind"]);
+    checkDisabledRule(meaning, [...directory, "users", "disabled"]);
+  }
+  refuseDoubled(meaning, ["directories"], "name", nameSchema);
+  checkRequirements(meaning, count);
+}
+
+function checkConnection(meaning: Meaning, directory: KeyPath): void {
+  const urls = meaning.part([...directory, "urls"], urlsSchema);
+  const tls = meaning.part([...directory, "tls"], directoryTlsSchema);
+  if (urls === undefined || tls === undefined) return;
+  for (const [index, text] of urls.entries()) {
+    const path = [...directory, "urls", String(index)];
+    const url = parseDirectoryUrl(text);
+    if (url === undefined) continue;
+    if (url.encrypted && tls.startTls)
+      refuse(meaning, path, "ldaps:// is encrypted from the start; leave tls.startTls out, or write ldap://");
+    if (url.encrypted || tls.startTls || isLoopback(url.host)) continue;
+    const risk = "the bind password and every user cross the network in clear";
+    if (tls.allowPlaintext) warn(meaning, path, `unencrypted, as tls.allowPlaintext says: ${risk}`);
+    else
+      refuse(
+        meaning,
+        path,
+        `unencrypted, so ${risk}; use ldaps://, tls.startTls or, knowing that, tls.allowPlaintext`,
+      );
+  }
+}
+
+function checkBind(meaning: Meaning, path: KeyPath): void {
+  const bind = meaning.part(path, bindSchema);
+  if (bind === undefined || bind === "anonymous") return;
+  const written = writtenAt(meaning, [...path, "password"]);
+  if (bind.password !== undefined && (written === undefined || !isOneReference(written))) {
+    const why = "a password in plain ends up in backups and version control";
+    refuse(meaning, [...path, "password"], `${why}; use passwordFile, or \${NAME} and nothing else`);
+  }
+  if (bind.password !== undefined && bind.passwordFile !== undefined) {
+    refuseKey(meaning, [...path, "passwordFile"], "password is given too; leave one of them out");
+  }
+  if (bind.password === undefined && bind.passwordFile === undefined) {
+    refuseKey(meaning, path, "no password; add passwordFile, or write `bind: anonymous`");
+  }
+}
+
+function checkDisabledRule(meaning: Meaning, path: KeyPath): void {
+  const disabled = meaning.part(path, disabledRuleSchema);
+  if (disabled === undefined) return;
+  if (disabled.rule === "attribute" && disabled.attribute === undefined) {
+    refuseKey(meaning, path, "`rule: attribute` needs the key attribute");
+  }
+  if (disabled.rule !== "attribute" && disabled.values.length > 0) {
+    refuseKey(meaning, [...path, "values"], "only `rule: attribute` compares values; leave them out");
+  }
+  if (disabled.rule === "never" && disabled.attribute !== undefined) {
+    refuseKey(meaning, [...path, "attribute"], "`rule: never` reads no attribute; leave it out");
+  }
+}
+
+/** What mfa requires must be there: a slip in a name would be a requirement for nobody. */
+function checkRequirements(meaning: Meaning, count: number): void {
+  const indexes = Array.from({ length: count }, (_, index) => String(index));
+  const names = indexes.map((index) => meaning.part(["directories", index, "name"], nameSchema));
+  const required = meaning.part(["mfa", "requireForDirectories"], requiredDirectoriesSchema) ?? [];
+  for (const [index, name] of required.entries()) {
+    // A directory without a sound name may be the one that is meant.
+    if (names.includes(name) || names.includes(undefined)) continue;
+    const known = names.length === 0 ? "there are none" : `they are ${names.join(", ")}`;
+    refuse(meaning, ["mfa", "requireForDirectories", String(index)], `no directory has this name; ${known}`);
+  }
+  const groups = meaning.part(["mfa", "requireForGroups"], requiredGroupsSchema) ?? [];
+  const readsGroups = indexes.some((index) => isWritten(meaning.source, ["directories", index, "groups"]));
+  if (groups.length > 0 && !readsGroups) {
+    refuse(meaning, ["mfa", "requireForGroups"], "no directory has a groups section, so no group is known");
+  }
+}

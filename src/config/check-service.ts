@@ -1,0 +1,103 @@
+// What the values of the other sections mean together: one database, tokens of one's own, listeners, lockout, keys. Pure.
+
+import { isAbsolute, relative, resolve, sep } from "node:path";
+import { isOneReference } from "./env-references.ts";
+import { isLoopback, parseDuration, parseListenAddress, parsePostgresUrl } from "./formats.ts";
+import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
+import {
+  callerNameSchema,
+  databaseUrlSchema,
+  embeddedSchema,
+  keysFolderSchema,
+  listenSchema,
+  lockoutSchema,
+  tokenSha256Schema,
+} from "./schema.ts";
+import { isWritten } from "./yaml-source.ts";
+
+export function checkService(meaning: Meaning): void {
+  checkDatabase(meaning);
+  checkKeysFolder(meaning);
+  refuseDoubled(meaning, ["http", "callers"], "name", callerNameSchema);
+  refuseDoubled(meaning, ["http", "callers"], "tokenSha256", tokenSha256Schema);
+  checkListeners(meaning);
+  checkLockout(meaning);
+  if (meaning.lengthOf(["directories"]) === 0) warn(meaning, ["directories"], "no directory, so no users");
+  if (meaning.lengthOf(["http", "callers"]) === 0)
+    warn(meaning, ["http", "callers"], "no caller, so no one can use the API");
+}
+
+function checkDatabase(meaning: Meaning): void {
+  const written = ["url", "urlFile", "embedded"].filter((key) =>
+    isWritten(meaning.source, ["database", key]),
+  );
+  for (const key of written.slice(1)) {
+    refuseKey(meaning, ["database", key], `${written[0]} is given too; one database is enough`);
+  }
+  const path = ["database", "url"];
+  const url = parsePostgresUrl(meaning.part(path, databaseUrlSchema) ?? "");
+  if (url === undefined) return;
+  if (hasPlainPassword(writtenAt(meaning, path) ?? "")) {
+    const why = "a password in plain ends up in backups and version control";
+    refuse(meaning, path, `${why}; use urlFile, or \${NAME} in the password's place`);
+  }
+  const encrypted = url.searchParams.get("sslmode") ?? "disable";
+  if (url.hostname !== "" && !isLoopback(url.hostname.replace(/^\[|\]$/g, "")) && encrypted === "disable") {
+    warn(
+      meaning,
+      path,
+      "another machine without TLS; add ?sslmode=verify-full, or secrets cross the network in clear",
+    );
+  }
+}
+
+/** True when a URL as written has a password that is not one reference; a URL that is a reference itself has none. */
+function hasPlainPassword(written: string): boolean {
+  const [, inUser = ""] = /\/\/[^/?#:@]*:([^/?#@]*)@/.exec(written) ?? [];
+  const [, inQuery = ""] = /[?&]password=([^&#]*)/.exec(written) ?? [];
+  return [inUser, inQuery].some((password) => password !== "" && !isOneReference(password));
+}
+
+/** Keys are outside the database so that a stolen copy of it is worth nothing; the embedded one is copied as a folder. */
+function checkKeysFolder(meaning: Meaning): void {
+  const keys = meaning.part(["keys", "folder"], keysFolderSchema);
+  const embedded = meaning.part(["database", "embedded"], embeddedSchema);
+  if (keys === undefined || embedded === undefined) return;
+  const way = relative(resolve(meaning.folder, embedded), resolve(meaning.folder, keys));
+  if (way === "" || (!isAbsolute(way) && way.split(sep)[0] !== "..")) {
+    refuse(
+      meaning,
+      ["keys", "folder"],
+      "inside the embedded database's folder; a copy of one must not be a copy of both",
+    );
+  }
+}
+
+function checkListeners(meaning: Meaning): void {
+  const listen = meaning.part(["http", "listen"], listenSchema);
+  const metrics = meaning.part(["http", "metricsListen"], listenSchema);
+  // Port 0 is a free port each time.
+  if (listen !== undefined && listen === metrics && !listen.endsWith(":0")) {
+    refuse(
+      meaning,
+      ["http", "metricsListen"],
+      "the same as http.listen; leave it out to serve metrics there",
+    );
+  }
+  const address = listen === undefined ? undefined : parseListenAddress(listen);
+  if (address?.kind !== "tcp" || isLoopback(address.host) || isWritten(meaning.source, ["http", "tls"]))
+    return;
+  warn(
+    meaning,
+    ["http", "listen"],
+    "other machines can connect, and without http.tls tokens and codes travel in clear",
+  );
+}
+
+function checkLockout(meaning: Meaning): void {
+  const lockout = meaning.part(["mfa", "lockout"], lockoutSchema);
+  if (lockout === undefined) return;
+  if ((parseDuration(lockout.first) ?? 0) <= (parseDuration(lockout.maximum) ?? 0)) return;
+  const what = `found ${lockout.first}, wanted at most mfa.lockout.maximum, which is ${lockout.maximum}`;
+  refuse(meaning, ["mfa", "lockout", "first"], what);
+}
