@@ -1,0 +1,31 @@
+// Attribute values to text: strict UTF-8 without NUL, which PostgreSQL cannot store. Pure.
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Undefined for bytes that are not UTF-8, or hold a NUL. A byte order mark stays: it is part of the value. */
+export function decodeText(bytes: Buffer): string | undefined {
+  let highest = 0;
+  for (let index = 0; index < bytes.length; index += 1) {
+    const byte = bytes[index] ?? 0;
+    if (byte === 0) return undefined;
+    highest |= byte;
+  }
+  // Almost all values are ASCII, which needs no decoder.
+  if (highest < 0x80) return bytes.toString("latin1");
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** For messages only: bad bytes become U+FFFD, controls go, and the length is bounded. */
+export function describeBytes(bytes: Buffer): string {
+  // Long enough for any real DN; a longer one is of no help to a reader.
+  const longest = 1024;
+  const text = bytes
+    .subarray(0, longest)
+    .toString("utf8")
+    .replace(/\p{Cc}/gu, "\ufffd");
+  return bytes.length > longest ? `${text}…` : text;
+}

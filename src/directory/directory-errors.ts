@@ -1,0 +1,427 @@
+// Turns what a directory answers, and what goes wrong on the way to it, into AppErrors that an admin can act on.
+// The only file that knows LDAP result codes and the error codes of Node's sockets and TLS. Decides nothing else.
+
+import { AppError, type DirectoryErrorCode } from "../errors.ts";
+
+/** The LDAPResult part of any final answer (RFC 4511, 4.1.9). `diagnostic` is the server's own text, made printable. */
+export interface LdapResult {
+  code: number;
+  matchedDn: string;
+  diagnostic: string;
+  referrals: string[];
+  controls: ResponseControl[];
+}
+
+export interface ResponseControl {
+  oid: string;
+  value: Buffer | undefined;
+}
+
+/** What was asked when the result came: chooses the words and what the admin can do. */
+export interface Asked {
+  /** Continues "the server refused …", such as `the search below "ou=people"`. */
+  what: string;
+  url: string;
+  bindDn: string | undefined;
+}
+
+export function protocolError(message: string, fields: Record<string, string | number> = {}): AppError {
+  return new AppError("directory-protocol-error", `the server sent what is not LDAP: ${message}`, {
+    remedy:
+      "Check that the URL's port is an LDAP port (389, or 636 with ldaps) and that nothing in between alters the traffic.",
+    fields,
+  });
+}
+
+/** Server text for a message: one line, printable, and too short to flood a log. */
+export function printable(text: string): string {
+  const line = text.replace(/[\p{C}\s]+/gu, " ").trim();
+  // A directory's diagnostics fit in 200 characters; what is longer is a dump.
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+}
+
+// RFC 4511, appendix A, as far as searching and binding can meet them.
+export const resultCode = {
+  success: 0,
+  operationsError: 1,
+  protocolError: 2,
+  timeLimitExceeded: 3,
+  sizeLimitExceeded: 4,
+  strongerAuthRequired: 8,
+  partialResults: 9,
+  referral: 10,
+  adminLimitExceeded: 11,
+  unavailableCriticalExtension: 12,
+  confidentialityRequired: 13,
+  undefinedAttributeType: 17,
+  inappropriateMatching: 18,
+  invalidAttributeSyntax: 21,
+  noSuchObject: 32,
+  invalidDnSyntax: 34,
+  inappropriateAuthentication: 48,
+  invalidCredentials: 49,
+  insufficientAccessRights: 50,
+  busy: 51,
+  unavailable: 52,
+  unwillingToPerform: 53,
+} as const;
+
+type Explained = { code: DirectoryErrorCode; message: string; remedy: string };
+
+/** The error for a result code other than success in answer to a search. */
+export function errorOfSearchResult(result: LdapResult, asked: Asked): AppError {
+  return errorOf(explainSearchResult(result, asked), result, asked);
+}
+
+/** The error for a result code other than success in answer to a bind. */
+export function errorOfBindResult(result: LdapResult, asked: Asked): AppError {
+  return errorOf(explainBindResult(result, asked), result, asked);
+}
+
+function errorOf(explained: Explained, result: LdapResult, asked: Asked): AppError {
+  const said = result.diagnostic === "" ? "" : ` (${result.diagnostic})`;
+  return new AppError(explained.code, `${explained.message}${said}`, {
+    remedy: explained.remedy,
+    fields: {
+      url: asked.url,
+      resultCode: result.code,
+      ...(result.matchedDn === "" ? {} : { matchedDn: result.matchedDn }),
+      ...(result.referrals.length === 0 ? {} : { referrals: result.referrals.join(" ") }),
+    },
+  });
+}
+
+function explainSearchResult(result: LdapResult, { what, bindDn }: Asked): Explained {
+  const who = bindDn === undefined ? "anonymous connections" : `"${bindDn}"`;
+  const limitsLine = `limits ${bindDn === undefined ? "anonymous" : `dn.exact="${bindDn}"`} size.prtotal=unlimited time=unlimited`;
+  switch (result.code) {
+    case resultCode.sizeLimitExceeded:
+      return {
+        code: "directory-size-limit",
+        message: `the server stopped ${what} at its size limit, so the listing is not complete`,
+        remedy:
+          `Lift the limit for ${who}: OpenLDAP "${limitsLine}" (olcLimits); 389-ds nsSizeLimit and nsPagedSizeLimit -1; ` +
+          "Active Directory: keep limits.pageSize at or below MaxPageSize (1000).",
+      };
+    case resultCode.timeLimitExceeded:
+      return {
+        code: "directory-time-limit",
+        message: `the server stopped ${what} at its time limit, so the listing is not complete`,
+        remedy: `Lift the limit for ${who} (OpenLDAP "${limitsLine}"; 389-ds nsTimeLimit -1), or index the attributes in the filter.`,
+      };
+    case resultCode.adminLimitExceeded:
+      return explainAdminLimit(result, what, limitsLine, who);
+    case resultCode.unavailableCriticalExtension:
+      return {
+        code: "directory-paging-refused",
+        message: `the server does not page results, which ${what} needs`,
+        remedy:
+          "Allow the paged results control (1.2.840.113556.1.4.319) on the server; without it a large directory cannot be listed completely.",
+      };
+    case resultCode.protocolError:
+    case resultCode.unwillingToPerform:
+      return explainRefusedOperation(result, what, limitsLine);
+    case resultCode.referral:
+    case resultCode.partialResults:
+      return {
+        code: "directory-referral",
+        message: `the server points to another server for ${what}`,
+        remedy: "Configure the server that holds this base in urls; referrals are not followed.",
+      };
+    case resultCode.noSuchObject:
+      return {
+        code: "directory-base-missing",
+        message: `the server knows no entry for ${what}, or hides it from ${who}`,
+        remedy: "Check the base DN, and that the bind DN may read the base entry.",
+      };
+    case resultCode.invalidDnSyntax:
+      return {
+        code: "directory-base-missing",
+        message: `the server cannot read the DN of ${what}`,
+        remedy: "Check the spelling of the base DN.",
+      };
+    case resultCode.undefinedAttributeType:
+    case resultCode.inappropriateMatching:
+    case resultCode.invalidAttributeSyntax:
+      return {
+        code: "directory-filter-invalid",
+        message: `the server does not accept the filter of ${what}`,
+        remedy:
+          "Check the attribute names and the kinds of comparison in the filter against the server's schema.",
+      };
+    case resultCode.insufficientAccessRights:
+    case resultCode.inappropriateAuthentication:
+    case resultCode.invalidCredentials:
+      return explainNoAccess(result, what, who);
+    case resultCode.strongerAuthRequired:
+    case resultCode.confidentialityRequired:
+      return {
+        code: "directory-access-denied",
+        message: `the server wants an encrypted or stronger bind before ${what}`,
+        remedy: "Use an ldaps:// URL or tls.startTls, and a bind DN.",
+      };
+    case resultCode.busy:
+    case resultCode.unavailable:
+      return {
+        code: "directory-busy",
+        message: `the server is too busy or not available for ${what}`,
+        remedy: "Nothing needs to be done if the next run succeeds; otherwise look at the server's load.",
+      };
+    case resultCode.operationsError:
+      // Active Directory answers an anonymous search this way, and names the missing bind.
+      if (/bind must be completed/i.test(result.diagnostic)) return explainNoAccess(result, what, who);
+      return explainFailure(result, what);
+    default:
+      return explainFailure(result, what);
+  }
+}
+
+function explainFailure(result: LdapResult, what: string): Explained {
+  return {
+    code: "directory-failed",
+    message: `the server answered ${what} with result code ${result.code}`,
+    remedy: "Look up the result code in the server's log at this time.",
+  };
+}
+
+function explainNoAccess(result: LdapResult, what: string, who: string): Explained {
+  // OpenLDAP's ppolicy lets such a user bind and then refuses everything else.
+  if (/restricted to bind\/unbind/i.test(result.diagnostic)) {
+    return {
+      code: "directory-password-expired",
+      message: `the password of ${who} must be changed before the server allows ${what}`,
+      remedy: "Set a new password for the bind DN, clear its pwdReset, and put the new password in place.",
+    };
+  }
+  return {
+    code: "directory-access-denied",
+    message: `the server does not allow ${who} ${what}`,
+    remedy:
+      "Give the bind DN the right to search and read the bases, with the attributes that are configured.",
+  };
+}
+
+// OpenLDAP answers 11 both for forbidden paging and for a size limit on unpaged results; 389-ds for its look-through limit.
+function explainAdminLimit(result: LdapResult, what: string, limitsLine: string, who: string): Explained {
+  if (/paged/i.test(result.diagnostic)) {
+    return {
+      code: "directory-paging-refused",
+      message: `the server does not let ${who} page results, which ${what} needs`,
+      remedy: `OpenLDAP: replace prtotal=disabled by "${limitsLine}" (olcLimits).`,
+    };
+  }
+  return {
+    code: "directory-admin-limit",
+    message: `the server stopped ${what} at an administrative limit, so the listing is not complete`,
+    remedy:
+      `Lift the limit for ${who}: 389-ds nsPagedLookThroughLimit and nsLookThroughLimit -1 on the bind entry; ` +
+      `OpenLDAP size.unchecked and "${limitsLine}".`,
+  };
+}
+
+// OpenLDAP: 2 for a cookie it does not know, 53 for one it has seen or a page larger than size.pr.
+function explainRefusedOperation(result: LdapResult, what: string, limitsLine: string): Explained {
+  if (/paged|cookie|page/i.test(result.diagnostic)) {
+    return {
+      code: "directory-paging-refused",
+      message: `the server refused to page ${what}`,
+      remedy: `Lower limits.pageSize, or lift the server's limit (OpenLDAP "${limitsLine}", and size.pr).`,
+    };
+  }
+  return explainFailure(result, what);
+}
+
+const passwordPolicyControl = "1.3.6.1.4.1.42.2.27.8.5.1";
+const netscapePasswordExpiredControl = "2.16.840.1.113730.3.4.4";
+
+function explainBindResult(result: LdapResult, { bindDn }: Asked): Explained {
+  const who = bindDn === undefined ? "an anonymous bind" : `the bind of "${bindDn}"`;
+  const refused = (why: string, remedy: string): Explained => ({
+    code: "directory-bind-refused",
+    message: `the server refused ${who}: ${why}`,
+    remedy,
+  });
+  switch (result.code) {
+    case resultCode.invalidCredentials:
+      return explainInvalidCredentials(result, who, refused);
+    case resultCode.busy:
+    case resultCode.unavailable:
+      return {
+        code: "directory-busy",
+        message: "the server is too busy or not available to bind",
+        remedy: "Nothing needs to be done if the next run succeeds; otherwise look at the server's load.",
+      };
+    case resultCode.confidentialityRequired:
+    case resultCode.strongerAuthRequired:
+      return refused("it wants an encrypted connection", "Use an ldaps:// URL or tls.startTls.");
+    case resultCode.invalidDnSyntax:
+      return refused("the bind DN is not a DN", "Check the spelling of bind.dn.");
+    case resultCode.inappropriateAuthentication:
+      return refused(
+        "this entry cannot bind this way",
+        "Check that the entry of bind.dn has a password, or that anonymous binds are allowed.",
+      );
+    default:
+      return refused(
+        `result code ${result.code}`,
+        "Check bind.dn and its password, and the server's log at this time.",
+      );
+  }
+}
+
+// Active Directory tells the reason as a Windows error number in hexadecimal.
+const activeDirectoryReasons: Readonly<Record<string, readonly [why: string, remedy: string]>> = {
+  "525": ["no such user", "Check bind.dn; it may be a DN, user@domain or DOMAIN\\user."],
+  "530": ["not allowed at this time", "Lift the logon hours of this user."],
+  "531": ["not allowed from this machine", "Allow this machine among the workstations of this user."],
+  "533": ["the user is disabled", "Enable the user, or configure another."],
+  "701": ["the user has expired", "Extend the user's expiry, or configure another."],
+  "775": ["the user is locked out", "Unlock the user and find out who tries wrong passwords."],
+};
+
+function explainInvalidCredentials(
+  result: LdapResult,
+  who: string,
+  refused: (why: string, remedy: string) => Explained,
+): Explained {
+  const reason = /\bdata ([0-9a-f]{3})\b/i.exec(result.diagnostic)?.[1]?.toLowerCase();
+  if (reason === "532" || reason === "773" || passwordIsExpired(result)) {
+    return {
+      code: "directory-password-expired",
+      message: `the server refused ${who}: the password has expired or must be changed`,
+      remedy: "Set a new password for the bind DN, best one that does not expire, and put it in place.",
+    };
+  }
+  const known = reason === undefined ? undefined : activeDirectoryReasons[reason];
+  if (known !== undefined) return refused(known[0], known[1]);
+  return refused(
+    "wrong bind DN or password",
+    "Check bind.dn and the password file; a trailing space or an old password are common.",
+  );
+}
+
+/** True when a bind's answer says in a control that the password is expired or must be changed, whatever its code. */
+export function passwordIsExpired(result: LdapResult): boolean {
+  return result.controls.some(({ oid, value }) => {
+    if (oid === netscapePasswordExpiredControl) return true;
+    if (oid !== passwordPolicyControl || value === undefined) return false;
+    // draft-behera-ldap-password-policy: SEQUENCE { [0] warning OPTIONAL, [1] error ENUMERATED OPTIONAL }. The error
+    // stands last and is one byte: 0 passwordExpired, 2 changeAfterReset.
+    const error = value.subarray(-3);
+    return error.length === 3 && error[0] === 0x81 && error[1] === 1 && (error[2] === 0 || error[2] === 2);
+  });
+}
+
+export function connectionLost(url: string, reason: string | undefined, cause?: unknown): AppError {
+  const why = reason === undefined ? "" : `: ${reason}`;
+  return new AppError("directory-connection-lost", `the server closed the connection${why}`, {
+    remedy:
+      "Look into the server's log at this time; a restart, an idle timeout or a firewall in between are common.",
+    cause,
+    fields: { url },
+  });
+}
+
+const certificateUntrusted: ReadonlySet<string> = new Set([
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "CERT_UNTRUSTED",
+  "CERT_REJECTED",
+  "CERT_REVOKED",
+  "CERT_SIGNATURE_FAILURE",
+  "CERT_CHAIN_TOO_LONG",
+  "PATH_LENGTH_EXCEEDED",
+  "INVALID_CA",
+  "INVALID_PURPOSE",
+]);
+const notResolved: ReadonlySet<string> = new Set([
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EAI_FAIL",
+  "EAI_NODATA",
+  "EAI_NONAME",
+]);
+const unreachable: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EHOSTDOWN",
+  "ENETDOWN",
+  "ETIMEDOUT",
+  "EADDRNOTAVAIL",
+  "EACCES",
+  "EPERM",
+]);
+const lost: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNABORTED"]);
+
+/** The error for what a socket or a TLS handshake failed with; an AppError is returned as it is. */
+export function errorOfSocket(error: unknown, url: string, expectedName: string): AppError {
+  if (error instanceof AppError) return error;
+  const code = socketCodeOf(error);
+  const fields = { url, socketCode: code };
+  if (notResolved.has(code)) {
+    return new AppError("directory-name-not-resolved", `the name of ${url} cannot be resolved (${code})`, {
+      remedy: "Check the host name in urls and this machine's DNS.",
+      cause: error,
+      fields,
+    });
+  }
+  if (unreachable.has(code)) {
+    return new AppError("directory-unreachable", `${url} cannot be reached (${code})`, {
+      remedy: "Check that the server runs, the port, and firewalls in between.",
+      cause: error,
+      fields,
+    });
+  }
+  if (lost.has(code)) return connectionLost(url, code, error);
+  return tlsErrorOf(code, error, url, expectedName) ?? connectionLost(url, code, error);
+}
+
+function tlsErrorOf(code: string, cause: unknown, url: string, expectedName: string): AppError | undefined {
+  const options = (remedy: string) => ({ remedy, cause, fields: { url, tlsCode: code } });
+  if (certificateUntrusted.has(code)) {
+    return new AppError(
+      "directory-tls-untrusted",
+      `the certificate of ${url} is not signed by a trusted CA (${code})`,
+      options("Put the PEM of the CA that signed it, with intermediates, in tls.caFile."),
+    );
+  }
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
+    return new AppError(
+      "directory-tls-expired",
+      `the certificate of ${url} has expired or is not valid yet`,
+      options("Renew the server's certificate; if it is valid, check this machine's clock."),
+    );
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID" || code === "HOSTNAME_MISMATCH") {
+    return new AppError(
+      "directory-tls-wrong-name",
+      `the certificate of ${url} does not name "${expectedName}"`,
+      options("Use the name in the certificate in urls, or set tls.serverName to it."),
+    );
+  }
+  if (
+    code.startsWith("ERR_SSL_") ||
+    code.startsWith("ERR_TLS_") ||
+    code === "EPROTO" ||
+    code.startsWith("CERT_")
+  ) {
+    return new AppError(
+      "directory-tls-failed",
+      `TLS with ${url} failed (${code})`,
+      options("Check that the port speaks TLS (ldaps) or StartTLS as configured, and at least TLS 1.2."),
+    );
+  }
+  return undefined;
+}
+
+function socketCodeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "unknown";
+  if ("code" in error && typeof error.code === "string") return error.code;
+  // Several addresses were tried: each failed for its own reason, the first tells enough.
+  if (error instanceof AggregateError && error.errors.length > 0) return socketCodeOf(error.errors[0]);
+  return error.name;
+}

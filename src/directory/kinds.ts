@@ -1,0 +1,165 @@
+// What differs between kinds of directories: ids and how they read, attributes and filters to start from, and how an
+// entry says that it is disabled. Everything here is a default that the configuration may replace. Pure.
+
+import type { DirectoryConfig, DirectoryKind, DisabledRule } from "../config/config.ts";
+
+export interface KindDefaults {
+  idAttribute: string;
+  userFilter: string;
+  usernameAttribute: string;
+  /** In order of preference: the first one that an entry has. */
+  displayNameAttributes: readonly string[];
+  emailAttribute: string;
+  disabled: DisabledRule;
+  groupFilter: string;
+  groupNameAttribute: string;
+  memberAttributes: readonly string[];
+}
+
+const person = {
+  userFilter: "(objectClass=inetOrgPerson)",
+  usernameAttribute: "uid",
+  displayNameAttributes: ["displayName", "cn"],
+  emailAttribute: "mail",
+  groupFilter: "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))",
+  groupNameAttribute: "cn",
+  memberAttributes: ["member", "uniqueMember", "memberUid"],
+} as const;
+
+export const kindDefaults: Readonly<Record<DirectoryKind, KindDefaults>> = {
+  openldap: {
+    ...person,
+    idAttribute: "entryUUID",
+    // Set by ppolicy and by admins; the value is a time, or 000001010000Z for "until unlocked".
+    disabled: { kind: "attribute", attribute: "pwdAccountLockedTime", values: [] },
+  },
+  "389ds": {
+    ...person,
+    idAttribute: "nsUniqueId",
+    disabled: { kind: "attribute", attribute: "nsAccountLock", values: ["true"] },
+  },
+  generic: {
+    ...person,
+    idAttribute: "entryUUID",
+    disabled: { kind: "never" },
+  },
+  "active-directory": {
+    idAttribute: "objectGUID",
+    // objectCategory is indexed; objectClass=user alone also finds computers.
+    userFilter: "(&(objectCategory=person)(objectClass=user))",
+    usernameAttribute: "sAMAccountName",
+    displayNameAttributes: ["displayName", "cn"],
+    emailAttribute: "mail",
+    disabled: { kind: "user-account-control", attribute: "userAccountControl" },
+    groupFilter: "(objectCategory=group)",
+    // Unique in the domain, which cn is not.
+    groupNameAttribute: "sAMAccountName",
+    // The primary group's members are not in it: they name it in primaryGroupID.
+    memberAttributes: ["member"],
+  },
+};
+
+/** How users of one directory are read: the configuration, with the kind's defaults where it says nothing. */
+export interface UserMapping {
+  filter: string;
+  idAttribute: string;
+  usernameAttribute: string;
+  displayNameAttributes: readonly string[];
+  emailAttribute: string;
+  disabled: DisabledRule;
+  aliasAttributes: readonly string[];
+  aliasDomain: string | undefined;
+}
+
+export function userMappingOf(directory: DirectoryConfig, kind: DirectoryKind): UserMapping {
+  const defaults = kindDefaults[kind];
+  const { attributes, filter, disabled, aliases, aliasDomain } = directory.users;
+  return {
+    filter: filter ?? defaults.userFilter,
+    idAttribute: attributes.id ?? defaults.idAttribute,
+    usernameAttribute: attributes.username ?? defaults.usernameAttribute,
+    displayNameAttributes:
+      attributes.displayName === undefined ? defaults.displayNameAttributes : [attributes.displayName],
+    emailAttribute: attributes.email ?? defaults.emailAttribute,
+    disabled: disabled ?? defaults.disabled,
+    aliasAttributes: aliases,
+    aliasDomain,
+  };
+}
+
+export interface GroupMapping {
+  filter: string;
+  idAttribute: string;
+  nameAttribute: string;
+  memberAttributes: readonly string[];
+}
+
+/** Undefined when no groups are configured. */
+export function groupMappingOf(directory: DirectoryConfig, kind: DirectoryKind): GroupMapping | undefined {
+  if (directory.groups === undefined) return undefined;
+  const defaults = kindDefaults[kind];
+  const { attributes, filter, members } = directory.groups;
+  return {
+    filter: filter ?? defaults.groupFilter,
+    idAttribute: attributes.id ?? defaults.idAttribute,
+    nameAttribute: attributes.name ?? defaults.groupNameAttribute,
+    memberAttributes: members ?? defaults.memberAttributes,
+  };
+}
+
+/** The facts of a root DSE that tell the kinds apart, and what a server can do. */
+export interface RootDse {
+  vendorName: string | undefined;
+  structuralObjectClass: string | undefined;
+  supportedCapabilities: string[];
+  supportedControls: string[];
+  namingContexts: string[];
+  dsServiceName: string | undefined;
+  highestCommittedUsn: string | undefined;
+  /** 389-ds: names the server's own host and port. */
+  netscapeMdsuffix: string | undefined;
+}
+
+const activeDirectoryCapability = "1.2.840.113556.1.4.800";
+
+/** The kind that a root DSE shows; `generic` for what is not recognised. */
+export function detectKind(rootDse: RootDse): DirectoryKind {
+  if (rootDse.supportedCapabilities.includes(activeDirectoryCapability)) return "active-directory";
+  if (rootDse.structuralObjectClass?.toLowerCase() === "openldaprootdse") return "openldap";
+  if (/389|fedora|red hat/i.test(rootDse.vendorName ?? "")) return "389ds";
+  return "generic";
+}
+
+export type DecodedId = { id: string } | { problem: string };
+
+// Longer is no id; it is indexed with the directory's name.
+const longestId = 512;
+
+/** A directory id as text: the same for every spelling of the same id. */
+export function decodeId(
+  attribute: string,
+  value: Buffer,
+  decodeText: (value: Buffer) => string | undefined,
+): DecodedId {
+  if (attribute === "objectguid") return decodeGuid(value);
+  // eDirectory's GUID has no byte order of its own.
+  if (attribute === "guid" && value.length === 16) return { id: value.toString("hex") };
+  const text = decodeText(value)?.trim();
+  if (text === undefined || /[\p{Cc}\ufffd]/u.test(text)) return { problem: "is not text" };
+  if (text === "") return { problem: "is empty" };
+  if (text.length > longestId) return { problem: `has ${text.length} characters` };
+  return { id: caseless.has(attribute) ? text.toLowerCase() : text };
+}
+
+// Ids in hexadecimal, that a server may spell in either case. Others, such as employeeNumber, are taken as they are.
+const caseless: ReadonlySet<string> = new Set(["entryuuid", "nsuniqueid", "ipauniqueid", "ibm-entryuuid"]);
+
+/** [MS-DTYP] 2.3.4: the first three groups are little-endian. */
+function decodeGuid(value: Buffer): DecodedId {
+  if (value.length !== 16) return { problem: `has ${value.length} bytes, a GUID has 16` };
+  const hex = value.toString("hex");
+  const pair = (index: number) => hex.slice(index * 2, index * 2 + 2);
+  const order = [3, 2, 1, 0, -1, 5, 4, -1, 7, 6, -1];
+  const head = order.map((index) => (index === -1 ? "-" : pair(index))).join("");
+  return { id: `${head}${hex.slice(16, 20)}-${hex.slice(20)}` };
+}

@@ -1,0 +1,70 @@
+// Entry of the listing's thread: lists the directory of its order and posts the pages, two ahead of the reader at most.
+// What a hostile or broken server sends is decoded here and nowhere else, apart from the thread that answers sign-ins.
+
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { AppError } from "../errors.ts";
+import { listOnce } from "./list-session.ts";
+import {
+  aliveEveryMs,
+  type FromWorker,
+  type ListingOrder,
+  packError,
+  pagesInFlight,
+} from "./listing-messages.ts";
+
+if (parentPort !== null) await answerOrder(parentPort, workerData);
+
+async function answerOrder(port: MessagePort, { directory }: ListingOrder): Promise<void> {
+  const post = (message: FromWorker) => port.postMessage(message);
+  const alive = setInterval(() => post({ kind: "alive" }), aliveEveryMs);
+  const deadline = new AbortController();
+  const { listingMs } = directory.timeouts;
+  const timer = setTimeout(() => deadline.abort(listingTimeout(listingMs)), listingMs);
+  const credit = createCredit(port);
+  try {
+    const report = await listOnce(
+      directory,
+      {
+        onPage: async (page) => {
+          await credit.spend();
+          post({ kind: "page", page });
+        },
+        onNote: (note) => post({ kind: "note", note }),
+      },
+      deadline.signal,
+    );
+    post({ kind: "done", report });
+  } catch (error) {
+    post({ kind: "failed", error: packError(error) });
+  } finally {
+    clearInterval(alive);
+    clearTimeout(timer);
+    port.close();
+  }
+}
+
+function createCredit(port: MessagePort): { spend(): Promise<void> } {
+  let credit = pagesInFlight;
+  let wake: (() => void) | undefined;
+  port.on("message", () => {
+    credit += 1;
+    wake?.();
+  });
+  return {
+    async spend() {
+      while (credit === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      credit -= 1;
+    },
+  };
+}
+
+function listingTimeout(listingMs: number): AppError {
+  return new AppError("directory-timeout", `the listing did not end within ${listingMs / 1000} s`, {
+    remedy:
+      "Raise timeouts.listing if the directory is that large or slow; otherwise look for a server that never ends.",
+  });
+}

@@ -1,0 +1,55 @@
+// What passes between the listing's thread and the main one. An AppError loses its class on the way and is put together
+// again here. Pure types and two conversions.
+
+import type { DirectoryConfig } from "../config/config.ts";
+import { AppError, type AppErrorOptions, type ErrorCode } from "../errors.ts";
+import type { ListingNote } from "./list-session.ts";
+import type { ListingPage, ListingReport } from "./listing-page.ts";
+
+/** Given to the thread at its start. Holds the bind password: never to be logged. */
+export interface ListingOrder {
+  directory: DirectoryConfig;
+}
+
+export type FromWorker =
+  | { kind: "alive" }
+  | { kind: "note"; note: ListingNote }
+  | { kind: "page"; page: ListingPage }
+  | { kind: "done"; report: ListingReport }
+  | { kind: "failed"; error: ErrorOnTheWay };
+
+/** The main thread has taken a page and the next one may be sent. */
+export type ToWorker = { kind: "taken" };
+
+/** Pages that may be on the way or waiting in the main thread: one being worked on, one ready. */
+export const pagesInFlight = 2;
+
+/** How often a thread that is not stuck says so. */
+export const aliveEveryMs = 1000;
+
+/** `code` is undefined for what is no AppError. */
+export interface ErrorOnTheWay {
+  code: ErrorCode | undefined;
+  message: string;
+  remedy: string | undefined;
+  fields: AppError["fields"];
+  stack: string | undefined;
+}
+
+export function packError(error: unknown): ErrorOnTheWay {
+  if (error instanceof AppError) {
+    const { code, message, remedy, fields } = error;
+    return { code, message, remedy, fields, stack: undefined };
+  }
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { code: undefined, message, remedy: undefined, fields: {}, stack };
+}
+
+export function unpackError(packed: ErrorOnTheWay): Error {
+  if (packed.code === undefined) {
+    return new Error("the listing broke", { cause: new Error(packed.stack ?? packed.message) });
+  }
+  const options: AppErrorOptions = { fields: packed.fields };
+  if (packed.remedy !== undefined) options.remedy = packed.remedy;
+  return new AppError(packed.code, packed.message, options);
+}

@@ -1,0 +1,326 @@
+// One directory entry as the server sent it becomes one row of columns, or a reason why it cannot be used. Pure, and the
+// inner loop of every run: attributes are found by number, values decoded only where they are used.
+
+import { hash } from "node:crypto";
+import type { DisabledRule } from "../config/config.ts";
+import { isUsableUsername, usernameKeyOf } from "../username.ts";
+import { decodeText, describeBytes } from "./decode-text.ts";
+import { attributeTypeKey, dnKeyOf, parseDn } from "./dn.ts";
+import { decodeId, type UserMapping } from "./kinds.ts";
+import type { RawAttribute, RawEntry } from "./ldap-message.ts";
+import type { EntryColumns, SkippedEntry, SkipReason } from "./listing-page.ts";
+
+export interface EntryMapper {
+  /** The attributes to ask the server for. */
+  readonly attributes: readonly string[];
+  /** Appends the entry to the columns, or returns why it cannot be used and leaves them as they are. */
+  map(entry: RawEntry, into: EntryColumns): SkippedEntry | undefined;
+}
+
+export function emptyEntryColumns(): EntryColumns {
+  return {
+    directoryIds: [],
+    usernames: [],
+    usernameKeys: [],
+    displayNames: [],
+    emails: [],
+    dns: [],
+    dnKeys: [],
+    disabled: [],
+    aliasKeys: [],
+    hashes: [],
+  };
+}
+
+// Keys are indexed: a PostgreSQL index row holds at most 2,704 bytes.
+const longestKeyBytes = 2000;
+// Longer than any name or DN that people use; keeps one hostile entry from filling a row.
+const longestText = 4096;
+// An entry with more sign-in names than this fills the column is not a person.
+const longestAliases = 65_536;
+// More values than this of a username or alias attribute are not read.
+const mostValues = 1000;
+
+/** Finds the attributes of an entry that are wanted, by number, whatever their case and options. */
+export class AttributeSlots {
+  readonly #types: string[] = [];
+  readonly #slots = new Map<string, number>();
+  readonly #known = new Map<string, number>();
+  readonly #found: (RawAttribute | undefined)[] = [];
+
+  /** The number under which `attribute` will be found. */
+  add(attribute: string): number {
+    const key = attribute.toLowerCase();
+    const present = this.#slots.get(key);
+    if (present !== undefined) return present;
+    const slot = this.#types.length;
+    this.#types.push(attribute);
+    this.#slots.set(key, slot);
+    return slot;
+  }
+
+  get attributes(): readonly string[] {
+    return this.#types;
+  }
+
+  /** The attributes of `entry` by number; valid until the next call. Empty ones count as absent. */
+  find(entry: RawEntry): readonly (RawAttribute | undefined)[] {
+    this.#found.length = this.#types.length;
+    this.#found.fill(undefined);
+    for (const attribute of entry.attributes) {
+      const slot = this.#slotOf(attribute.description);
+      if (slot !== -1 && this.#found[slot] === undefined && !attribute.isEmpty) this.#found[slot] = attribute;
+    }
+    return this.#found;
+  }
+
+  // Options: `;binary` says how a value travels and changes nothing; a language variant, a range or anything unknown is
+  // not the attribute itself.
+  #slotOf(description: string): number {
+    const known = this.#known.get(description);
+    if (known !== undefined) return known;
+    const [type, ...options] = description.toLowerCase().split(";");
+    const plain = options.every((option) => option === "binary");
+    const slot = plain ? (this.#slots.get(type ?? "") ?? -1) : -1;
+    // A server uses a handful of spellings; one that invents them must not fill the memory.
+    if (this.#known.size < 1000) this.#known.set(description, slot);
+    return slot;
+  }
+}
+
+export function createEntryMapper(mapping: UserMapping): EntryMapper {
+  const slots = new AttributeSlots();
+  const idSlot = slots.add(mapping.idAttribute);
+  const usernameSlot = slots.add(mapping.usernameAttribute);
+  const displayNameSlots = mapping.displayNameAttributes.map((attribute) => slots.add(attribute));
+  const emailSlot = slots.add(mapping.emailAttribute);
+  const aliasSlots = mapping.aliasAttributes.map((attribute) => slots.add(attribute));
+  const disabled = disabledRuleReader(mapping.disabled, slots);
+  const idAttribute = mapping.idAttribute.toLowerCase();
+
+  function map(entry: RawEntry, into: EntryColumns): SkippedEntry | undefined {
+    const found = slots.find(entry);
+    const dn = decodeText(entry.dn);
+    const dnKey = dn === undefined ? undefined : dnKeyOf(dn);
+    const id = readId(idAttribute, mapping.idAttribute, found[idSlot]);
+    const username = readUsername(mapping.usernameAttribute, found[usernameSlot], dn);
+    const skip = (problem: Problem): SkippedEntry => ({
+      dn: describeBytes(entry.dn),
+      dnKey: dnKey === undefined || dnKey === "" ? null : dnKey,
+      directoryId: "value" in id ? id.value : null,
+      usernameKey: "value" in username ? username.key : null,
+      ...problem,
+    });
+
+    if (dn === undefined || dnKey === undefined || dnKey === "") {
+      return skip({ reason: "bad-dn", detail: "the DN is not a distinguished name in UTF-8" });
+    }
+    if (dn.length > longestText)
+      return skip({ reason: "too-long", detail: `the DN has ${dn.length} characters` });
+    if (!("value" in id)) return skip(id);
+    if (!("value" in username)) return skip(username);
+    const displayName = readFirstText(displayNameSlots, mapping.displayNameAttributes, found);
+    if ("reason" in displayName) return skip(displayName);
+    const email = readText(mapping.emailAttribute, found[emailSlot]);
+    if ("reason" in email) return skip(email);
+    const aliases = readAliases(mapping, aliasSlots, found, username);
+    if ("reason" in aliases) return skip(aliases);
+
+    const isDisabled = disabled(found);
+    into.directoryIds.push(id.value);
+    into.usernames.push(username.value);
+    into.usernameKeys.push(username.key);
+    into.displayNames.push(displayName.value);
+    into.emails.push(email.value);
+    into.dns.push(dn);
+    into.dnKeys.push(dnKey);
+    into.disabled.push(isDisabled);
+    into.aliasKeys.push(aliases.value);
+    into.hashes.push(
+      digestOf([
+        id.value,
+        username.value,
+        displayName.value,
+        email.value,
+        dn,
+        isDisabled ? "disabled" : "",
+        aliases.value,
+      ]),
+    );
+    return undefined;
+  }
+
+  return { attributes: slots.attributes, map };
+}
+
+/**
+ * A digest of fields that cannot hold a NUL, which therefore separates them. 24 characters of base64url are 144 bits of
+ * SHA-256: two values of one entry never meet by chance, and whoever searches for a collision on purpose (2^72 steps)
+ * gains no more than an edit of their own entry that goes unnoticed. Every user row keeps one, so length counts.
+ */
+export function digestOf(fields: readonly (string | null)[]): string {
+  // Array.join writes null as "": no field here may be an empty string and null with different meaning.
+  return hash("sha256", fields.join("\0"), "base64url").slice(0, 24);
+}
+
+type Problem = { reason: SkipReason; detail: string };
+
+/** The directory id of an entry, or why there is none. Also used for groups. */
+export function readId(
+  attributeKey: string,
+  attribute: string,
+  found: RawAttribute | undefined,
+): { value: string } | Problem {
+  const value = found?.first();
+  if (found === undefined || value === undefined) {
+    return { reason: "no-id", detail: `${attribute} is missing, or the bind DN may not read it` };
+  }
+  if (found.hasSeveral) return { reason: "bad-id", detail: `${attribute} has several values` };
+  const decoded = decodeId(attributeKey, value, decodeText);
+  return "id" in decoded
+    ? { value: decoded.id }
+    : { reason: "bad-id", detail: `${attribute} ${decoded.problem}` };
+}
+
+type Username = { value: string; key: string };
+
+function readUsername(
+  attribute: string,
+  found: RawAttribute | undefined,
+  dn: string | undefined,
+): Username | Problem {
+  if (found === undefined) {
+    return { reason: "no-username", detail: `${attribute} is missing, or the bind DN may not read it` };
+  }
+  const values = readValues(attribute, found);
+  if (!Array.isArray(values)) return values;
+  const chosen = values.length === 1 ? values[0] : chooseUsername(attribute, values, dn);
+  if (chosen === undefined) return { reason: "no-username", detail: `${attribute} has no value` };
+  if (chosen.trim() === "") return { reason: "bad-username", detail: `${attribute} is blank` };
+  const key = usernameKeyOf(chosen);
+  if (!fitsKey(key)) return { reason: "too-long", detail: `${attribute} has ${chosen.length} characters` };
+  if (!isUsableUsername(chosen)) {
+    return { reason: "bad-username", detail: `${attribute} holds control or invisible characters` };
+  }
+  return { value: chosen.trim(), key };
+}
+
+// Values have no order: the one that the RDN names, else the smallest in matching form, is the same in every run.
+function chooseUsername(attribute: string, values: string[], dn: string | undefined): string | undefined {
+  const type = attributeTypeKey(attribute);
+  const rdn = (dn === undefined ? undefined : parseDn(dn))?.[0];
+  const inRdn = rdn?.find((ava) => attributeTypeKey(ava.type) === type)?.value;
+  const keyInRdn = inRdn === undefined ? undefined : usernameKeyOf(inRdn);
+  const keyed = values.map((value) => ({ value, key: usernameKeyOf(value) }));
+  const named = keyed.filter(({ key }) => key === keyInRdn);
+  return smallest(named.length > 0 ? named : keyed);
+}
+
+function smallest(keyed: { value: string; key: string }[]): string | undefined {
+  keyed.sort((a, b) => compare(a.key, b.key) || compare(a.value, b.value));
+  return keyed[0]?.value;
+}
+
+// By code unit: the same on every machine, unlike a locale's order.
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function readValues(attribute: string, found: RawAttribute): string[] | Problem {
+  const texts: string[] = [];
+  for (const value of found.values()) {
+    if (texts.length === mostValues)
+      return { reason: "too-long", detail: `${attribute} has over ${mostValues} values` };
+    const text = decodeText(value);
+    if (text === undefined)
+      return { reason: "bad-bytes", detail: `${attribute} is not UTF-8 text without NUL` };
+    texts.push(text);
+  }
+  return texts;
+}
+
+// The smallest value that is not blank; null when there is none.
+function readText(attribute: string, found: RawAttribute | undefined): { value: string | null } | Problem {
+  if (found === undefined) return { value: null };
+  const values = readValues(attribute, found);
+  if (!Array.isArray(values)) return values;
+  let value: string | null = null;
+  for (const text of values) {
+    const trimmed = text.trim();
+    if (trimmed.length > longestText)
+      return { reason: "too-long", detail: `${attribute} has ${trimmed.length} characters` };
+    if (trimmed !== "" && (value === null || trimmed < value)) value = trimmed;
+  }
+  return { value };
+}
+
+function readFirstText(
+  slots: readonly number[],
+  attributes: readonly string[],
+  found: readonly (RawAttribute | undefined)[],
+): { value: string | null } | Problem {
+  for (const [index, slot] of slots.entries()) {
+    const text = readText(attributes[index] ?? "", found[slot]);
+    if ("reason" in text || text.value !== null) return text;
+  }
+  return { value: null };
+}
+
+// An alias that cannot be matched is left out: it takes a way to sign in, and never the user.
+function readAliases(
+  mapping: UserMapping,
+  slots: readonly number[],
+  found: readonly (RawAttribute | undefined)[],
+  username: Username,
+): { value: string | null } | Problem {
+  if (slots.length === 0 && mapping.aliasDomain === undefined) return { value: null };
+  const keys = new Set<string>();
+  const add = (name: string) => {
+    const key = usernameKeyOf(name);
+    if (key !== username.key && isUsableUsername(name) && fitsKey(key)) keys.add(key);
+  };
+  for (const [index, slot] of slots.entries()) {
+    const attribute = found[slot];
+    if (attribute === undefined) continue;
+    const values = readValues(mapping.aliasAttributes[index] ?? "", attribute);
+    if (!Array.isArray(values)) return values;
+    values.forEach(add);
+  }
+  if (mapping.aliasDomain !== undefined) add(`${mapping.aliasDomain}\\${username.value}`);
+  if (keys.size === 0) return { value: null };
+  const value = JSON.stringify([...keys].sort(compare));
+  if (value.length > longestAliases)
+    return { reason: "too-long", detail: `${keys.size} aliases are too many` };
+  return { value };
+}
+
+function fitsKey(key: string): boolean {
+  return key.length * 3 <= longestKeyBytes || Buffer.byteLength(key) <= longestKeyBytes;
+}
+
+// userAccountControl: ADS_UF_ACCOUNTDISABLE.
+const accountDisabledBit = 0x2;
+
+function disabledRuleReader(
+  rule: DisabledRule,
+  slots: AttributeSlots,
+): (found: readonly (RawAttribute | undefined)[]) => boolean {
+  if (rule.kind === "never") return () => false;
+  const slot = slots.add(rule.attribute);
+  if (rule.kind === "user-account-control") {
+    return (found) => {
+      const text = found[slot]?.first()?.toString("latin1") ?? "";
+      return /^-?\d+$/.test(text) && (Number(text) & accountDisabledBit) !== 0;
+    };
+  }
+  const values = new Set(rule.values.map((value) => value.toLowerCase()));
+  return (found) => {
+    const attribute = found[slot];
+    if (attribute === undefined) return false;
+    if (values.size === 0) return true;
+    for (const value of attribute.values()) {
+      if (values.has(value.toString("utf8").trim().toLowerCase())) return true;
+    }
+    return false;
+  };
+}
