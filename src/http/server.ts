@@ -4,8 +4,8 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
-import type { SyncDeps } from "../sync/run-sync.ts";
-import type { SyncRun } from "../sync/sync-run.ts";
+import type { SyncRunner } from "../sync/sync-runner.ts";
+import type { MfaPolicy } from "../users/policy.ts";
 import { createAuthorize } from "./caller-auth.ts";
 import { createListeners, type HttpLimits, type HttpServer } from "./listeners.ts";
 import type { Metrics } from "./metrics.ts";
@@ -20,11 +20,8 @@ export interface HttpDeps {
   log: Log;
   clock: Clock;
   metrics: Metrics;
-  sync: SyncDeps;
-  /** Aborted when the daemon stops: ends the sync runs that were asked for here. */
-  stopping: AbortSignal;
-  /** Told of every run that was asked for here, so that the daemon can wait for its end. */
-  onRunStarted(finished: Promise<SyncRun>): void;
+  policy: MfaPolicy;
+  runner: SyncRunner;
   limits?: Partial<HttpLimits>;
 }
 
@@ -40,13 +37,8 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
     ...(deps.limits ? { limits: deps.limits } : {}),
     addRoutes(app) {
       addOpenRoutes(app, { db, directories, metrics, metricsHere: http.metricsListen === undefined });
-      addAdminUserRoutes(app, { db, policy: deps.sync.policy });
-      addAdminSyncRoutes(app, {
-        ...deps.sync,
-        directories,
-        stopping: deps.stopping,
-        onRunStarted: deps.onRunStarted,
-      });
+      addAdminUserRoutes(app, { db, policy: deps.policy });
+      addAdminSyncRoutes(app, { db, directories, runner: deps.runner });
       addAdminAuditRoutes(app, { db });
     },
   });

@@ -53,7 +53,11 @@ export function createCertificateAuthority(
           issuerKey: authority.privateKey,
           extensions: [
             extension("2.5.29.17", sequence(...names.map(generalName)), false),
-            extension("2.5.29.37", sequence(objectIdentifier("1.3.6.1.5.5.7.3.1")), false), // serverAuth
+            extension(
+              "2.5.29.37",
+              sequence(objectIdentifier("1.3.6.1.5.5.7.3.1"), objectIdentifier("1.3.6.1.5.5.7.3.2")),
+              false,
+            ), // serverAuth and clientAuth
           ],
           ...(notBefore === undefined ? {} : { notBefore }),
           ...(notAfter === undefined ? {} : { notAfter }),

@@ -1,9 +1,10 @@
 // Sync runs: ask for one, look at them and at their plans, approve a held one.
 
 import type { DirectoryConfig } from "../../config/config.ts";
-import { approveRun } from "../../sync/approve-run.ts";
-import { type StartedSync, type SyncDeps, startSync } from "../../sync/run-sync.ts";
+import type { Database } from "../../store/database.ts";
+import type { StartedSync } from "../../sync/run-sync.ts";
 import type { SyncRun } from "../../sync/sync-run.ts";
+import type { SyncRunner } from "../../sync/sync-runner.ts";
 import { findRun, listChanges, listRuns, listSkips } from "../../sync/sync-runs-table.ts";
 import type { App } from "../app.ts";
 import { actorOfRequest } from "../caller-auth.ts";
@@ -20,10 +21,10 @@ import {
   SyncRun as SyncRunSchema,
 } from "./admin-schemas.ts";
 
-export interface AdminSyncDeps extends SyncDeps {
+export interface AdminSyncDeps {
+  db: Database;
+  runner: SyncRunner;
   directories: readonly DirectoryConfig[];
-  stopping: AbortSignal;
-  onRunStarted(finished: Promise<SyncRun>): void;
 }
 
 /** Enough to see what is wrong; the log of the run has all of them. */
@@ -42,14 +43,13 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
       config: { scope: "admin", problems: ["directory-unknown", "run-in-progress"] },
     },
     async (request, reply) => {
-      const started = await startSync(deps, {
+      const started = await deps.runner.start({
         directory: directoryOf(deps, request.body.directory),
         trigger: "request",
         actor: actorOfRequest(request),
         dryRun: request.body.dryRun ?? false,
-        signal: deps.stopping,
       });
-      return reply.code(202).send(runAnswerOf(startedRun(deps, started)));
+      return reply.code(202).send(runAnswerOf(startedRun(started)));
     },
   );
 
@@ -72,12 +72,14 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
     },
     async (request, reply) => {
       const held = await getRun(deps, request.params.id);
-      const started = await approveRun(deps, held, {
+      const started = await deps.runner.start({
         directory: directoryOf(deps, held.directory),
+        trigger: "approval",
         actor: actorOfRequest(request),
-        signal: deps.stopping,
+        dryRun: false,
+        approves: held,
       });
-      return reply.code(202).send(runAnswerOf(startedRun(deps, started)));
+      return reply.code(202).send(runAnswerOf(startedRun(started)));
     },
   );
 
@@ -153,7 +155,7 @@ async function getRun(deps: AdminSyncDeps, id: string): Promise<SyncRun> {
   return run;
 }
 
-function startedRun(deps: AdminSyncDeps, started: StartedSync): SyncRun {
+function startedRun(started: StartedSync): SyncRun {
   if (started.kind === "already-running") {
     throw new ProblemAnswer({
       code: "run-in-progress",
@@ -161,7 +163,6 @@ function startedRun(deps: AdminSyncDeps, started: StartedSync): SyncRun {
       members: { runId: started.run.id },
     });
   }
-  deps.onRunStarted(started.finished);
   return started.run;
 }
 
