@@ -2,7 +2,7 @@
 // that contains it. Whatever does not fit is a protocol error, so a loop over elements always moves on or ends.
 // ldapts' BerReader returns null without moving when an inner value is cut off, which loops for ever in its callers.
 
-import { protocolError } from "./directory-errors.ts";
+import { protocolError } from "./connection-errors.ts";
 
 export const ber = {
   boolean: 0x01,

@@ -5,8 +5,9 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
 import type { DirectoryConfig } from "../config/config.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
-import { errorOfBindResult, errorOfSocket, passwordIsExpired } from "./directory-errors.ts";
+import { errorOfSocket } from "./connection-errors.ts";
 import { LdapSession } from "./ldap-session.ts";
+import { errorOfBindResult, passwordIsExpired } from "./result-errors.ts";
 
 export interface ServerAddress {
   url: string;

@@ -29,3 +29,10 @@ export function describeBytes(bytes: Buffer): string {
     .replace(/\p{Cc}/gu, "\ufffd");
   return bytes.length > longest ? `${text}…` : text;
 }
+
+/** Server text for a message: one line, printable, and too short to flood a log. */
+export function printable(text: string): string {
+  const line = text.replace(/[\p{C}\s]+/gu, " ").trim();
+  // A directory's diagnostics fit in 200 characters; what is longer is a dump.
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+}

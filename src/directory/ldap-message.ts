@@ -2,7 +2,8 @@
 // without recursion; attribute values stay raw bytes. Knows nothing of sockets.
 
 import { BerCursor, ber } from "./ber-cursor.ts";
-import { type LdapResult, printable, protocolError, type ResponseControl } from "./directory-errors.ts";
+import { protocolError } from "./connection-errors.ts";
+import { printable } from "./decode-text.ts";
 
 export const operation = {
   bindResponse: 0x61,
@@ -18,6 +19,20 @@ const referralTag = 0xa3;
 const responseNameTag = 0x8a;
 const intermediateNameTag = 0x80;
 const intermediateValueTag = 0x81;
+
+/** The LDAPResult part of any final answer (RFC 4511, 4.1.9). `diagnostic` is the server's own text, made printable. */
+export interface LdapResult {
+  code: number;
+  matchedDn: string;
+  diagnostic: string;
+  referrals: string[];
+  controls: ResponseControl[];
+}
+
+export interface ResponseControl {
+  oid: string;
+  value: Buffer | undefined;
+}
 
 /** A message opened as far as its operation: `body` stands on the operation's contents, `rest` behind it. */
 export interface LdapMessage {

@@ -13,13 +13,8 @@ import {
   UnbindRequest,
 } from "ldapts";
 import { AppError } from "../errors.ts";
-import {
-  connectionLost,
-  errorOfSocket,
-  type LdapResult,
-  printable,
-  protocolError,
-} from "./directory-errors.ts";
+import { connectionLost, errorOfSocket, protocolError } from "./connection-errors.ts";
+import { printable } from "./decode-text.ts";
 import {
   decodeEntry,
   decodeExtendedName,
@@ -28,6 +23,7 @@ import {
   decodeResult,
   type IntermediateResponse,
   type LdapMessage,
+  type LdapResult,
   openMessage,
   operation,
   type RawEntry,

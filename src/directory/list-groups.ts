@@ -2,7 +2,7 @@
 // of bounded size. Holds the members of one group at a time.
 
 import { AppError } from "../errors.ts";
-import { type Asked, protocolError } from "./directory-errors.ts";
+import { protocolError } from "./connection-errors.ts";
 import { everyEntry, parseFilter } from "./filter.ts";
 import type { GroupMapping } from "./kinds.ts";
 import type { RawEntry } from "./ldap-message.ts";
@@ -10,6 +10,7 @@ import type { LdapSession } from "./ldap-session.ts";
 import type { ListingPage, SkippedEntry } from "./listing-page.ts";
 import { addMemberKeys, createGroupMapper, groupHashOf, type MappedGroup, parseRange } from "./map-group.ts";
 import { readEntry, searchPaged } from "./paged-search.ts";
+import type { Asked } from "./result-errors.ts";
 
 type GroupPage = Extract<ListingPage, { kind: "groups" }>;
 

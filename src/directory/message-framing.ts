@@ -2,7 +2,7 @@
 // one chunk. Does not look inside a message.
 
 import { AppError } from "../errors.ts";
-import { protocolError } from "./directory-errors.ts";
+import { protocolError } from "./connection-errors.ts";
 
 const sequenceTag = 0x30;
 // Tag, length of the length, and at most four bytes of length.

@@ -3,15 +3,10 @@
 
 import { PagedResultsControl } from "ldapts";
 import { BerCursor, ber } from "./ber-cursor.ts";
-import {
-  type Asked,
-  errorOfSearchResult,
-  type LdapResult,
-  protocolError,
-  type ResponseControl,
-} from "./directory-errors.ts";
-import type { RawEntry } from "./ldap-message.ts";
+import { protocolError } from "./connection-errors.ts";
+import type { LdapResult, RawEntry, ResponseControl } from "./ldap-message.ts";
 import type { LdapSession, SearchListener, SearchOptions } from "./ldap-session.ts";
+import { type Asked, errorOfSearchResult } from "./result-errors.ts";
 
 export interface PagedSearch extends SearchOptions {
   pageSize: number;
