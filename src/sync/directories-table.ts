@@ -45,3 +45,13 @@ export async function rememberListing(trx: Transaction, name: string, server: Se
       first_imported_at: trx.raw("coalesce(directories.first_imported_at, excluded.first_imported_at)"),
     });
 }
+
+/** Seconds since the last complete listing of each directory was applied. */
+export async function listSyncAges(db: Database): Promise<{ directory: string; seconds: number }[]> {
+  return db("directories")
+    .select({
+      directory: "name",
+      seconds: db.raw("extract(epoch from now() - last_complete_at)::float8"),
+    })
+    .whereNotNull("last_complete_at");
+}

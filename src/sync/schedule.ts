@@ -24,7 +24,10 @@ export interface ScheduleDeps {
 }
 
 /** Starts the ticking of every directory that has a schedule. Runs overdue ones at once, without waiting for them. */
-export async function scheduleSyncs(deps: ScheduleDeps, directories: DirectoryConfig[]): Promise<SyncSchedule> {
+export async function scheduleSyncs(
+  deps: ScheduleDeps,
+  directories: DirectoryConfig[],
+): Promise<SyncSchedule> {
   const tasks: ScheduledTask[] = [];
   for (const directory of directories) {
     if (directory.schedule === undefined) continue;

@@ -1,0 +1,53 @@
+// The daemon put together: database, keys, policy, sync schedule, audit sealing, housekeeping, HTTP. Gives back stop().
+
+import type { Actor } from "./audit/audit-events-table.ts";
+import { systemClock } from "./clock.ts";
+import { holderName } from "./cli/context.ts";
+import type { Config } from "./config/config.ts";
+import { startHousekeeping } from "./housekeeping.ts";
+import { createMetrics } from "./http/metrics.ts";
+import { createHttpServer } from "./http/server.ts";
+import type { Log } from "./log.ts";
+import { openDatabase } from "./store/database.ts";
+import { requireCurrentSchema } from "./store/migrate.ts";
+import { listSyncAges } from "./sync/directories-table.ts";
+import { scheduleSyncs } from "./sync/schedule.ts";
+import { createSyncRunner } from "./sync/sync-runner.ts";
+import { applyPolicy } from "./users/apply-policy.ts";
+import { mfaPolicyOf } from "./users/policy.ts";
+
+export interface Daemon {
+  /** Where the HTTP API listens. */
+  address: string;
+  /** Stops cleanly: requests are answered, a listing is given up, a plan being applied is finished. */
+  stop(): Promise<void>;
+}
+
+const actor: Actor = { name: "dirmfa", via: "daemon" };
+
+/** Starts everything or throws, with nothing left running. */
+export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+  // Stopped in the opposite order: first what asks for work, last what the work stands on.
+  await using started = new AsyncDisposableStack();
+  const database = started.adopt(await openDatabase(config.database, { log, owner: true }), (it) => it.close());
+  const { db } = database;
+  await requireCurrentSchema(db);
+  const policy = mfaPolicyOf(config.mfa);
+  const requirements = await applyPolicy({ db, policy }, actor);
+
+  started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
+  const metrics = createMetrics(() => listSyncAges(db));
+  const runner = started.adopt(createSyncRunner({ db, log, policy, holder: holderName() }), (it) => it.stop());
+  const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
+  started.adopt(schedule, (it) => it.stop());
+  const http = await createHttpServer({ config, db, log, clock: systemClock, metrics, policy, runner });
+  started.adopt(http, (it) => it.close());
+  const { main, metrics: metricsAddress } = await http.listen();
+
+  log.info(
+    { address: main, metricsAddress, engine: database.engine, directories: config.directories.length, requirements },
+    "dirmfa is ready",
+  );
+  const running = started.move();
+  return { address: main, stop: () => running.disposeAsync() };
+}

@@ -1,0 +1,41 @@
+// What a daemon tidies up beside its work: users removed long ago, and old sync runs. Any number of replicas may do it.
+
+import type { Actor } from "./audit/audit-events-table.ts";
+import type { RetentionConfig } from "./config/config.ts";
+import type { Log } from "./log.ts";
+import type { Database } from "./store/database.ts";
+import { deleteOldRuns } from "./sync/sync-runs-table.ts";
+import { purgeRemovedUsers } from "./users/purge-removed.ts";
+
+// Retention is counted in days; an hour more or less is nobody's concern.
+const everyMs = 3_600_000;
+const actor: Actor = { name: "retention", via: "daemon" };
+
+export interface Housekeeping {
+  /** Waits for a round that is going on. */
+  stop(): Promise<void>;
+}
+
+/** Does one round now and one every hour. */
+export function startHousekeeping(deps: { db: Database; log: Log }, retention: RetentionConfig): Housekeeping {
+  let round = tidy(deps, retention);
+  const timer = setInterval(() => {
+    round = round.then(() => tidy(deps, retention));
+  }, everyMs);
+  return {
+    async stop() {
+      clearInterval(timer);
+      await round;
+    },
+  };
+}
+
+async function tidy(deps: { db: Database; log: Log }, retention: RetentionConfig): Promise<void> {
+  try {
+    const users = await purgeRemovedUsers(deps, { retentionMs: retention.removedUsersMs, actor });
+    const runs = await deps.db.transaction((trx) => deleteOldRuns(trx, retention.syncRunsMs));
+    if (users + runs > 0) deps.log.info({ users, runs }, "retention applied");
+  } catch (error) {
+    deps.log.warn({ err: error }, "retention not applied; tried again in an hour");
+  }
+}

@@ -1,0 +1,120 @@
+// A directory, a store and the sync between them, for tests that look at what a run leaves behind.
+
+import { pino } from "pino";
+import type { DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
+import { type StartedSync, type SyncRequest, startSync } from "../../src/sync/run-sync.ts";
+import type { SyncChange, SyncRun } from "../../src/sync/sync-run.ts";
+import { listChanges } from "../../src/sync/sync-runs-table.ts";
+import { mfaPolicyOf } from "../../src/users/policy.ts";
+import type { User } from "../../src/users/user.ts";
+import { findUserByName, listUsers } from "../../src/users/users-table.ts";
+import { openTestDatabase, type TestDatabase } from "./databases.ts";
+import { ldifEntry } from "./ldif.ts";
+import { directoryConfigFor, type Slapd, type SlapdOptions, startSlapd } from "./slapd.ts";
+
+export interface SyncWorld {
+  slapd: Slapd;
+  database: TestDatabase;
+  /** Changed in place by tests that configure the directory otherwise. */
+  directory: DirectoryConfig;
+  mfa: MfaConfig;
+  start(request?: Partial<SyncRequest>): Promise<StartedSync>;
+  /** Starts a run and waits for its end. */
+  sync(request?: Partial<SyncRequest>): Promise<SyncRun>;
+  /** All stored users by name, removed ones too. */
+  users(): Promise<User[]>;
+  user(username: string): Promise<User>;
+  changes(run: SyncRun): Promise<SyncChange[]>;
+  stop(): Promise<void>;
+}
+
+export const optionalMfa: MfaConfig = {
+  mode: "optional",
+  requireForDirectories: [],
+  requireForGroups: [],
+  requireForNewUsers: false,
+  initialImport: "include",
+  enrollmentGraceMs: 0,
+  issuer: "Example",
+  totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
+  backupCodes: { count: 10 },
+  lockout: { failures: 5, firstMs: 60_000, maximumMs: 3_600_000 },
+};
+
+export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWorld> {
+  const [slapd, database] = await Promise.all([startSlapd(options), openTestDatabase()]);
+  const { db } = database;
+  const world: SyncWorld = {
+    slapd,
+    database,
+    directory: directoryConfigFor(slapd),
+    mfa: { ...optionalMfa },
+    start: (request = {}) =>
+      startSync(
+        { db, log: pino({ level: "silent" }), policy: mfaPolicyOf(world.mfa), holder: "test" },
+        {
+          directory: world.directory,
+          trigger: "request",
+          actor: { name: "test", via: "sync" },
+          dryRun: false,
+          signal: new AbortController().signal,
+          ...request,
+        },
+      ),
+    async sync(request) {
+      const started = await world.start(request);
+      if (started.kind === "already-running") throw new Error("another run is going on");
+      return started.finished;
+    },
+    users: () => listUsers(db, { limit: 10_000 }),
+    async user(username) {
+      const match = await findUserByName(db, { username });
+      if (match.kind !== "user") throw new Error(`${username} is ${match.kind}`);
+      return match.user;
+    },
+    changes: (run) => listChanges(db, run.id, { limit: 10_000 }),
+    async stop() {
+      await Promise.all([slapd.stop(), database.close()]);
+    },
+  };
+  return world;
+}
+
+/** LDIF of one person under ou=people, or under `ou`. */
+export function person(
+  uid: string,
+  attributes: { cn?: string; mail?: string; ou?: string; rdn?: string } = {},
+): string {
+  const { cn = uid, mail = `${uid}@example.org`, ou = "ou=people", rdn = `uid=${uid}` } = attributes;
+  return ldifEntry(`${rdn},${ou},dc=example,dc=org`, [
+    ["objectClass", "inetOrgPerson"],
+    ["uid", uid],
+    ["cn", cn],
+    ["sn", cn],
+    ["mail", mail],
+  ]);
+}
+
+/** LDIF of `count` people named `prefix` and a number. */
+export function people(count: number, prefix = "user"): string {
+  return Array.from({ length: count }, (_, n) => person(`${prefix}${String(n).padStart(4, "0")}`)).join("");
+}
+
+/** LDIF change records that delete these people. */
+export function deletions(uids: string[]): string {
+  return uids.map((uid) => `dn: uid=${uid},ou=people,dc=example,dc=org\nchangetype: delete\n\n`).join("");
+}
+
+/** An LDIF change record that renames uid=`from` to uid=`to`. */
+export function rename(from: string, to: string): string {
+  return `dn: uid=${from},ou=people,dc=example,dc=org\nchangetype: modrdn\nnewrdn: uid=${to}\ndeleteoldrdn: 1\n\n`;
+}
+
+/** What must never differ after a run that failed: who is stored, in which state, with which flags. */
+export async function storedFacts(world: SyncWorld): Promise<unknown> {
+  const { rows } = await world.database.db.raw(
+    `select id, directory_id, username_key, state, required_new_user, required_by_admin, required_since,
+       enrollment_deadline, entry_hash, removed_at from users order by id`,
+  );
+  return rows;
+}
