@@ -1,0 +1,208 @@
+// `npm run demo`: a small organization in a private OpenLDAP, and dirmfa beside it on the embedded database. Keeps its data
+// in .demo/ for the next time, and ends everything that it started.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { endingWithParent, processInPidFile } from "../test/support/end-with-parent.ts";
+import { ldifEntry } from "../test/support/ldif.ts";
+import { generateOrganization, organizationOverlays } from "../test/support/organization.ts";
+import { type Slapd, startSlapd } from "../test/support/slapd.ts";
+import { configPath, type DemoPlace, printGuide, writeDemoConfig, writeDemoScripts } from "./demo/folder.ts";
+import { createNarrator } from "./demo/narrator.ts";
+import { ensureServers } from "./install-servers.ts";
+
+const projectFolder = resolve(import.meta.dirname, "..");
+const mainFile = join(projectFolder, "src/main.ts");
+
+async function runDemo(folder: string, signal: AbortSignal): Promise<void> {
+  const isFirst = !existsSync(join(folder, "ldap", "loaded"));
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await using started = new AsyncDisposableStack();
+  await claimFolder(folder, started);
+  await ensureServers(["slapd"]);
+
+  const slapd = await startSlapd({
+    folder: join(folder, "ldap"),
+    overlays: [...organizationOverlays, "syncprov"],
+    ldif: demoLdif(),
+  });
+  started.defer(() => slapd.stop());
+  say(`${isFirst ? "Started" : "Found again"} the organization in a private OpenLDAP at ${slapd.url}`);
+
+  const place = await preparePlace(folder, slapd);
+  await runDirmfa(place, ["migrate"], signal);
+  say("The first synchronization:\n");
+  await runDirmfa(place, ["sync"], signal);
+
+  const daemon = startDaemon(place);
+  started.defer(() => stopDaemon(daemon));
+  const daemonEnd = endOf(daemon);
+  await waitUntilReady(place, daemonEnd, signal);
+  printGuide(place, slapd);
+  const ended = await Promise.race([
+    daemonEnd.then(() => "dirmfa"),
+    slapd.exited().then(() => "OpenLDAP"),
+    aborted(signal).then(() => undefined),
+  ]);
+  if (ended !== undefined) throw new Error(`${ended} ended; its last words are in ${folder}`);
+  say("\nStopping. The data stays; `npm run demo` finds it again.");
+}
+
+// The unit that vanishes in the demo goes where dirmfa does not look.
+function demoLdif(): string {
+  const archive = ldifEntry("ou=archive,dc=example,dc=org", [
+    ["objectClass", "organizationalUnit"],
+    ["ou", "archive"],
+  ]);
+  return archive + generateOrganization().ldif;
+}
+
+/** One demo a folder. What a killed demo left behind does not count: its processes are looked at, not its files. */
+async function claimFolder(folder: string, started: AsyncDisposableStack): Promise<void> {
+  const pidFile = join(folder, "demo.pid");
+  const other = processInPidFile(pidFile, "demo.ts");
+  if (other !== undefined && other !== process.pid) {
+    throw new Error(`The demo already runs, as process ${other}. Stop that one first.`);
+  }
+  await writeFile(pidFile, String(process.pid));
+  started.defer(() => rm(pidFile, { force: true }));
+  const staleDaemon = processInPidFile(join(folder, "daemon.pid"), join(folder, "dirmfa.yaml"));
+  if (staleDaemon !== undefined) process.kill(staleDaemon, "SIGKILL");
+}
+
+async function preparePlace(folder: string, slapd: Slapd): Promise<DemoPlace> {
+  const place: DemoPlace = {
+    folder,
+    mainFile,
+    port: await freePort(8420), // the port of the documentation, so that its commands fit
+    loginToken: await tokenIn(join(folder, "login.token")),
+    adminToken: await tokenIn(join(folder, "admin.token")),
+  };
+  await writeDemoConfig(place, slapd);
+  await writeDemoScripts(place, slapd);
+  return place;
+}
+
+async function tokenIn(path: string): Promise<string> {
+  if (existsSync(path)) return readFile(path, "utf8");
+  const token = randomBytes(32).toString("base64url"); // as `dirmfa token create` makes them
+  await writeFile(path, token, { mode: 0o600 });
+  return token;
+}
+
+/** Runs one dirmfa command in front of the reader. Exit code 3, a held run, is fine: it may be the last demo's. */
+async function runDirmfa(place: DemoPlace, args: string[], signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const child = spawn(process.execPath, [mainFile, "--config", configPath(place), ...args], {
+    stdio: ["ignore", args[0] === "sync" ? "inherit" : "ignore", "inherit"],
+  });
+  const stop = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", stop);
+  const [code] = await once(child, "exit");
+  signal.removeEventListener("abort", stop);
+  signal.throwIfAborted();
+  if (code !== 0 && code !== 3) throw new Error(`dirmfa ${args.join(" ")} ended with ${code}`);
+}
+
+function startDaemon(place: DemoPlace): ChildProcess {
+  const [command, ...args] = endingWithParent([
+    process.execPath,
+    mainFile,
+    "--config",
+    configPath(place),
+    "serve",
+  ]);
+  // In a process group of its own: Ctrl-C reaches this script alone, which stops things in order.
+  const daemon = spawn(command, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const logFile = join(place.folder, "daemon.log");
+  const narrate = createNarrator(place, (text) => console.log(text));
+  const keep = (chunk: Buffer) => void appendFile(logFile, chunk).catch(() => {});
+  daemon.stdout?.on("data", (chunk: Buffer) => {
+    keep(chunk);
+    narrate(chunk.toString());
+  });
+  daemon.stderr?.on("data", keep);
+  void writeFile(join(place.folder, "daemon.pid"), String(daemon.pid));
+  return daemon;
+}
+
+async function stopDaemon(daemon: ChildProcess): Promise<void> {
+  if (daemon.exitCode !== null || daemon.signalCode !== null) return;
+  const gone = endOf(daemon);
+  daemon.kill("SIGTERM");
+  const force = setTimeout(() => daemon.kill("SIGKILL"), 10_000); // a run in its last step takes less
+  await gone;
+  clearTimeout(force);
+}
+
+async function endOf(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
+
+async function waitUntilReady(
+  place: DemoPlace,
+  daemonEnd: Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  let isGone = false;
+  void daemonEnd.then(() => {
+    isGone = true;
+  });
+  for (;;) {
+    signal.throwIfAborted();
+    if (isGone) {
+      const log = await readFile(join(place.folder, "daemon.log"), "utf8").catch(() => "");
+      throw new Error(
+        `dirmfa did not start. Its last words:\n${log.trim().split("\n").slice(-5).join("\n")}`,
+      );
+    }
+    const answer = await fetch(`http://127.0.0.1:${place.port}/readyz`).catch(() => undefined);
+    if (answer?.ok) return;
+    await sleep(100);
+  }
+}
+
+async function freePort(preferred: number): Promise<number> {
+  const server = createServer();
+  const listen = (port: number) =>
+    new Promise<boolean>((done) => {
+      server.once("error", () => done(false));
+      server.listen(port, "127.0.0.1", () => done(true));
+    });
+  if (!(await listen(preferred))) await listen(0);
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (address === null || typeof address === "string") throw new Error("no free port on 127.0.0.1");
+  return address.port;
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort");
+}
+
+function say(text: string): void {
+  console.log(text);
+}
+
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stopping.abort());
+const [, , option, folder] = process.argv;
+if (option !== undefined && (option !== "--folder" || folder === undefined)) {
+  console.error("Usage: npm run demo [-- --folder FOLDER]");
+  process.exitCode = 2;
+} else {
+  try {
+    await runDemo(resolve(folder ?? join(projectFolder, ".demo")), stopping.signal);
+  } catch (error) {
+    if (!stopping.signal.aborted) {
+      console.error(error instanceof Error ? error.message : String(error));
+      process.exitCode = 1;
+    }
+  }
+}
