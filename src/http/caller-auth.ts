@@ -74,10 +74,19 @@ export function actorOf(caller: Caller, header: string | string[] | undefined): 
   return { name: `${person} (${callerName})`, via: "api" };
 }
 
-/** The acting person of an admin call, the caller of any other. Only for routes that need a token. */
+/** Who an admin call acts for. */
 export function actorOfRequest(request: Pick<FastifyRequest, "caller" | "headers">): Actor {
-  if (!request.caller) throw new Error("a route without a caller has no actor");
-  return actorOf(request.caller, request.headers["x-actor"]);
+  return actorOf(callerOf(request), request.headers["x-actor"]);
+}
+
+/** The caller itself, for calls in which the user acts through it. */
+export function callerActorOf(request: Pick<FastifyRequest, "caller">): Actor {
+  return actorOf(callerOf(request), undefined);
+}
+
+function callerOf({ caller }: Pick<FastifyRequest, "caller">): Caller {
+  if (!caller) throw new Error("an open route has no caller");
+  return caller;
 }
 
 /** Node reads header bytes as Latin-1; undefined when they are not UTF-8. */

@@ -8,12 +8,25 @@ export interface Metrics {
   text(): Promise<string>;
   observeRequest(method: string, route: string, status: number, seconds: number): void;
   countDecision(decision: string): void;
+  /** `outcome` as the flow has it; counted are those that say something about a code. */
   countVerification(method: string, outcome: string): void;
   countSyncRun(directory: string, status: string): void;
 }
 
 // From a sign-in decision's usual millisecond to the time limit of an answer.
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
+
+// A code is accepted whatever it was for. An unknown user's code was not looked at and is not counted.
+const verificationOutcomes = new Map([
+  ["accepted", "accepted"],
+  ["begun", "accepted"],
+  ["confirmed", "accepted"],
+  ["disabled", "accepted"],
+  ["regenerated", "accepted"],
+  ["code-rejected", "rejected"],
+  ["locked-out", "locked-out"],
+  ["secret-unreadable", "secret-unreadable"],
+]);
 
 /**
  * `readSyncAges` is asked at every scrape, since any replica may have run the sync; seconds since the last complete listing
@@ -65,7 +78,10 @@ export function createMetrics(
     text: () => registry.metrics(),
     observeRequest: (method, route, status, seconds) => requests.observe({ method, route, status }, seconds),
     countDecision: (decision) => decisions.inc({ decision }),
-    countVerification: (method, outcome) => verifications.inc({ method, outcome }),
+    countVerification(method, outcome) {
+      const word = verificationOutcomes.get(outcome);
+      if (word) verifications.inc({ method, outcome: word });
+    },
     countSyncRun: (directory, status) => syncRuns.inc({ directory, status }),
   };
 }

@@ -89,12 +89,17 @@ function problemSchema(codes: readonly ProblemCode[]): object {
       detail: { type: "string" },
       code: { type: "string", enum: codes },
       requestId: { type: "string" },
-      ...(codes.includes("locked-out") ? { lockedUntil: { type: "string", format: "date-time" } } : {}),
-      ...(codes.includes("invalid-request") ? { field: { type: "string" } } : {}),
-      ...(codes.includes("username-ambiguous")
-        ? { directories: { type: "array", items: { type: "string" } } }
-        : {}),
-      ...(codes.includes("run-in-progress") ? { runId: { type: "string" } } : {}),
+      ...Object.assign({}, ...codes.map((code) => membersOf[code] ?? {})),
     },
   };
 }
+
+/** What the documents of some codes say beside the members of all. */
+const membersOf: Partial<Record<ProblemCode, Record<string, object>>> = {
+  "invalid-request": { field: { type: "string", description: "Never with its value" } },
+  "locked-out": { lockedUntil: { type: "string", format: "date-time" } },
+  "mfa-required": { requiredBy: { type: "array", items: { type: "string" } } },
+  "run-in-progress": { runId: { type: "string" } },
+  "user-not-active": { state: { type: "string", enum: ["disabled", "removed"] } },
+  "username-ambiguous": { directories: { type: "array", items: { type: "string" } } },
+};

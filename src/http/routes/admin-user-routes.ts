@@ -6,11 +6,15 @@ import { decideRequirement, type MfaPolicy } from "../../users/policy.ts";
 import { setRequiredByAdmin } from "../../users/require-mfa.ts";
 import type { User } from "../../users/user.ts";
 import { findUser, listUsers } from "../../users/users-table.ts";
+import type { VerificationState } from "../../verification/answers.ts";
+import { disableMfaByAdmin } from "../../verification/disable-mfa.ts";
+import { verificationStateOf } from "../../verification/status-of.ts";
+import { unlockUser } from "../../verification/unlock-user.ts";
 import type { App } from "../app.ts";
 import { actorOfRequest } from "../caller-auth.ts";
 import { nextCursorOf, parseCursor } from "../cursor.ts";
 import { ProblemAnswer } from "../problems.ts";
-import { IdParams, pageLimit } from "../schemas.ts";
+import { IdParams, NoBody, pageLimit } from "../schemas.ts";
 import { userSummaryOf } from "../user-summary.ts";
 import { ListUsersQuery, RequireMfaRequest, UserDetail, UserPage } from "./admin-schemas.ts";
 
@@ -75,15 +79,56 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
       return getUserDetail(deps, request.params.id);
     },
   );
+
+  app.post(
+    "/v1/admin/users/:id/disable-mfa",
+    {
+      schema: {
+        tags: ["admin"],
+        summary: "End a user's MFA without a code: a lost phone",
+        description: "Where MFA is required of the user, the next sign-in asks for enrollment.",
+        params: IdParams,
+        body: NoBody,
+        response: { 200: UserDetail },
+      },
+      config: { scope: "admin", problems: ["user-unknown", "not-enrolled"] },
+    },
+    async (request) => {
+      const { id } = request.params;
+      const answer = await disableMfaByAdmin(deps, { userId: id, actor: actorOfRequest(request) });
+      if (answer.outcome !== "disabled") throw new ProblemAnswer({ code: answer.outcome });
+      return getUserDetail(deps, id);
+    },
+  );
+
+  app.post(
+    "/v1/admin/users/:id/unlock",
+    {
+      schema: {
+        tags: ["admin"],
+        summary: "End a user's lockouts",
+        params: IdParams,
+        body: NoBody,
+        response: { 200: UserDetail },
+      },
+      config: { scope: "admin", problems: ["user-unknown"] },
+    },
+    async (request) => {
+      const { id } = request.params;
+      const answer = await unlockUser(deps, { userId: id, actor: actorOfRequest(request) });
+      if (answer.outcome !== "unlocked") throw new ProblemAnswer({ code: answer.outcome });
+      return getUserDetail(deps, id);
+    },
+  );
 }
 
-async function getUserDetail(deps: AdminUserDeps, id: string) {
-  const user = await findUser(deps.db, id);
-  if (!user) throw new ProblemAnswer({ code: "user-unknown" });
-  return userDetailOf(user, deps.policy);
+async function getUserDetail({ db, policy }: AdminUserDeps, id: string) {
+  const [user, state] = await Promise.all([findUser(db, id), verificationStateOf({ db }, { userId: id })]);
+  if (!user || !state) throw new ProblemAnswer({ code: "user-unknown" });
+  return userDetailOf(user, state, policy);
 }
 
-function userDetailOf(user: User, policy: MfaPolicy) {
+function userDetailOf(user: User, verification: VerificationState, policy: MfaPolicy) {
   const { required, requiredBy } = decideRequirement(user, policy);
   return {
     ...userSummaryOf(user),
@@ -92,16 +137,29 @@ function userDetailOf(user: User, policy: MfaPolicy) {
     dn: user.dn,
     createdAt: user.createdAt.toISOString(),
     changedAt: user.changedAt.toISOString(),
-    removedAt: user.removedAt?.toISOString() ?? null,
+    removedAt: textOf(user.removedAt),
     policy: {
       required,
       requiredBy,
       requiredNewUser: user.requiredNewUser,
       requiredByAdmin: user.requiredByAdmin,
-      requiredSince: user.requiredSince?.toISOString() ?? null,
-      enrollmentDeadline: user.enrollmentDeadline?.toISOString() ?? null,
+      requiredSince: textOf(user.requiredSince),
+      enrollmentDeadline: textOf(user.enrollmentDeadline),
     },
-    authenticator: { enrolled: false, enrolledAt: null, pendingUntil: null, backupCodesRemaining: 0 },
-    lockouts: [],
+    authenticator: {
+      enrolled: verification.enrolledAt !== null,
+      enrolledAt: textOf(verification.enrolledAt),
+      pendingUntil: textOf(verification.pendingUntil),
+      backupCodesRemaining: verification.backupCodesRemaining,
+    },
+    lockouts: verification.lockouts.map(({ method, failures, lockedUntil }) => ({
+      method,
+      failures,
+      lockedUntil: textOf(lockedUntil),
+    })),
   };
+}
+
+function textOf(time: Date | null): string | null {
+  return time?.toISOString() ?? null;
 }
