@@ -5,7 +5,7 @@ import {
   directoryTlsSchema,
   disabledRuleSchema,
   nameSchema,
-  urlsSchema,
+  urlSchema,
 } from "./directory-schema.ts";
 import { isOneReference } from "./env-references.ts";
 import { isLoopback, parseDirectoryUrl } from "./formats.ts";
@@ -27,15 +27,15 @@ export function checkDirectories(meaning: Meaning): void {
 }
 
 function checkConnection(meaning: Meaning, directory: KeyPath): void {
-  const urls = meaning.part([...directory, "urls"], urlsSchema);
   const tls = meaning.part([...directory, "tls"], directoryTlsSchema);
-  if (urls === undefined || tls === undefined) return;
-  for (const [index, text] of urls.entries()) {
+  if (tls === undefined) return;
+  for (let index = 0; index < meaning.lengthOf([...directory, "urls"]); index += 1) {
     const path = [...directory, "urls", String(index)];
-    const url = parseDirectoryUrl(text);
+    const url = parseDirectoryUrl(meaning.part(path, urlSchema) ?? "");
     if (url === undefined) continue;
-    if (url.encrypted && tls.startTls)
+    if (url.encrypted && tls.startTls) {
       refuse(meaning, path, "ldaps:// is encrypted from the start; leave tls.startTls out, or write ldap://");
+    }
     if (url.encrypted || tls.startTls || isLoopback(url.host)) continue;
     const risk = "the bind password and every user cross the network in clear";
     if (tls.allowPlaintext) warn(meaning, path, `unencrypted, as tls.allowPlaintext says: ${risk}`);
@@ -86,7 +86,7 @@ function checkRequirements(meaning: Meaning, count: number): void {
   for (const [index, name] of required.entries()) {
     // A directory without a sound name may be the one that is meant.
     if (names.includes(name) || names.includes(undefined)) continue;
-    const known = names.length === 0 ? "there are none" : `they are ${names.join(", ")}`;
+    const known = names.length === 0 ? "there are none" : `they are ${[...new Set(names)].join(", ")}`;
     refuse(meaning, ["mfa", "requireForDirectories", String(index)], `no directory has this name; ${known}`);
   }
   const groups = meaning.part(["mfa", "requireForGroups"], requiredGroupsSchema) ?? [];

@@ -8,9 +8,10 @@ import {
   callerNameSchema,
   databaseUrlSchema,
   embeddedSchema,
+  firstLockoutSchema,
   keysFolderSchema,
   listenSchema,
-  lockoutSchema,
+  maximumLockoutSchema,
   tokenSha256Schema,
 } from "./schema.ts";
 import { isWritten } from "./yaml-source.ts";
@@ -95,9 +96,14 @@ function checkListeners(meaning: Meaning): void {
 }
 
 function checkLockout(meaning: Meaning): void {
-  const lockout = meaning.part(["mfa", "lockout"], lockoutSchema);
-  if (lockout === undefined) return;
-  if ((parseDuration(lockout.first) ?? 0) <= (parseDuration(lockout.maximum) ?? 0)) return;
-  const what = `found ${lockout.first}, wanted at most mfa.lockout.maximum, which is ${lockout.maximum}`;
-  refuse(meaning, ["mfa", "lockout", "first"], what);
+  const lockout = ["mfa", "lockout"];
+  const first = meaning.part([...lockout, "first"], firstLockoutSchema);
+  const maximum = meaning.part([...lockout, "maximum"], maximumLockoutSchema);
+  if (first === undefined || maximum === undefined) return;
+  if ((parseDuration(first) ?? 0) <= (parseDuration(maximum) ?? 0)) return;
+  refuse(
+    meaning,
+    [...lockout, "first"],
+    `found ${first}, wanted at most lockout.maximum, which is ${maximum}`,
+  );
 }

@@ -14,8 +14,10 @@ export function describeShapeError(source: YamlSource, error: ErrorObject): Prob
   if (error.keyword === "required") return missingKey(source, error, path);
   if (error.keyword === "uniqueItems") return doubledItem(source, error, path);
   const found = foundAt(source, error, path);
+  // `key:` with nothing after it is seen best at the key.
+  const at = error.data === null ? keyPositionOf(source, path) : positionOf(source, path);
   return {
-    ...positionOf(source, path),
+    ...at,
     what: `${showPath(path)}: found ${found}, wanted ${wantedBy(error)}`,
   };
 }
@@ -66,7 +68,7 @@ function doubledItem(source: YamlSource, error: ErrorObject, path: KeyPath): Pro
 function foundAt(source: YamlSource, error: ErrorObject, path: KeyPath): string {
   const value: unknown = error.data;
   if (value === null) return "nothing";
-  if (Array.isArray(value)) return "a list";
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   if (typeof value === "object") return "a mapping";
   if (error.parentSchema?.writeOnly === true) return "a text that is not shown here";
   const scalar = scalarAt(source, path);
@@ -94,7 +96,7 @@ function wantedBy(error: ErrorObject): string {
   const because = textOf(schema.reason) === undefined ? "" : `: ${textOf(schema.reason)}`;
   switch (error.keyword) {
     case "type":
-      return typeWords[textOf(error.params.type) ?? ""] ?? "something else";
+      return typeWanted(schema);
     case "enum":
       return `one of ${Array.isArray(schema.enum) ? schema.enum.join(", ") : ""}`;
     case "minimum":
@@ -111,6 +113,12 @@ function wantedBy(error: ErrorObject): string {
     default:
       return textOf(schema.wanted) ?? defaultWanted(schema);
   }
+}
+
+function typeWanted(schema: Record<string, unknown>): string {
+  if (schema.type === "string" && schema.wanted !== undefined) return `text: ${schema.wanted}`;
+  if (schema.durationRange !== undefined) return defaultWanted(schema);
+  return typeWords[textOf(schema.type) ?? ""] ?? "something else";
 }
 
 function defaultWanted(schema: Record<string, unknown>): string {

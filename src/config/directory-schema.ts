@@ -19,18 +19,11 @@ const filterText = {
   wanted: "an LDAP filter in balanced parentheses, such as (objectClass=person)",
 } as const;
 
-export const urlsSchema = list(
-  text({
-    format: "directory-url",
-    description: "One server.",
-    wanted: "ldaps://HOST[:PORT] or ldap://HOST[:PORT]; bases and filters have keys of their own",
-  }),
-  {
-    description:
-      "Servers of this one directory in order of preference; after a failover a run adds and changes, but removes no one.",
-    minItems: 1,
-  },
-);
+export const urlSchema = text({
+  format: "directory-url",
+  description: "One server.",
+  wanted: "ldaps://HOST[:PORT] or ldap://HOST[:PORT]; bases and filters have keys of their own",
+});
 
 export const directoryTlsSchema = mapping(
   {
@@ -259,7 +252,11 @@ export const directorySchema = mapping(
       description:
         "Decides the defaults for filters and attributes; `auto` finds it from the root DSE, `389ds` covers FreeIPA.",
     }),
-    urls: urlsSchema,
+    urls: list(urlSchema, {
+      description:
+        "Servers of this one directory in order of preference; after a failover a run adds and changes, but removes no one.",
+      minItems: 1,
+    }),
     tls: directoryTlsSchema,
     bind: bindSchema,
     users: usersSchema,

@@ -17,7 +17,10 @@ export interface Annotations {
  * A mapping with these keys and no others. A key is demanded unless it is optional or has a default: defaults are filled
  * in before the check, so that the checked value has them all, while the file need not.
  */
-export function mapping<P extends TProperties>(properties: P, options: Annotations & { default?: object }) {
+export function mapping<P extends TProperties>(
+  properties: P,
+  options: Annotations & { default?: object; $schema?: string },
+) {
   const required = Object.entries(properties)
     .filter(([, schema]) => !Type.IsOptional(schema) && !("default" in schema))
     .map(([name]) => name);

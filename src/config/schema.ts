@@ -130,23 +130,27 @@ const keysSchema = mapping(
   { default: {}, description: "Keys outside the database." },
 );
 
-export const lockoutSchema = mapping(
+export const firstLockoutSchema = duration(["10s", "1d"], {
+  default: "1m",
+  description: "The first lockout; each further one is twice as long.",
+  reason: "a shorter one does not slow a guesser down",
+});
+
+export const maximumLockoutSchema = duration(["1m", "30d"], {
+  default: "12h",
+  description: "Longest lockout; longer means worse odds for a guesser, and more calls to the help desk.",
+  reason: "a shorter one gives a guesser hundreds of tries a day",
+});
+
+const lockoutSchema = mapping(
   {
     failures: wholeNumber([3, 20], {
       default: 5,
       description: "Wrong codes in a row that begin a lockout.",
       reason: "fewer punishes mistyping, more makes guessing worthwhile",
     }),
-    first: duration(["10s", "1d"], {
-      default: "1m",
-      description: "The first lockout; each further one is twice as long.",
-      reason: "a shorter one does not slow a guesser down",
-    }),
-    maximum: duration(["1m", "30d"], {
-      default: "12h",
-      description: "Longest lockout; longer means worse odds for a guesser, and more calls to the help desk.",
-      reason: "a shorter one gives a guesser hundreds of tries a day",
-    }),
+    first: firstLockoutSchema,
+    maximum: maximumLockoutSchema,
   },
   { default: {}, description: "The pause after wrong codes, per user and kind of code." },
 );
@@ -262,7 +266,10 @@ export const configSchema = mapping(
     retention: retentionSchema,
     log: logSchema,
   },
-  { description: "Configuration of dirmfa." },
+  {
+    $schema: "http://json-schema.org/draft-07/schema#", // the newest that all editors know
+    description: "Configuration of dirmfa.",
+  },
 );
 
 /** The file's value after the check: defaults filled in, references replaced, durations and addresses still text. */

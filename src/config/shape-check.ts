@@ -52,7 +52,15 @@ export function createShapeCheck(): ShapeCheck {
 }
 
 function createAjv(options: { useDefaults: boolean }): Ajv {
-  const ajv = new Ajv({ allErrors: true, verbose: true, ...options });
+  const ajv = new Ajv({
+    allErrors: true,
+    verbose: true, // errors bring their schema, which has the words
+    // Checking the schema itself and polishing the compiled code take longer than the rest of the start; a test does the former.
+    meta: false,
+    validateSchema: false,
+    code: { optimize: false },
+    ...options,
+  });
   ajv.addVocabulary(["wanted", "reason"]);
   ajv.addKeyword({
     keyword: "durationRange",
