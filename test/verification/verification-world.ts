@@ -1,0 +1,187 @@
+// A database, a folder with one sealing key and the flows' dependencies, for tests of verification. Users are put straight
+// into the table: how they get there is the sync's business.
+
+import { createHmac, randomBytes, randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import type { Clock } from "../../src/clock.ts";
+import type { MfaConfig } from "../../src/config/config.ts";
+import type { Log } from "../../src/log.ts";
+import { usernameKeyOf } from "../../src/username.ts";
+import { mfaPolicyOf } from "../../src/users/policy.ts";
+import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.ts";
+import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
+import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
+import type { VerificationDeps } from "../../src/verification/deps.ts";
+import { createKeyFile } from "../../src/verification/key-folder.ts";
+import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
+import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
+
+export const stepMs = 30_000;
+export const caller = { name: "caller:test", via: "api" } as const;
+export const admin = { name: "alice", via: "cli" } as const;
+
+export const mfaDefaults: MfaConfig = {
+  mode: "optional",
+  requireForDirectories: [],
+  requireForGroups: [],
+  requireForNewUsers: false,
+  initialImport: "include",
+  enrollmentGraceMs: 0,
+  issuer: "ACME",
+  totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
+  backupCodes: { count: 10 },
+  lockout: { failures: 5, firstMs: 60_000, maximumMs: 86_400_000 },
+};
+
+/** A clock that stands still until it is told. */
+export class TestClock implements Clock {
+  #now = new Date("2026-03-01T12:00:10Z");
+  now(): Date {
+    return this.#now;
+  }
+  set(now: Date): void {
+    this.#now = now;
+  }
+  /** Moves by whole TOTP steps, back with a negative number. */
+  step(steps = 1): void {
+    this.#now = new Date(this.#now.getTime() + steps * stepMs);
+  }
+}
+
+export interface VerificationWorld {
+  database: TestDatabase;
+  folder: string;
+  clock: TestClock;
+  deps: VerificationDeps;
+  /** What was logged, as text. */
+  logged: string[];
+  /** Dependencies as another replica would have them, with other settings where given. */
+  replica(settings?: Partial<MfaConfig>, db?: VerificationDeps["db"]): Promise<VerificationDeps>;
+  addUser(user?: Partial<{ username: string; directory: string; state: string }>): Promise<TestUser>;
+  /** A user who has confirmed an enrollment, with the clock moved past the step that was spent. */
+  addEnrolledUser(username?: string): Promise<EnrolledUser>;
+  events(userId: string): Promise<{ action: string; outcome: string; details: Record<string, unknown> }[]>;
+  close(): Promise<void>;
+}
+
+export interface TestUser {
+  id: string;
+  username: string;
+}
+
+export interface EnrolledUser extends TestUser {
+  secret: Buffer;
+  backupCodes: string[];
+}
+
+export async function openVerificationWorld(): Promise<VerificationWorld> {
+  const database = await openTestDatabase();
+  const folder = await mkdtemp(join(tmpdir(), "dirmfa-keys-"));
+  await createKeyFile(folder, "first", randomBytes(32));
+  const clock = new TestClock();
+  const logged: string[] = [];
+  const log: Log = pino({ level: "trace" }, { write: (line: string) => logged.push(line) });
+
+  const replica: VerificationWorld["replica"] = async (settings = {}, db = database.db) => {
+    const mfa = { ...mfaDefaults, ...settings };
+    const keys = await openSealingKeys({ db, folder, log });
+    return {
+      db,
+      clock,
+      log,
+      keys,
+      hasher: createBackupCodeHasher(),
+      randomBytes,
+      mfa,
+      policy: mfaPolicyOf(mfa),
+    };
+  };
+  const deps = await replica();
+
+  const addUser: VerificationWorld["addUser"] = async (user = {}) => {
+    const username = user.username ?? `user-${randomUUID()}`;
+    const state = user.state ?? "active";
+    const [row] = await database
+      .db("users")
+      .insert({
+        directory: user.directory ?? "main",
+        directory_id: randomUUID(),
+        username,
+        username_key: usernameKeyOf(username),
+        dn: `uid=${username}`,
+        dn_key: `uid=${username}`,
+        state,
+        removed_at: state === "removed" ? new Date() : null,
+        entry_hash: "-",
+        required_new_user: false,
+      })
+      .returning("id");
+    return { id: row.id, username };
+  };
+
+  return {
+    database,
+    folder,
+    clock,
+    deps,
+    logged,
+    replica,
+    addUser,
+    addEnrolledUser: async (username) => {
+      const user = await addUser(username === undefined ? {} : { username });
+      return { ...user, ...(await enroll(deps, clock, user.username)) };
+    },
+    events: (userId) =>
+      database
+        .db("audit_events")
+        .select("action", "outcome", "details")
+        .where({ user_id: userId })
+        .orderBy("id"),
+    close: async () => {
+      await database.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function enroll(deps: VerificationDeps, clock: TestClock, username: string) {
+  const begun = await beginEnrollment(deps, { name: { username }, actor: caller });
+  if (begun.outcome !== "begun") throw new Error(begun.outcome);
+  const secret = secretOf(begun.secretPlain);
+  const totpAsTyped = totpOf(secret, clock.now());
+  const confirmed = await confirmEnrollment(deps, { name: { username }, totpAsTyped, actor: caller });
+  if (confirmed.outcome !== "confirmed") throw new Error(confirmed.outcome);
+  clock.step();
+  return { secret, backupCodes: confirmed.backupCodes };
+}
+
+/** RFC 6238 once more, written from the text and not from the library under test. */
+export function totpOf(secret: Buffer, at: Date): string {
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(at.getTime() / stepMs)));
+  const hash = createHmac("sha1", secret).update(counter).digest();
+  const offset = hash.readUInt8(19) & 15;
+  return String((hash.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+/** A code that is right at no step near `at`. */
+export function wrongTotpOf(secret: Buffer, at: Date): string {
+  const right = new Set(
+    [-3, -2, -1, 0, 1, 2, 3].map((step) => totpOf(secret, new Date(at.getTime() + step * stepMs))),
+  );
+  return (
+    ["000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777"].find(
+      (code) => !right.has(code),
+    ) ?? ""
+  );
+}
+
+export function secretOf(base32: string): Buffer {
+  const bits = Array.from(base32, (character) =>
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(character).toString(2).padStart(5, "0"),
+  ).join("");
+  return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+}
