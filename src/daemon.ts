@@ -2,7 +2,6 @@
 
 import type { Actor } from "./audit/audit-events-table.ts";
 import { systemClock } from "./clock.ts";
-import { holderName } from "./cli/context.ts";
 import type { Config } from "./config/config.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createMetrics } from "./http/metrics.ts";
@@ -12,7 +11,7 @@ import { openDatabase } from "./store/database.ts";
 import { requireCurrentSchema } from "./store/migrate.ts";
 import { listSyncAges } from "./sync/directories-table.ts";
 import { scheduleSyncs } from "./sync/schedule.ts";
-import { createSyncRunner } from "./sync/sync-runner.ts";
+import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
 import { applyPolicy } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
 
@@ -29,7 +28,9 @@ const actor: Actor = { name: "dirmfa", via: "daemon" };
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   // Stopped in the opposite order: first what asks for work, last what the work stands on.
   await using started = new AsyncDisposableStack();
-  const database = started.adopt(await openDatabase(config.database, { log, owner: true }), (it) => it.close());
+  const database = started.adopt(await openDatabase(config.database, { log, owner: true }), (it) =>
+    it.close(),
+  );
   const { db } = database;
   await requireCurrentSchema(db);
   const policy = mfaPolicyOf(config.mfa);
@@ -37,7 +38,9 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
 
   started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
   const metrics = createMetrics(() => listSyncAges(db));
-  const runner = started.adopt(createSyncRunner({ db, log, policy, holder: holderName() }), (it) => it.stop());
+  const runner = started.adopt(createSyncRunner({ db, log, policy, holder: holderName() }), (it) =>
+    it.stop(),
+  );
   const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
   started.adopt(schedule, (it) => it.stop());
   const http = await createHttpServer({ config, db, log, clock: systemClock, metrics, policy, runner });
@@ -45,7 +48,13 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const { main, metrics: metricsAddress } = await http.listen();
 
   log.info(
-    { address: main, metricsAddress, engine: database.engine, directories: config.directories.length, requirements },
+    {
+      address: main,
+      metricsAddress,
+      engine: database.engine,
+      directories: config.directories.length,
+      requirements,
+    },
     "dirmfa is ready",
   );
   const running = started.move();

@@ -17,7 +17,10 @@ export interface Housekeeping {
 }
 
 /** Does one round now and one every hour. */
-export function startHousekeeping(deps: { db: Database; log: Log }, retention: RetentionConfig): Housekeeping {
+export function startHousekeeping(
+  deps: { db: Database; log: Log },
+  retention: RetentionConfig,
+): Housekeeping {
   let round = tidy(deps, retention);
   const timer = setInterval(() => {
     round = round.then(() => tidy(deps, retention));

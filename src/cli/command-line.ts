@@ -4,10 +4,8 @@
 import { Command, CommanderError } from "commander";
 import { AppError } from "../errors.ts";
 import { addAuditCommand } from "./audit-command.ts";
-import { addCheckCommand } from "./check-command.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { type CliContext, type CliStreams, exitCodes } from "./context.ts";
-import { addKeyCommand } from "./key-command.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addServeCommand } from "./serve-command.ts";
@@ -43,11 +41,9 @@ const commands = [
   addServeCommand,
   addSyncCommand,
   addMigrateCommand,
-  addCheckCommand,
   addUserCommand,
   addRunCommand,
   addAuditCommand,
-  addKeyCommand,
   addTokenCommand,
   addConfigCommand,
 ];

@@ -1,6 +1,6 @@
 // What every command stands on: streams, the configuration, an open database, and who is acting.
 
-import { hostname, userInfo } from "node:os";
+import { userInfo } from "node:os";
 import type { WriteStream } from "node:tty";
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Config, DirectoryConfig } from "../config/config.ts";
@@ -59,11 +59,6 @@ export async function withDatabase<T>(
 /** A command's own log goes to standard error and holds only what someone should look at. */
 export function createCommandLog(context: CliContext): Log {
   return createLog("warn", { write: (line) => void context.stderr.write(line) });
-}
-
-/** Names this process in leases. */
-export function holderName(): string {
-  return `${hostname()}:${process.pid}`;
 }
 
 export function getDirectory(config: Config, name: string): DirectoryConfig {

@@ -17,7 +17,10 @@ export function addMigrateCommand(program: Command, context: CliContext): void {
           const applied = await migrateToLatest(db);
           if (options.json) return printJson(context, { applied });
           for (const name of applied) printLine(context, `applied ${name}`);
-          printLine(context, applied.length > 0 ? "The schema is current." : "The schema is current already.");
+          printLine(
+            context,
+            applied.length > 0 ? "The schema is current." : "The schema is current already.",
+          );
         },
         { requireSchema: false },
       ),

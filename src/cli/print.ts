@@ -27,7 +27,10 @@ export function printTable(context: CliContext, header: string[], rows: (string 
     Math.max(displayWidth(title), ...texts.map((row) => displayWidth(row[column] ?? ""))),
   );
   const line = (cells: string[]) =>
-    cells.map((cell, column) => padded(cell, widths[column] ?? 0)).join("  ").trimEnd();
+    cells
+      .map((cell, column) => padded(cell, widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
   printLine(context, paint(context, "bold", line(header)));
   for (const row of texts) printLine(context, line(row));
 }
@@ -53,7 +56,8 @@ function padded(text: string, width: number): string {
 }
 
 // East Asian wide and full-width ranges take two columns, combining marks none: enough to keep names in line.
-const wide = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u;
+const wide =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u;
 const zero = /\p{Mn}|\u200d/u;
 
 function displayWidth(text: string): number {

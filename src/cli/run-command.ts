@@ -36,9 +36,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .option("--status <status>", "running, succeeded, failed, held or abandoned")
     .option("--limit <count>", "how many", "20")
     .option("--json", "print JSON")
-    .action((options: ListOptions) =>
-      withDatabase(context, ({ db }) => printRuns(context, db, options)),
-    );
+    .action((options: ListOptions) => withDatabase(context, ({ db }) => printRuns(context, db, options)));
   run
     .command("show")
     .description("one run and its plan, user by user with reasons")
@@ -105,7 +103,11 @@ async function showRun(context: CliContext, db: Database, id: string, options: S
   if (changes.length > 0) printChanges(context, changes, plannedOf(run));
   if (skips.length > 0) {
     printLine(context);
-    printTable(context, ["SKIPPED ENTRY", "REASON", "DETAIL"], skips.map((s) => [s.dn, s.reason, s.detail]));
+    printTable(
+      context,
+      ["SKIPPED ENTRY", "REASON", "DETAIL"],
+      skips.map((s) => [s.dn, s.reason, s.detail]),
+    );
   }
 }
 

@@ -4,14 +4,13 @@ import type { Command } from "commander";
 import type { DirectoryConfig } from "../config/config.ts";
 import type { SyncDeps } from "../sync/run-sync.ts";
 import type { SyncRun } from "../sync/sync-run.ts";
-import { createSyncRunner, type SyncRunner } from "../sync/sync-runner.ts";
+import { createSyncRunner, holderName, type SyncRunner } from "../sync/sync-runner.ts";
 import { findRun } from "../sync/sync-runs-table.ts";
 import { mfaPolicyOf } from "../users/policy.ts";
 import {
   type CliContext,
   exitCodes,
   getDirectory,
-  holderName,
   type OpenCommand,
   type OutputOptions,
   withDatabase,
@@ -81,7 +80,9 @@ async function runOne(
     onProgress: progress.show,
   });
   if (started.kind === "started") return started.finished.finally(progress.clear);
-  context.stderr.write(`dirmfa: run ${started.run.id} of ${started.run.directory} is going on; waiting for it.\n`);
+  context.stderr.write(
+    `dirmfa: run ${started.run.id} of ${started.run.directory} is going on; waiting for it.\n`,
+  );
   return awaitRun(open, started.run);
 }
 

@@ -9,7 +9,13 @@ import type { User, UserState } from "../users/user.ts";
 import { findUser, findUserByName, listUsers } from "../users/users-table.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
 import { unlockUser } from "../verification/unlock-user.ts";
-import { type CliContext, type OpenCommand, type OutputOptions, parseLimit, withDatabase } from "./context.ts";
+import {
+  type CliContext,
+  type OpenCommand,
+  type OutputOptions,
+  parseLimit,
+  withDatabase,
+} from "./context.ts";
 import { printFacts, printJson, printLine, printTable } from "./print.ts";
 
 interface ListOptions extends OutputOptions {
@@ -26,7 +32,9 @@ interface UserOptions extends OutputOptions {
 }
 
 export function addUserCommand(program: Command, context: CliContext): void {
-  const user = program.command("user").description("users: list, show, require, unrequire, disable-mfa, unlock");
+  const user = program
+    .command("user")
+    .description("users: list, show, require, unrequire, disable-mfa, unlock");
   user
     .command("list")
     .description("users in the order of their names")
@@ -44,19 +52,18 @@ export function addUserCommand(program: Command, context: CliContext): void {
   addUserAction(user, context, "require", "require MFA of one user", (ctx, open, found, options) =>
     setRequired(ctx, open, found, options, true),
   );
-  addUserAction(user, context, "unrequire", "take a user's own MFA requirement back", (ctx, open, found, options) =>
-    setRequired(ctx, open, found, options, false),
+  addUserAction(
+    user,
+    context,
+    "unrequire",
+    "take a user's own MFA requirement back",
+    (ctx, open, found, options) => setRequired(ctx, open, found, options, false),
   );
   addUserAction(user, context, "disable-mfa", "remove a user's authenticator, without a code", disableMfa);
   addUserAction(user, context, "unlock", "end a user's lockout", unlock);
 }
 
-type UserAction = (
-  context: CliContext,
-  open: OpenCommand,
-  user: User,
-  options: UserOptions,
-) => Promise<void>;
+type UserAction = (context: CliContext, open: OpenCommand, user: User, options: UserOptions) => Promise<void>;
 
 function addUserAction(
   parent: Command,
@@ -86,9 +93,13 @@ async function getUser(db: Database, who: string, directory: string | undefined)
   const match = await findUserByName(db, { username: who, directory });
   if (match.kind === "user") return match.user;
   if (match.kind === "ambiguous") {
-    throw new AppError("username-ambiguous", `${who} lives in the directories ${match.directories.join(", ")}.`, {
-      remedy: "Say which with --directory.",
-    });
+    throw new AppError(
+      "username-ambiguous",
+      `${who} lives in the directories ${match.directories.join(", ")}.`,
+      {
+        remedy: "Say which with --directory.",
+      },
+    );
   }
   throw new AppError("user-unknown", `There is no user ${who}.`, {
     remedy: "`dirmfa user list --search TEXT` looks for parts of names.",

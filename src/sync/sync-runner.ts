@@ -1,5 +1,6 @@
 // The runs of this process: started by schedule, API or command line, and brought to an end when the process stops.
 
+import { hostname } from "node:os";
 import { AppError } from "../errors.ts";
 import { type StartedSync, type SyncDeps, type SyncRequest, startSync } from "./run-sync.ts";
 import type { SyncRun } from "./sync-run.ts";
@@ -34,4 +35,9 @@ export function createSyncRunner(deps: SyncDeps): SyncRunner {
       await Promise.all(running);
     },
   };
+}
+
+/** Names this process in leases. */
+export function holderName(): string {
+  return `${hostname()}:${process.pid}`;
 }
