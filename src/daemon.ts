@@ -1,5 +1,6 @@
 // The daemon put together: database, keys, policy, sync schedule, audit sealing, housekeeping, HTTP. Gives back stop().
 
+import { randomBytes, randomBytes } from "node:crypto";
 import type { Actor } from "./audit/audit-events-table.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
@@ -14,6 +15,8 @@ import { scheduleSyncs } from "./sync/schedule.ts";
 import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
 import { applyPolicy } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
+import { createBackupCodeHasher, createBackupCodeHasher } from "./verification/backup-code-hash.ts";
+import { openSealingKeys, openSealingKeys } from "./verification/sealing-keys.ts";
 
 export interface Daemon {
   /** Where the HTTP API listens. */
@@ -33,6 +36,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   );
   const { db } = database;
   await requireCurrentSchema(db);
+  const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
   const policy = mfaPolicyOf(config.mfa);
   const requirements = await applyPolicy({ db, policy }, actor);
 
@@ -43,7 +47,12 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   );
   const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
   started.adopt(schedule, (it) => it.stop());
-  const http = await createHttpServer({ config, db, log, clock: systemClock, metrics, policy, runner });
+  const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
+  const hasher = createBackupCodeHasher();
+  const verification = { db, log, clock: systemClock, keys, hasher, randomBytes, mfa: config.mfa, policy };
+  const hasher = createBackupCodeHasher();
+  const verification = { db, log, clock: systemClock, keys, hasher, randomBytes, mfa: config.mfa, policy };
+  const http = await createHttpServer({ config, verification, runner, metrics });
   started.adopt(http, (it) => it.close());
   const { main, metrics: metricsAddress } = await http.listen();
 
