@@ -1,6 +1,6 @@
 // The daemon put together: database, keys, policy, sync schedule, audit sealing, housekeeping, HTTP. Gives back stop().
 
-import { randomBytes, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Actor } from "./audit/audit-events-table.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
@@ -15,8 +15,8 @@ import { scheduleSyncs } from "./sync/schedule.ts";
 import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
 import { applyPolicy } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
-import { createBackupCodeHasher, createBackupCodeHasher } from "./verification/backup-code-hash.ts";
-import { openSealingKeys, openSealingKeys } from "./verification/sealing-keys.ts";
+import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
+import { openSealingKeys } from "./verification/sealing-keys.ts";
 
 export interface Daemon {
   /** Where the HTTP API listens. */
@@ -47,9 +47,6 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   );
   const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
   started.adopt(schedule, (it) => it.stop());
-  const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
-  const hasher = createBackupCodeHasher();
-  const verification = { db, log, clock: systemClock, keys, hasher, randomBytes, mfa: config.mfa, policy };
   const hasher = createBackupCodeHasher();
   const verification = { db, log, clock: systemClock, keys, hasher, randomBytes, mfa: config.mfa, policy };
   const http = await createHttpServer({ config, verification, runner, metrics });
