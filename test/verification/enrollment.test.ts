@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
+import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
+import { verifyCode } from "../../src/verification/verify-code.ts";
+import {
+  caller,
+  openVerificationWorld,
+  secretOf,
+  totpOf,
+  type VerificationWorld,
+  wrongTotpOf,
+} from "./verification-world.ts";
+
+let world: VerificationWorld;
+beforeAll(async () => {
+  world = await openVerificationWorld();
+});
+afterAll(() => world.close());
+
+const begin = (username: string, totpAsTyped?: string) =>
+  beginEnrollment(world.deps, { name: { username }, totpAsTyped, actor: caller });
+const confirm = (username: string, totpAsTyped: string) =>
+  confirmEnrollment(world.deps, { name: { username }, totpAsTyped, actor: caller });
+const verify = (username: string, codeAsTyped: string, method: "totp" | "backup-code" = "totp") =>
+  verifyCode(world.deps, { name: { username }, code: { method, codeAsTyped }, actor: caller });
+
+async function begun(username: string, totpAsTyped?: string) {
+  const answer = await begin(username, totpAsTyped);
+  if (answer.outcome !== "begun") throw new Error(answer.outcome);
+  return { ...answer, secret: secretOf(answer.secretPlain) };
+}
+
+test("beginning shows a 160-bit secret, its URI and both QR codes, and until when", async () => {
+  const user = await world.addUser();
+  const { secretPlain, uri, qrSvg, qrPng, expiresAt } = await begun(user.username);
+  expect(secretPlain).toMatch(/^[A-Z2-7]{32}$/);
+  expect(uri).toBe(
+    `otpauth://totp/ACME:${user.username}?secret=${secretPlain}&issuer=ACME&algorithm=SHA1&digits=6&period=30`,
+  );
+  expect(qrSvg).toMatch(/^<svg /);
+  expect(qrPng).toMatch(/^data:image\/png;base64,/);
+  expect(expiresAt.getTime() - Date.now()).toBeGreaterThan(500_000);
+});
+
+test("the first code confirms the enrollment and shows ten different backup codes", async () => {
+  const user = await world.addUser();
+  const { secret } = await begun(user.username);
+  const answer = await confirm(user.username, totpOf(secret, world.clock.now()));
+  expect(answer).toMatchObject({ outcome: "confirmed", user: { id: user.id } });
+  expect(new Set(answer.outcome === "confirmed" && answer.backupCodes)).toHaveProperty("size", 10);
+  expect((await world.events(user.id)).map(({ action, outcome }) => [action, outcome])).toEqual([
+    ["enrollment-begin", "done"],
+    ["verification", "accepted"],
+    ["enrollment-confirm", "done"],
+  ]);
+});
+
+test("the code that confirmed is spent", async () => {
+  const user = await world.addUser();
+  const { secret } = await begun(user.username);
+  const code = totpOf(secret, world.clock.now());
+  await confirm(user.username, code);
+  expect(await verify(user.username, code)).toEqual({ outcome: "code-rejected" });
+});
+
+test("a wrong code confirms nothing, and the right one still does", async () => {
+  const user = await world.addUser();
+  const { secret } = await begun(user.username);
+  expect(await confirm(user.username, wrongTotpOf(secret, world.clock.now()))).toEqual({
+    outcome: "code-rejected",
+  });
+  expect(await verify(user.username, totpOf(secret, world.clock.now()))).toEqual({ outcome: "not-enrolled" });
+  expect(await confirm(user.username, totpOf(secret, world.clock.now()))).toMatchObject({
+    outcome: "confirmed",
+  });
+});
+
+test("beginning again forgets the secret before", async () => {
+  const user = await world.addUser();
+  const first = await begun(user.username);
+  const second = await begun(user.username);
+  expect(second.secretPlain).not.toBe(first.secretPlain);
+  expect(await confirm(user.username, totpOf(first.secret, world.clock.now()))).toEqual({
+    outcome: "code-rejected",
+  });
+  expect(await confirm(user.username, totpOf(second.secret, world.clock.now()))).toMatchObject({
+    outcome: "confirmed",
+  });
+});
+
+test("an enrollment can be confirmed until it expires, and not a moment later", async () => {
+  const user = await world.addUser();
+  const { secret } = await begun(user.username);
+  await world.database
+    .db("authenticators")
+    .where({ user_id: user.id })
+    .update({ expires_at: world.database.db.raw("clock_timestamp()") });
+  expect(await confirm(user.username, totpOf(secret, world.clock.now()))).toEqual({
+    outcome: "enrollment-expired",
+  });
+  expect(await verify(user.username, totpOf(secret, world.clock.now()))).toEqual({ outcome: "not-enrolled" });
+});
+
+test("confirming what was never begun is refused, and tells whether an authenticator is active", async () => {
+  const user = await world.addUser();
+  const enrolled = await world.addEnrolledUser();
+  expect(await confirm(user.username, "123456")).toEqual({ outcome: "not-enrolled" });
+  expect(await confirm(enrolled.username, "123456")).toEqual({ outcome: "already-enrolled" });
+});
+
+describe("with an active authenticator", () => {
+  test("beginning without its code is refused", async () => {
+    const user = await world.addEnrolledUser();
+    expect(await begin(user.username)).toEqual({ outcome: "already-enrolled" });
+  });
+
+  test("beginning with a wrong code or a backup code is refused", async () => {
+    const user = await world.addEnrolledUser();
+    const wrong = wrongTotpOf(user.secret, world.clock.now());
+    expect(await begin(user.username, wrong)).toEqual({ outcome: "code-rejected" });
+    expect(await begin(user.username, user.backupCodes[0])).toEqual({ outcome: "code-rejected" });
+  });
+
+  test("the old one works until the new one is confirmed, and neither it nor its backup codes after", async () => {
+    const user = await world.addEnrolledUser();
+    const replacement = await begun(user.username, totpOf(user.secret, world.clock.now()));
+    world.clock.step();
+    expect(await verify(user.username, totpOf(user.secret, world.clock.now()))).toMatchObject({
+      outcome: "accepted",
+    });
+    const confirmed = await confirm(user.username, totpOf(replacement.secret, world.clock.now()));
+    expect(confirmed).toMatchObject({ outcome: "confirmed" });
+    world.clock.step();
+    expect(await verify(user.username, totpOf(user.secret, world.clock.now()))).toEqual({
+      outcome: "code-rejected",
+    });
+    expect(await verify(user.username, user.backupCodes[0] ?? "", "backup-code")).toEqual({
+      outcome: "code-rejected",
+    });
+    expect(await verify(user.username, totpOf(replacement.secret, world.clock.now()))).toMatchObject({
+      outcome: "accepted",
+      backupCodesRemaining: 10,
+    });
+  });
+
+  test("the code that allowed the replacement is spent", async () => {
+    const user = await world.addEnrolledUser();
+    const code = totpOf(user.secret, world.clock.now());
+    await begun(user.username, code);
+    expect(await verify(user.username, code)).toEqual({ outcome: "code-rejected" });
+    expect(await begin(user.username, code)).toEqual({ outcome: "code-rejected" });
+  });
+
+  test("a code for an authenticator that is not there is refused", async () => {
+    const user = await world.addUser();
+    expect(await begin(user.username, "123456")).toEqual({ outcome: "not-enrolled" });
+  });
+});
+
+test.each(["disabled", "removed"] as const)("a %s user can neither begin nor confirm", async (state) => {
+  const user = await world.addUser({ state });
+  expect(await begin(user.username)).toEqual({ outcome: "user-not-active", state });
+  expect(await confirm(user.username, "123456")).toEqual({ outcome: "user-not-active", state });
+});
+
+test("a name that matches no one, or two users, begins nothing", async () => {
+  await world.addUser({ username: "twice", directory: "one" });
+  await world.addUser({ username: "twice", directory: "two" });
+  expect(await begin("nobody-of-that-name")).toEqual({ outcome: "user-unknown" });
+  expect(await begin("TWICE ")).toEqual({ outcome: "username-ambiguous", directories: ["one", "two"] });
+});

@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
+import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
+import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
+import { verifyCode } from "../../src/verification/verify-code.ts";
+import {
+  admin,
+  caller,
+  type EnrolledUser,
+  openVerificationWorld,
+  totpOf,
+  type VerificationWorld,
+  wrongTotpOf,
+} from "./verification-world.ts";
+
+let world: VerificationWorld;
+beforeAll(async () => {
+  world = await openVerificationWorld();
+});
+afterAll(() => world.close());
+
+const verify = (user: { username: string }, codeAsTyped: string, method: "totp" | "backup-code" = "totp") =>
+  verifyCode(world.deps, { name: { username: user.username }, code: { method, codeAsTyped }, actor: caller });
+const input = (user: EnrolledUser, totpAsTyped = totpOf(user.secret, world.clock.now())) => ({
+  name: { username: user.username },
+  totpAsTyped,
+  actor: caller,
+});
+
+describe("a TOTP code", () => {
+  test("is accepted once and then refused", async () => {
+    const user = await world.addEnrolledUser();
+    const code = totpOf(user.secret, world.clock.now());
+    expect(await verify(user, code)).toMatchObject({
+      outcome: "accepted",
+      method: "totp",
+      user: { id: user.id, username: user.username },
+      backupCodesRemaining: 10,
+    });
+    expect(await verify(user, code)).toEqual({ outcome: "code-rejected" });
+    expect((await world.events(user.id)).slice(-2).map(({ outcome, details }) => [outcome, details])).toEqual(
+      [
+        ["accepted", { method: "totp", purpose: "sign-in" }],
+        ["already-spent", { method: "totp", purpose: "sign-in" }],
+      ],
+    );
+  });
+
+  test("of the step before is refused once a later one was accepted", async () => {
+    const user = await world.addEnrolledUser();
+    const before = totpOf(user.secret, world.clock.now());
+    world.clock.step();
+    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
+    expect(await verify(user, before)).toEqual({ outcome: "code-rejected" });
+  });
+
+  test("accepted early is not accepted again when its time comes, even on a clock that jumps back", async () => {
+    const user = await world.addEnrolledUser();
+    world.clock.step();
+    const next = totpOf(user.secret, world.clock.now());
+    world.clock.step(-1);
+    expect(await verify(user, next)).toMatchObject({ outcome: "accepted" });
+    world.clock.step();
+    expect(await verify(user, next)).toEqual({ outcome: "code-rejected" });
+    world.clock.step(-20);
+    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toEqual({ outcome: "code-rejected" });
+    world.clock.step(21);
+    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
+  });
+
+  test("may be typed with spaces and dashes, and is then the same code", async () => {
+    const user = await world.addEnrolledUser();
+    const code = totpOf(user.secret, world.clock.now());
+    expect(await verify(user, ` ${code.slice(0, 3)} \u2013 ${code.slice(3)}`)).toMatchObject({
+      outcome: "accepted",
+    });
+    expect(await verify(user, code)).toEqual({ outcome: "code-rejected" });
+  });
+
+  test.each(["", "12345", "1234567", "１２３４５６", "' or 1=1 --", "\u0000", "💥".repeat(1000)])(
+    "that reads %j is refused as any wrong one",
+    async (typed) => {
+      const user = await world.addEnrolledUser();
+      expect(await verify(user, typed)).toEqual({ outcome: "code-rejected" });
+      expect((await world.events(user.id)).at(-1)).toMatchObject({ outcome: "malformed" });
+    },
+  );
+
+  test("of another user is refused", async () => {
+    const [one, two] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
+    expect(await verify(two, totpOf(one.secret, world.clock.now()))).toEqual({ outcome: "code-rejected" });
+  });
+
+  test("given as a backup code, and a backup code given as one, is refused", async () => {
+    const user = await world.addEnrolledUser();
+    expect(await verify(user, totpOf(user.secret, world.clock.now()), "backup-code")).toEqual({
+      outcome: "code-rejected",
+    });
+    expect(await verify(user, user.backupCodes[0] ?? "")).toEqual({ outcome: "code-rejected" });
+  });
+});
+
+describe("backup codes", () => {
+  test("work once each, in any order, in either case, and count down", async () => {
+    const user = await world.addEnrolledUser();
+    const [first = "", , third = ""] = user.backupCodes;
+    expect(await verify(user, third.toLowerCase().replaceAll("-", " "), "backup-code")).toMatchObject({
+      outcome: "accepted",
+      method: "backup-code",
+      backupCodesRemaining: 9,
+    });
+    expect(await verify(user, third, "backup-code")).toEqual({ outcome: "code-rejected" });
+    expect(await verify(user, first, "backup-code")).toMatchObject({ backupCodesRemaining: 8 });
+  });
+
+  test("can all be used up", async () => {
+    const user = await world.addEnrolledUser();
+    for (const code of user.backupCodes) {
+      expect(await verify(user, code, "backup-code")).toMatchObject({ outcome: "accepted" });
+    }
+    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
+      outcome: "code-rejected",
+    });
+  });
+
+  test("are regenerated with a TOTP code: all the old ones die and the new ones work", async () => {
+    const user = await world.addEnrolledUser();
+    const answer = await regenerateBackupCodes(world.deps, input(user));
+    if (answer.outcome !== "regenerated") throw new Error(answer.outcome);
+    expect(answer.backupCodes).toHaveLength(10);
+    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
+      outcome: "code-rejected",
+    });
+    expect(await verify(user, answer.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+      outcome: "accepted",
+    });
+    expect((await world.events(user.id)).map(({ action }) => action)).toContain("backup-codes-regenerate");
+  });
+
+  test("are not regenerated with a wrong, a spent or a backup code, and the old ones stay", async () => {
+    const user = await world.addEnrolledUser();
+    const spent = totpOf(user.secret, world.clock.now());
+    await verify(user, spent);
+    for (const code of [spent, wrongTotpOf(user.secret, world.clock.now()), user.backupCodes[1] ?? ""]) {
+      expect(await regenerateBackupCodes(world.deps, input(user, code))).toEqual({
+        outcome: "code-rejected",
+      });
+    }
+    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+      outcome: "accepted",
+    });
+  });
+});
+
+describe("disabling", () => {
+  test("takes a TOTP code and ends authenticator, backup codes and any begun enrollment", async () => {
+    const user = await world.addEnrolledUser();
+    await beginEnrollment(world.deps, input(user));
+    world.clock.step();
+    expect(await disableMfa(world.deps, input(user))).toMatchObject({ outcome: "disabled" });
+    expect(await world.database.db("authenticators").where({ user_id: user.id })).toEqual([]);
+    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({ outcome: "not-enrolled" });
+    expect((await world.events(user.id)).at(-1)).toMatchObject({ action: "mfa-disable", outcome: "done" });
+  });
+
+  test("is refused for a backup code and for a wrong code", async () => {
+    const user = await world.addEnrolledUser();
+    for (const code of [user.backupCodes[0] ?? "", wrongTotpOf(user.secret, world.clock.now())]) {
+      expect(await disableMfa(world.deps, input(user, code))).toEqual({ outcome: "code-rejected" });
+    }
+  });
+
+  test("is refused where MFA is required, without spending the code", async () => {
+    const user = await world.addEnrolledUser();
+    const strict = await world.replica({ mode: "required" });
+    expect(await disableMfa(strict, input(user))).toEqual({
+      outcome: "mfa-required",
+      requiredBy: ["required-by-organization"],
+    });
+    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
+  });
+
+  test("by an admin needs no code, works for a required user, and ends a lockout", async () => {
+    const user = await world.addEnrolledUser();
+    for (let failure = 0; failure < 5; failure++)
+      await verify(user, wrongTotpOf(user.secret, world.clock.now()));
+    expect(await disableMfaByAdmin(world.deps, { userId: user.id, actor: admin })).toEqual({
+      outcome: "disabled",
+    });
+    expect(await verify(user, "123456")).toEqual({ outcome: "not-enrolled" });
+    expect(
+      await beginEnrollment(world.deps, { name: { username: user.username }, actor: caller }),
+    ).toMatchObject({
+      outcome: "begun",
+    });
+    expect((await world.events(user.id)).at(-2)).toMatchObject({
+      action: "mfa-disable",
+      details: { byAdmin: true, lockoutsEnded: ["totp"] },
+    });
+  });
+
+  test("by an admin says when there was nothing to disable or no such user", async () => {
+    const user = await world.addUser();
+    expect(await disableMfaByAdmin(world.deps, { userId: user.id, actor: admin })).toEqual({
+      outcome: "not-enrolled",
+    });
+    const unknown = "00000000-0000-4000-8000-000000000000";
+    expect(await disableMfaByAdmin(world.deps, { userId: unknown, actor: admin })).toEqual({
+      outcome: "user-unknown",
+    });
+  });
+});
+
+describe("a stored secret", () => {
+  const breakWith = (column: string, value: unknown, user: EnrolledUser) =>
+    world.database
+      .db("authenticators")
+      .where({ user_id: user.id })
+      .update({ [column]: value });
+
+  test("that was copied from another user is refused, logged and audited", async () => {
+    const [victim, attacker] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
+    const row = await world.database.db("authenticators").where({ user_id: attacker.id }).first("sealed");
+    await breakWith("sealed", row.sealed, victim);
+    const code = totpOf(attacker.secret, world.clock.now());
+    expect(await verify(victim, code)).toEqual({ outcome: "secret-unreadable" });
+    expect((await world.events(victim.id)).at(-1)).toMatchObject({
+      action: "seal-broken",
+      outcome: "refused",
+      details: { reason: "changed" },
+    });
+    expect(world.logged.at(-1)).toContain("stored secret cannot be opened");
+  });
+
+  test("that was changed is refused", async () => {
+    const user = await world.addEnrolledUser();
+    await breakWith("sealed", Buffer.alloc(48, 7), user);
+    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toEqual({
+      outcome: "secret-unreadable",
+    });
+  });
+
+  test("whose key is missing is refused and says which key", async () => {
+    const user = await world.addEnrolledUser();
+    await world.database
+      .db("sealing_keys")
+      .insert({ id: "gone", check_value: Buffer.alloc(32), state: "retired", retired_at: new Date() });
+    await breakWith("key_id", "gone", user);
+    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toEqual({
+      outcome: "secret-unreadable",
+    });
+    expect((await world.events(user.id)).at(-1)).toMatchObject({
+      details: { reason: "key-missing", keyId: "gone" },
+    });
+    await breakWith("key_id", "first", user);
+  });
+});
+
+test("nothing that was logged holds a secret or a code", async () => {
+  const user = await world.addEnrolledUser();
+  const code = totpOf(user.secret, world.clock.now());
+  await verify(user, code);
+  await verify(user, user.backupCodes[0] ?? "", "backup-code");
+  const everything = world.logged.join("\n");
+  for (const secret of [code, ...user.backupCodes]) expect(everything).not.toContain(secret);
+  const events = JSON.stringify(await world.database.db("audit_events"));
+  for (const secret of [code, ...user.backupCodes]) expect(events).not.toContain(secret);
+});
