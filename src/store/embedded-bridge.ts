@@ -4,6 +4,7 @@
 // Runs in the worker thread; knows PGlite only as an Engine.
 
 import { createServer, type Server, type Socket } from "node:net";
+import type { Engine } from "./embedded-engine.ts";
 import {
   type ClientMessage,
   encodeCloseStatements,
@@ -16,14 +17,6 @@ import {
   type TransactionStatus,
   WireError,
 } from "./wire-messages.ts";
-
-/** One Postgres session that takes protocol messages and answers when it is through with them. */
-export interface Engine {
-  /** The reply to a startup packet, from "authentication ok" to the first ReadyForQuery. */
-  greeting: Buffer;
-  /** Rejects only when the session is lost. */
-  run(messages: Buffer): Promise<Buffer>;
-}
 
 export interface BridgeLimits {
   /** Longest message, and longest batch up to its Sync. */

@@ -2,12 +2,10 @@
 // in `folder`, creating it where there is none, listens on `socketPath`, says "listening", and ends when told "stop".
 // Acts when imported, since it is the thread's entry; nothing imports it.
 
-import { chmod, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, rm } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import { PGlite } from "@electric-sql/pglite";
-import { createBridge, type Engine } from "./embedded-bridge.ts";
-import { encodeStartup } from "./wire-messages.ts";
+import { createBridge } from "./embedded-bridge.ts";
+import { openEngineData, startEngine } from "./embedded-engine.ts";
 
 export interface EmbeddedWorkerStart {
   folder: string;
@@ -28,7 +26,7 @@ const parent = parentPort;
 // Given by embedded-database.ts in this type.
 const start = workerData as EmbeddedWorkerStart;
 
-const database = await openData(start.folder);
+const database = await openEngineData(start.folder);
 const server = createBridge(await startEngine(database), { limits, onLost: endThread });
 // Left over from a killed process.
 await rm(start.socketPath, { force: true });
@@ -48,37 +46,4 @@ async function stop(): Promise<void> {
 function endThread(error: unknown): void {
   parent.postMessage(`lost: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);
-}
-
-// A kill while PGlite creates leaves a folder that never opens again. So the name appears when it is whole.
-async function openData(folder: string): Promise<PGlite> {
-  const whole = join(folder, "pgdata");
-  for (const name of await readdir(folder)) {
-    if (name.startsWith("pgdata.new-")) await rm(join(folder, name), { recursive: true, force: true });
-  }
-  const exists = await stat(whole).then(
-    () => true,
-    () => false,
-  );
-  if (!exists) {
-    const beside = join(folder, `pgdata.new-${process.pid}`);
-    await mkdir(beside, { mode: 0o700 });
-    await (await PGlite.create(beside)).close();
-    await rename(beside, whole);
-  }
-  return await PGlite.create(whole);
-}
-
-async function startEngine(database: PGlite): Promise<Engine> {
-  const run = async (messages: Buffer): Promise<Buffer> => {
-    const reply: Buffer[] = [];
-    await database.execProtocolRawStream(messages, {
-      // Files are written as the engine goes; there is nothing to sync.
-      syncToFs: false,
-      // A view of the engine's memory, hence the copy.
-      onRawData: (bytes) => reply.push(Buffer.from(bytes)),
-    });
-    return Buffer.concat(reply);
-  };
-  return { greeting: await run(encodeStartup("postgres", "postgres")), run };
 }

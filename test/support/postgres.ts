@@ -4,13 +4,15 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { access, chown, constants, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { access, chown, constants, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
+import { ensureServers } from "../../scripts/install-servers.ts";
+import { endingWithParent } from "./end-with-parent.ts";
 
 const run = promisify(execFile);
 
@@ -65,7 +67,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
-/** Runs one statement as superuser on the database of `url`, outside any pool. */
+/** Runs one statement on the database of `url`, outside any pool. */
 export async function runStatement(url: string, sql: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -96,22 +98,9 @@ async function findOwner(): Promise<Owner | undefined> {
 }
 
 async function findPrograms(): Promise<string> {
-  const debian = "/usr/lib/postgresql";
-  const versions = (await readdir(debian).catch(() => [])).sort((a, b) => Number(b) - Number(a));
-  const onPath = (process.env.PATH ?? "").split(":");
-  for (const folder of [...versions.map((version) => join(debian, version, "bin")), ...onPath]) {
-    if (await isExecutable(join(folder, "initdb"))) return folder;
-  }
-  throw new Error(
-    "No PostgreSQL server found: install it (Debian: apt-get install postgresql), then run again",
-  );
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return await access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
+  const { postgres } = await ensureServers(["postgresql"]);
+  if (postgres === undefined) throw new Error("no postgres among the programs found");
+  return dirname(postgres);
 }
 
 /** A folder in memory where the system has one, else the usual one for temporary files. */
@@ -173,11 +162,16 @@ async function startServer(start: ServerStart): Promise<ChildProcess> {
     ...(start.options.durable ? [] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]),
     ...(start.options.settings ?? []),
   ];
-  const server = spawn(
+  const [program, ...parameters] = endingWithParent([
     join(start.programs, "postgres"),
-    ["-D", join(start.folder, "pgdata"), ...settings.flatMap((setting) => ["-c", setting])],
-    { cwd: start.folder, stdio: ["ignore", "ignore", "pipe"], ...start.owner },
-  );
+    ...["-D", join(start.folder, "pgdata")],
+    ...settings.flatMap((setting) => ["-c", setting]),
+  ]);
+  const server = spawn(program, parameters, {
+    cwd: start.folder,
+    stdio: ["ignore", "ignore", "pipe"],
+    ...start.owner,
+  });
   let said = "";
   // Kept only until it runs, but read to the end, since a full pipe would stop the server.
   server.stderr?.on("data", (chunk: Buffer) => {

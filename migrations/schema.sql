@@ -1,0 +1,446 @@
+-- The schema after all migrations. Made by `npm run schema`; read, never run.
+
+CREATE FUNCTION public.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+  begin
+    raise exception 'table % is append-only', tg_table_name using errcode = 'insufficient_privilege';
+  end $$;
+
+CREATE TABLE public.audit_chain_keys (
+    id smallint NOT NULL,
+    key_id text NOT NULL,
+    sealed bytea NOT NULL,
+    CONSTRAINT audit_chain_keys_one CHECK ((id = 1))
+);
+
+CREATE TABLE public.audit_events (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    via text NOT NULL,
+    action text NOT NULL,
+    user_id uuid,
+    directory text,
+    outcome text NOT NULL,
+    details jsonb NOT NULL,
+    CONSTRAINT audit_events_via_known CHECK ((via = ANY (ARRAY['api'::text, 'cli'::text, 'sync'::text, 'daemon'::text])))
+);
+
+ALTER TABLE public.audit_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.audit_gaps (
+    first_id bigint NOT NULL,
+    last_id bigint NOT NULL,
+    noticed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT audit_gaps_order CHECK ((first_id <= last_id))
+);
+
+CREATE TABLE public.audit_seals (
+    "position" bigint NOT NULL,
+    event_id bigint NOT NULL,
+    event_mac bytea NOT NULL,
+    chain_mac bytea NOT NULL,
+    sealed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT audit_seals_position_positive CHECK (("position" > 0))
+);
+
+CREATE TABLE public.authenticators (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    state text NOT NULL,
+    key_id text NOT NULL,
+    sealed bytea NOT NULL,
+    last_step bigint DEFAULT '-1'::integer NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone,
+    confirmed_at timestamp with time zone,
+    CONSTRAINT authenticators_active_spent CHECK (((state = 'pending'::text) OR (last_step >= 0))),
+    CONSTRAINT authenticators_confirmed_matches CHECK (((state = 'active'::text) = (confirmed_at IS NOT NULL))),
+    CONSTRAINT authenticators_expires_matches CHECK (((state = 'pending'::text) = (expires_at IS NOT NULL))),
+    CONSTRAINT authenticators_state_known CHECK ((state = ANY (ARRAY['pending'::text, 'active'::text])))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.backup_code_sets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    authenticator_id uuid NOT NULL,
+    kdf text NOT NULL,
+    salt bytea NOT NULL,
+    key_id text NOT NULL,
+    sealed bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT backup_code_sets_salt_long_enough CHECK ((octet_length(salt) >= 16))
+);
+
+CREATE TABLE public.backup_codes (
+    set_id uuid NOT NULL,
+    "position" smallint NOT NULL,
+    spent_at timestamp with time zone
+);
+
+CREATE TABLE public.directories (
+    name text NOT NULL,
+    first_imported_at timestamp with time zone,
+    server_identity text,
+    server_state text,
+    last_complete_at timestamp with time zone
+);
+
+CREATE TABLE public.group_members (
+    group_id uuid NOT NULL,
+    member_key text NOT NULL
+);
+
+CREATE TABLE public.groups (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    directory text NOT NULL,
+    directory_id text NOT NULL,
+    name text NOT NULL,
+    name_key text NOT NULL,
+    dn text NOT NULL,
+    dn_key text NOT NULL,
+    entry_hash text NOT NULL
+);
+
+CREATE TABLE public.leases (
+    name text NOT NULL,
+    holder text NOT NULL,
+    token bigint NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.lockouts (
+    user_id uuid NOT NULL,
+    method text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    level integer DEFAULT 0 NOT NULL,
+    locked_until timestamp with time zone,
+    CONSTRAINT lockouts_counts_positive CHECK (((failures >= 0) AND (level >= 0))),
+    CONSTRAINT lockouts_method_known CHECK ((method = ANY (ARRAY['totp'::text, 'backup-code'::text])))
+)
+WITH (fillfactor='80');
+
+CREATE TABLE public.schema_version (
+    only_row boolean DEFAULT true NOT NULL,
+    migration text,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT schema_version_only_row CHECK (only_row)
+);
+
+CREATE TABLE public.sealing_keys (
+    id text NOT NULL,
+    check_value bytea NOT NULL,
+    state text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    retired_at timestamp with time zone,
+    CONSTRAINT sealing_keys_retired_at_matches CHECK (((state = 'retired'::text) = (retired_at IS NOT NULL))),
+    CONSTRAINT sealing_keys_state_known CHECK ((state = ANY (ARRAY['active'::text, 'retiring'::text, 'retired'::text])))
+);
+
+CREATE TABLE public.staged_entries (
+    run_id uuid NOT NULL,
+    directory_id text NOT NULL,
+    username text NOT NULL,
+    username_key text NOT NULL,
+    display_name text,
+    email text,
+    dn text NOT NULL,
+    dn_key text NOT NULL,
+    alias_keys text,
+    disabled boolean NOT NULL,
+    entry_hash text NOT NULL
+);
+
+CREATE TABLE public.staged_group_members (
+    run_id uuid NOT NULL,
+    group_directory_id text NOT NULL,
+    member_key text NOT NULL
+);
+
+CREATE TABLE public.staged_groups (
+    run_id uuid NOT NULL,
+    directory_id text NOT NULL,
+    name text NOT NULL,
+    name_key text NOT NULL,
+    dn text NOT NULL,
+    dn_key text NOT NULL,
+    entry_hash text NOT NULL
+);
+
+CREATE TABLE public.staged_memberships (
+    run_id uuid NOT NULL,
+    directory_id text NOT NULL,
+    group_directory_id text NOT NULL,
+    joins boolean NOT NULL
+);
+
+CREATE TABLE public.staged_pages (
+    run_id uuid NOT NULL,
+    number integer NOT NULL,
+    unchanged_ids uuid[] NOT NULL
+);
+
+CREATE TABLE public.sync_changes (
+    run_id uuid NOT NULL,
+    directory_id text NOT NULL,
+    user_id uuid,
+    action text NOT NULL,
+    username text NOT NULL,
+    dn text NOT NULL,
+    reasons text[] NOT NULL,
+    before jsonb,
+    after jsonb,
+    CONSTRAINT sync_changes_action_known CHECK ((action = ANY (ARRAY['add'::text, 'change'::text, 'restore'::text, 'disable'::text, 'remove'::text])))
+);
+
+CREATE TABLE public.sync_runs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    directory text NOT NULL,
+    kind text NOT NULL,
+    trigger text NOT NULL,
+    requested_by text NOT NULL,
+    dry_run boolean NOT NULL,
+    approves uuid,
+    status text NOT NULL,
+    fencing_token bigint NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    server_url text,
+    server_identity text,
+    server_state text,
+    listed integer,
+    unchanged integer,
+    added integer,
+    changed integer,
+    restored integer,
+    disabled integer,
+    removed integer,
+    skipped integer,
+    hold_reasons jsonb,
+    notes jsonb,
+    plan_digest text,
+    approved_at timestamp with time zone,
+    approved_by text,
+    error_code text,
+    error_message text,
+    error_remedy text,
+    CONSTRAINT sync_runs_finished_matches CHECK (((status = 'running'::text) = (finished_at IS NULL))),
+    CONSTRAINT sync_runs_kind_known CHECK ((kind = ANY (ARRAY['full'::text, 'incremental'::text]))),
+    CONSTRAINT sync_runs_status_known CHECK ((status = ANY (ARRAY['running'::text, 'succeeded'::text, 'failed'::text, 'held'::text, 'abandoned'::text]))),
+    CONSTRAINT sync_runs_trigger_known CHECK ((trigger = ANY (ARRAY['schedule'::text, 'start'::text, 'request'::text, 'approval'::text])))
+);
+
+CREATE TABLE public.sync_skips (
+    id bigint NOT NULL,
+    run_id uuid NOT NULL,
+    dn text NOT NULL,
+    dn_key text,
+    directory_id text,
+    username_key text,
+    reason text NOT NULL,
+    detail text NOT NULL
+);
+
+ALTER TABLE public.sync_skips ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.sync_skips_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.user_aliases (
+    alias_key text NOT NULL,
+    user_id uuid NOT NULL
+);
+
+CREATE TABLE public.user_groups (
+    user_id uuid NOT NULL,
+    group_id uuid NOT NULL
+);
+
+CREATE TABLE public.users (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    directory text NOT NULL,
+    directory_id text NOT NULL,
+    username text NOT NULL,
+    username_key text NOT NULL,
+    display_name text,
+    email text,
+    dn text NOT NULL,
+    dn_key text NOT NULL,
+    alias_keys text,
+    state text NOT NULL,
+    entry_hash text NOT NULL,
+    required_new_user boolean NOT NULL,
+    required_by_admin boolean,
+    required_since timestamp with time zone,
+    enrollment_deadline timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    removed_at timestamp with time zone,
+    CONSTRAINT users_deadline_matches CHECK (((required_since IS NULL) = (enrollment_deadline IS NULL))),
+    CONSTRAINT users_removed_at_matches CHECK (((state = 'removed'::text) = (removed_at IS NOT NULL))),
+    CONSTRAINT users_state_known CHECK ((state = ANY (ARRAY['active'::text, 'disabled'::text, 'removed'::text])))
+);
+
+ALTER TABLE ONLY public.audit_chain_keys
+    ADD CONSTRAINT audit_chain_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.audit_events
+    ADD CONSTRAINT audit_events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.audit_gaps
+    ADD CONSTRAINT audit_gaps_pkey PRIMARY KEY (first_id);
+
+ALTER TABLE ONLY public.audit_seals
+    ADD CONSTRAINT audit_seals_event_once UNIQUE (event_id);
+
+ALTER TABLE ONLY public.audit_seals
+    ADD CONSTRAINT audit_seals_pkey PRIMARY KEY ("position");
+
+ALTER TABLE ONLY public.authenticators
+    ADD CONSTRAINT authenticators_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.backup_code_sets
+    ADD CONSTRAINT backup_code_sets_one_each UNIQUE (authenticator_id);
+
+ALTER TABLE ONLY public.backup_code_sets
+    ADD CONSTRAINT backup_code_sets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.backup_codes
+    ADD CONSTRAINT backup_codes_pkey PRIMARY KEY (set_id, "position");
+
+ALTER TABLE ONLY public.directories
+    ADD CONSTRAINT directories_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.group_members
+    ADD CONSTRAINT group_members_pkey PRIMARY KEY (group_id, member_key);
+
+ALTER TABLE ONLY public.groups
+    ADD CONSTRAINT groups_directory_id_unique UNIQUE (directory, directory_id);
+
+ALTER TABLE ONLY public.groups
+    ADD CONSTRAINT groups_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.lockouts
+    ADD CONSTRAINT lockouts_pkey PRIMARY KEY (user_id, method);
+
+ALTER TABLE ONLY public.schema_version
+    ADD CONSTRAINT schema_version_pkey PRIMARY KEY (only_row);
+
+ALTER TABLE ONLY public.sealing_keys
+    ADD CONSTRAINT sealing_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.staged_entries
+    ADD CONSTRAINT staged_entries_pkey PRIMARY KEY (run_id, directory_id);
+
+ALTER TABLE ONLY public.staged_groups
+    ADD CONSTRAINT staged_groups_pkey PRIMARY KEY (run_id, directory_id);
+
+ALTER TABLE ONLY public.staged_memberships
+    ADD CONSTRAINT staged_memberships_pkey PRIMARY KEY (run_id, directory_id, group_directory_id);
+
+ALTER TABLE ONLY public.staged_pages
+    ADD CONSTRAINT staged_pages_pkey PRIMARY KEY (run_id, number);
+
+ALTER TABLE ONLY public.sync_changes
+    ADD CONSTRAINT sync_changes_pkey PRIMARY KEY (run_id, directory_id);
+
+ALTER TABLE ONLY public.sync_runs
+    ADD CONSTRAINT sync_runs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.sync_skips
+    ADD CONSTRAINT sync_skips_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.user_aliases
+    ADD CONSTRAINT user_aliases_pkey PRIMARY KEY (alias_key, user_id);
+
+ALTER TABLE ONLY public.user_groups
+    ADD CONSTRAINT user_groups_pkey PRIMARY KEY (user_id, group_id);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_directory_id_unique UNIQUE (directory, directory_id);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+CREATE INDEX audit_events_action ON public.audit_events USING btree (action, id);
+
+CREATE INDEX audit_events_user ON public.audit_events USING btree (user_id, id) WHERE (user_id IS NOT NULL);
+
+CREATE INDEX authenticators_key_id ON public.authenticators USING btree (key_id);
+
+CREATE UNIQUE INDEX authenticators_one_active ON public.authenticators USING btree (user_id) WHERE (state = 'active'::text);
+
+CREATE UNIQUE INDEX authenticators_one_pending ON public.authenticators USING btree (user_id) WHERE (state = 'pending'::text);
+
+CREATE INDEX backup_code_sets_key_id ON public.backup_code_sets USING btree (key_id);
+
+CREATE UNIQUE INDEX sealing_keys_one_active ON public.sealing_keys USING btree (state) WHERE (state = 'active'::text);
+
+CREATE INDEX staged_group_members_run ON public.staged_group_members USING btree (run_id);
+
+CREATE INDEX sync_runs_directory_started ON public.sync_runs USING btree (directory, started_at DESC);
+
+CREATE INDEX sync_skips_run ON public.sync_skips USING btree (run_id);
+
+CREATE INDEX user_aliases_user_id ON public.user_aliases USING btree (user_id);
+
+CREATE INDEX user_groups_group_id ON public.user_groups USING btree (group_id);
+
+CREATE UNIQUE INDEX users_live_name_unique ON public.users USING btree (username_key, directory) WHERE (state <> 'removed'::text);
+
+CREATE INDEX users_removed_name ON public.users USING btree (username_key) WHERE (state = 'removed'::text);
+
+CREATE TRIGGER audit_events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER audit_seals_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+ALTER TABLE ONLY public.audit_chain_keys
+    ADD CONSTRAINT audit_chain_keys_key FOREIGN KEY (key_id) REFERENCES public.sealing_keys(id);
+
+ALTER TABLE ONLY public.audit_seals
+    ADD CONSTRAINT audit_seals_event FOREIGN KEY (event_id) REFERENCES public.audit_events(id);
+
+ALTER TABLE ONLY public.authenticators
+    ADD CONSTRAINT authenticators_key FOREIGN KEY (key_id) REFERENCES public.sealing_keys(id);
+
+ALTER TABLE ONLY public.authenticators
+    ADD CONSTRAINT authenticators_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.backup_code_sets
+    ADD CONSTRAINT backup_code_sets_authenticator FOREIGN KEY (authenticator_id) REFERENCES public.authenticators(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.backup_code_sets
+    ADD CONSTRAINT backup_code_sets_key FOREIGN KEY (key_id) REFERENCES public.sealing_keys(id);
+
+ALTER TABLE ONLY public.backup_codes
+    ADD CONSTRAINT backup_codes_set FOREIGN KEY (set_id) REFERENCES public.backup_code_sets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.group_members
+    ADD CONSTRAINT group_members_group FOREIGN KEY (group_id) REFERENCES public.groups(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.lockouts
+    ADD CONSTRAINT lockouts_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.user_aliases
+    ADD CONSTRAINT user_aliases_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.user_groups
+    ADD CONSTRAINT user_groups_group FOREIGN KEY (group_id) REFERENCES public.groups(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.user_groups
+    ADD CONSTRAINT user_groups_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
