@@ -2,6 +2,7 @@
 // back-pressure. Never reconnects: a new connection would be anonymous, and would see less without an error.
 
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import {
   AbandonRequest,
   BindRequest,
@@ -89,6 +90,13 @@ export class LdapSession {
   /** Why the session can no longer be used, or undefined while it can. */
   get closedBy(): AppError | undefined {
     return this.#closedBy;
+  }
+
+  /** What protects the connection; undefined for plaintext. */
+  get protection(): { protocol: string; certificateValidTo: Date } | undefined {
+    if (!(this.#socket instanceof TLSSocket)) return undefined;
+    const validTo = new Date(this.#socket.getPeerCertificate().valid_to);
+    return { protocol: this.#socket.getProtocol() ?? "unknown", certificateValidTo: validTo };
   }
 
   /** A simple bind. Any result code is returned; asks for password policy hints (draft-behera) along with it. */

@@ -7,7 +7,7 @@ import type { Log } from "../log.ts";
 import { abortedBy } from "./connect-session.ts";
 import type { ListingOrder } from "./listing-messages.ts";
 import type { ListingPage, ListingReport } from "./listing-page.ts";
-import { superviseWorker } from "./supervise-worker.ts";
+import { type Supervision, superviseWorker } from "./supervise-worker.ts";
 
 export interface ListDirectoryOptions {
   signal: AbortSignal;
@@ -16,37 +16,50 @@ export interface ListDirectoryOptions {
   onPage(page: ListingPage): Promise<void>;
 }
 
-// Heap of the listing's thread. A page of 1,000 users takes about 2 MiB, a group of 100,000 members about 30 MiB.
-const listingHeapMb = 96;
-// A small nursery: what a page needs is short-lived, and a larger one only makes the process bigger.
-const listingNurseryMb = 8;
-// Thirty missed signs of life: a starved machine misses a few, a thread in an endless loop all.
-const silenceMs = 30_000;
-
 /**
  * Resolves only for a listing known to be complete (rule 4), when every page has been taken by `onPage`. Otherwise
  * rejects with an AppError with a DirectoryErrorCode, a message and a remedy (or `aborted`, or what `onPage` rejected
  * with). No page is being taken any more when it settles. Entries that lie below two configured bases come twice.
  */
-export async function listDirectory(
+export function listDirectory(
   directory: DirectoryConfig,
   options: ListDirectoryOptions,
 ): Promise<ListingReport> {
   const { signal, log, onPage } = options;
-  if (signal.aborted) throw abortedBy(signal);
+  return listInThread(directory, {
+    signal,
+    onPage,
+    onNote: ({ message, fields }) => log.warn({ directory: directory.name, ...fields }, message),
+  });
+}
+
+// Heap of the listing's thread: a page of 1,000 users takes about 2 MiB, a group of 100,000 members about 30 MiB.
+const listingHeapMb = 96;
+// A message is held as bytes outside the heap; its members, as strings, take up to this much of it inside.
+const heapPerMessageByte = 3;
+// A small nursery: what a page needs is short-lived, and a larger one only makes the process bigger.
+const listingNurseryMb = 8;
+// Thirty missed signs of life: a starved machine misses a few, a thread in an endless loop all.
+const silenceMs = 30_000;
+
+/** As `listDirectory`, with the notes handed over instead of logged. */
+export async function listInThread(
+  directory: DirectoryConfig,
+  supervision: Omit<Supervision, "silenceMs">,
+): Promise<ListingReport> {
+  if (supervision.signal.aborted) throw abortedBy(supervision.signal);
   const order: ListingOrder = { directory };
+  const messageMb = Math.ceil((directory.limits.messageBytes * heapPerMessageByte) / 1024 / 1024);
   const worker = new Worker(workerUrl(), {
     workerData: order,
     name: `listing ${directory.name}`,
     execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: listingHeapMb, maxYoungGenerationSizeMb: listingNurseryMb },
+    resourceLimits: {
+      maxOldGenerationSizeMb: listingHeapMb + messageMb,
+      maxYoungGenerationSizeMb: listingNurseryMb,
+    },
   });
-  return await superviseWorker(worker, {
-    signal,
-    silenceMs,
-    onPage,
-    onNote: ({ message, fields }) => log.warn({ directory: directory.name, ...fields }, message),
-  });
+  return await superviseWorker(worker, { ...supervision, silenceMs });
 }
 
 // As .ts beside this file when run from source, as .js when compiled.
