@@ -105,7 +105,15 @@ function acceptJsonAlone(app: App): void {
 
 /** Bodies are taken as they are; of a query, only numbers and booleans are read from text. Nothing is dropped or filled in. */
 function checkRequests(app: App): void {
-  const options = { removeAdditional: false, useDefaults: false, allErrors: false, strict: true } as const;
+  const options = {
+    removeAdditional: false,
+    useDefaults: false,
+    allErrors: false,
+    strict: true,
+    // Some bodies may have this field or that one, and some may be missing.
+    strictRequired: false,
+    allowUnionTypes: true,
+  } as const;
   const exact = new Ajv({ ...options, coerceTypes: false });
   const fromText = new Ajv({ ...options, coerceTypes: true });
   app.setValidatorCompiler(({ schema, httpPart }) =>

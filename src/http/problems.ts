@@ -62,6 +62,9 @@ export class ProblemAnswer extends Error {
 /** A database that is restarting is back within seconds, and a caller's retry should not have to wait longer. */
 const unavailableRetrySeconds = 2;
 
+/** As long as the queue of backup codes takes to drain (verification/backup-code-hash.ts). */
+const busyRetrySeconds = 7;
+
 const askedWrongly = new Map<ErrorCode, ProblemCode>([
   ["invalid-request", "invalid-request"],
   ["unauthorized", "unauthorized"],
@@ -82,6 +85,7 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof ProblemAnswer) return error.problem;
   if (error instanceof AppError) {
     const code = askedWrongly.get(error.code);
+    if (code === "rate-limited") return { code, retryAfterSeconds: busyRetrySeconds };
     if (code) return { code, detail: error.message };
     if (away.has(error.code)) return { code: "unavailable", retryAfterSeconds: unavailableRetrySeconds };
     return { code: "internal" };
