@@ -51,20 +51,21 @@ export async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** A result that compares the medians of two series of milliseconds; met when `work / floor` is at most `target`. */
+/**
+ * A result that compares two series of milliseconds, one of each a round; met when work takes at most `target` times its
+ * floor. The ratio is the median of the rounds' own ratios: other work on the machine slows both sides of one round.
+ */
 export function compareTimes(
   work: string,
   target: number,
   samples: { work: number[]; floor: number[] },
   notes: string[] = [],
 ): BenchResult {
-  const measured = median(samples.work);
-  const floor = median(samples.floor);
-  const ratio = measured / floor;
+  const ratio = median(samples.work.map((ms, round) => ms / (samples.floor[round] ?? Number.NaN)));
   return {
     work,
-    measured: seconds(measured),
-    floor: seconds(floor),
+    measured: seconds(median(samples.work)),
+    floor: seconds(median(samples.floor)),
     ratio: `${ratio.toFixed(2)} ×`,
     target: `≤ ${target} ×`,
     met: ratio <= target,
