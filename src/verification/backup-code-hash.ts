@@ -18,21 +18,52 @@ const limits = {
 };
 
 export interface BackupCodeHasher {
-  /** Throws AppError `rate-limited` when too many attempts wait already: refused at once, before any work. */
-  hash(canonicalCode: string, salt: Uint8Array, kdf: string): Promise<Buffer>;
+  /**
+   * The hash, or undefined when `stillWanted` says no; it is asked only after a wait, so that what a flood has locked out
+   * meanwhile is not hashed. Throws AppError `rate-limited` when too many wait already: refused at once, before any work.
+   */
+  hash(typed: HashInput, stillWanted: () => Promise<boolean>): Promise<Buffer | undefined>;
+}
+
+export interface HashInput {
+  canonicalCode: string;
+  salt: Uint8Array;
+  kdf: string;
 }
 
 /** One a process: the bound is on the process's memory and threads. */
 export function createBackupCodeHasher(): BackupCodeHasher {
+  const turns = createTurns();
+  // Equal requests at the same time, as of a button pressed twice, share one hash.
+  const underWay = new Map<string, Promise<Buffer | undefined>>();
+  return {
+    async hash(typed, stillWanted) {
+      const name = `${typed.kdf} ${Buffer.from(typed.salt).toString("hex")} ${typed.canonicalCode}`;
+      const shared = underWay.get(name) ?? turns.run(() => scryptHash(typed), stillWanted);
+      underWay.set(name, shared);
+      try {
+        return await shared;
+      } finally {
+        underWay.delete(name);
+      }
+    },
+  };
+}
+
+interface Turns {
+  run(work: () => Promise<Buffer>, stillWanted: () => Promise<boolean>): Promise<Buffer | undefined>;
+}
+
+function createTurns(): Turns {
   let running = 0;
   const waiting: (() => void)[] = [];
   return {
-    async hash(canonicalCode, salt, kdf) {
-      const options = parseKdf(kdf);
-      if (running < limits.running) running++;
-      else await takeTurn(waiting);
+    async run(work, stillWanted) {
+      const waits = running >= limits.running;
+      if (waits) await takePlace(waiting);
+      else running++;
       try {
-        return await scryptHash(canonicalCode, salt, options);
+        return !waits || (await stillWanted()) ? await work() : undefined;
       } finally {
         const next = waiting.shift();
         // The turn goes straight to the next, so the count stays.
@@ -43,7 +74,7 @@ export function createBackupCodeHasher(): BackupCodeHasher {
   };
 }
 
-async function takeTurn(waiting: (() => void)[]): Promise<void> {
+async function takePlace(waiting: (() => void)[]): Promise<void> {
   if (waiting.length >= limits.waiting) {
     throw new AppError("rate-limited", "Too many backup codes are being checked.", {
       remedy: "Try again in a few seconds.",
@@ -63,9 +94,12 @@ function parseKdf(kdf: string): ScryptOptions {
   };
 }
 
-async function scryptHash(code: string, salt: Uint8Array, options: ScryptOptions): Promise<Buffer> {
+async function scryptHash(typed: HashInput): Promise<Buffer> {
+  const options = parseKdf(typed.kdf);
   return new Promise((resolve, reject) => {
-    scrypt(code, salt, hashBytes, options, (error, hash) => (error ? reject(error) : resolve(hash)));
+    scrypt(typed.canonicalCode, typed.salt, hashBytes, options, (error, hash) =>
+      error ? reject(error) : resolve(hash),
+    );
   });
 }
 

@@ -8,6 +8,7 @@ import { positionOfHash } from "./backup-code-hash.ts";
 import { canonicalBackupCode, canonicalTotp } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { type Attempt, spendBackupCode, spendStep } from "./guard-table.ts";
+import { isLockedOut } from "./lockouts-table.ts";
 import { type Opened, openSealed } from "./sealing-keys.ts";
 import { lockedUntil } from "./standing.ts";
 import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts";
@@ -88,8 +89,10 @@ async function judgeBackupCode(
   if (hashes.kind !== "opened") return refuseUnreadable(deps, guarded, hashes, set.keyId);
   const typed = canonicalBackupCode(guarded.code.codeAsTyped);
   // What cannot be a code is not worth a hash; that the answer comes sooner tells no more than the alphabet does.
-  const hash = typed === undefined ? undefined : await deps.hasher.hash(typed, set.salt, set.kdf);
-  const position = hash && positionOfHash(hashes.plain, hash);
+  const isOpen = async () => !(await isLockedOut(deps.db, guarded.standing.user.id, "backup-code"));
+  const hash = typed && (await deps.hasher.hash({ ...set, canonicalCode: typed }, isOpen));
+  // Without a hash the user was locked out meanwhile, which the guard's statement finds as well.
+  const position = hash ? positionOfHash(hashes.plain, hash) : undefined;
   const attempt = attemptOf(guarded, mismatchOf(typed, position));
   return {
     outcome: "judged",

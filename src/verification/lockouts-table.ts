@@ -1,7 +1,7 @@
 // Lockouts outside the guard: the rows are made when an enrollment begins, and cleared by an admin. Failures are counted in
 // guard-table.ts alone.
 
-import type { Transaction } from "../store/database.ts";
+import type { Database, Transaction } from "../store/database.ts";
 import type { Method } from "./answers.ts";
 
 /** Makes the rows that the guard queues on; existing ones keep their counts. */
@@ -23,4 +23,14 @@ export async function clearLockouts(trx: Transaction, userId: string): Promise<M
     { userId },
   );
   return rows.map((row) => row.method).sort();
+}
+
+/** True while codes of that kind are refused unseen. */
+export async function isLockedOut(db: Database, userId: string, method: Method): Promise<boolean> {
+  const { rows } = await db.raw<{ rows: unknown[] }>(
+    `select from lockouts
+     where user_id = :userId and method = :method and locked_until > clock_timestamp()`,
+    { userId, method },
+  );
+  return rows.length > 0;
 }

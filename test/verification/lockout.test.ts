@@ -1,0 +1,192 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { VerificationDeps } from "../../src/verification/deps.ts";
+import { disableMfa } from "../../src/verification/disable-mfa.ts";
+import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
+import { verificationStateOf } from "../../src/verification/status-of.ts";
+import { unlockUser } from "../../src/verification/unlock-user.ts";
+import { verifyCode } from "../../src/verification/verify-code.ts";
+import {
+  admin,
+  caller,
+  type EnrolledUser,
+  openVerificationWorld,
+  totpOf,
+  type VerificationWorld,
+  wrongTotpOf,
+} from "./verification-world.ts";
+
+let world: VerificationWorld;
+beforeAll(async () => {
+  world = await openVerificationWorld();
+});
+afterAll(() => world.close());
+
+const right = (user: EnrolledUser) => totpOf(user.secret, world.clock.now());
+const wrong = (user: EnrolledUser) => wrongTotpOf(user.secret, world.clock.now());
+const verify = (
+  user: EnrolledUser,
+  codeAsTyped: string,
+  method: "totp" | "backup-code" = "totp",
+  deps = world.deps,
+) => verifyCode(deps, { name: user, code: { method, codeAsTyped }, actor: caller });
+const wrongBackupCode = "0000-0000-0000";
+
+async function fail(user: EnrolledUser, times: number, deps?: VerificationDeps) {
+  for (let failure = 0; failure < times; failure++) await verify(user, wrong(user), "totp", deps);
+}
+
+/** Moves the end of a lockout, in place of waiting for it. */
+const endLockout = (user: EnrolledUser, at: string) =>
+  world.database
+    .db("lockouts")
+    .where({ user_id: user.id, method: "totp" })
+    .update({ locked_until: world.database.db.raw(at) });
+
+async function lockedForMs(user: EnrolledUser): Promise<number> {
+  const { rows } = await world.database.db.raw(
+    `select extract(epoch from locked_until - clock_timestamp()) * 1000 as ms from lockouts
+     where user_id = :id and method = 'totp'`,
+    { id: user.id },
+  );
+  return Number(rows[0].ms);
+}
+
+test("after four failures a right code is accepted, after five it is not", async () => {
+  const [four, five] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
+  await fail(four, 4);
+  await fail(five, 5);
+  expect(await verify(four, right(four))).toMatchObject({ outcome: "accepted" });
+  const answer = await verify(five, right(five));
+  expect(answer).toMatchObject({ outcome: "locked-out" });
+  expect(answer.outcome === "locked-out" && answer.lockedUntil.getTime() - Date.now()).toBeGreaterThan(
+    50_000,
+  );
+});
+
+test("the failure that locks out says so in its audit event, and refusals during the lockout are audited", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 6);
+  const [fourth, fifth, sixth] = (await world.events(user.id)).slice(-3);
+  expect(fourth?.details).not.toHaveProperty("lockedUntil");
+  expect(fifth).toMatchObject({ outcome: "wrong-code", details: { lockedUntil: expect.any(String) } });
+  expect(sixth).toMatchObject({ outcome: "locked-out" });
+});
+
+test("failures before a success are forgotten", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 4);
+  await verify(user, right(user));
+  await fail(user, 4);
+  world.clock.step();
+  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+});
+
+test("a spent code typed again is refused and is not counted as a failure", async () => {
+  const user = await world.addEnrolledUser();
+  const code = right(user);
+  await verify(user, code);
+  for (let again = 0; again < 10; again++)
+    expect(await verify(user, code)).toEqual({ outcome: "code-rejected" });
+  world.clock.step();
+  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+});
+
+test("a lockout holds to its last moment and ends by the database's clock alone", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 5);
+  const before = world.clock.now();
+  world.clock.set(new Date("2040-01-01T00:00:00Z"));
+  expect(await verify(user, right(user))).toMatchObject({ outcome: "locked-out" });
+  world.clock.set(before);
+  await endLockout(user, "clock_timestamp() + interval '5 seconds'");
+  expect(await verify(user, right(user))).toMatchObject({ outcome: "locked-out" });
+  await endLockout(user, "clock_timestamp()");
+  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+});
+
+test("each lockout lasts twice as long as the one before, up to the maximum, until a success", async () => {
+  const user = await world.addEnrolledUser();
+  const deps = await world.replica({ lockout: { failures: 2, firstMs: 60_000, maximumMs: 200_000 } });
+  for (const expected of [60_000, 120_000, 200_000, 200_000]) {
+    await fail(user, 2, deps);
+    const ms = await lockedForMs(user);
+    expect(ms).toBeLessThanOrEqual(expected);
+    expect(ms).toBeGreaterThan(expected - 10_000);
+    await endLockout(user, "clock_timestamp()");
+  }
+  await verify(user, right(user), "totp", deps);
+  await fail(user, 2, deps);
+  expect(await lockedForMs(user)).toBeLessThanOrEqual(60_000);
+});
+
+test("after a thousand lockouts the next one lasts for the maximum", async () => {
+  const user = await world.addEnrolledUser();
+  await world.database.db("lockouts").where({ user_id: user.id }).update({ level: 1_000 });
+  await fail(user, 5);
+  expect(await lockedForMs(user)).toBeGreaterThan(86_300_000);
+});
+
+test("each kind of code has its own lockout", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 5);
+  expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({ outcome: "accepted" });
+  for (let failure = 0; failure < 5; failure++) await verify(user, wrongBackupCode, "backup-code");
+  expect(await verify(user, user.backupCodes[1] ?? "", "backup-code")).toMatchObject({
+    outcome: "locked-out",
+  });
+});
+
+test("another user is not locked out", async () => {
+  const [one, two] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
+  await fail(one, 5);
+  expect(await verify(two, right(two))).toMatchObject({ outcome: "accepted" });
+});
+
+describe("every path that takes a code", () => {
+  test("counts towards the one lockout", async () => {
+    const user = await world.addEnrolledUser();
+    const input = () => ({ name: user, totpAsTyped: wrong(user), actor: caller });
+    await disableMfa(world.deps, input());
+    await disableMfa(world.deps, input());
+    await regenerateBackupCodes(world.deps, input());
+    await regenerateBackupCodes(world.deps, input());
+    await verify(user, wrong(user));
+    expect(await disableMfa(world.deps, { ...input(), totpAsTyped: right(user) })).toMatchObject({
+      outcome: "locked-out",
+    });
+  });
+});
+
+test("another replica, as after a restart, knows the lockout", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 5);
+  expect(await verify(user, right(user), "totp", await world.replica())).toMatchObject({
+    outcome: "locked-out",
+  });
+});
+
+test("an admin ends a lockout, and the event names the kinds", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 5);
+  expect(await verificationStateOf(world.deps, { userId: user.id })).toMatchObject({
+    lockouts: [
+      { method: "totp", failures: 0, lockedUntil: expect.any(Date) },
+      { method: "backup-code", lockedUntil: null },
+    ],
+  });
+  expect(await unlockUser(world.deps, { userId: user.id, actor: admin })).toEqual({
+    outcome: "unlocked",
+    methods: ["totp"],
+  });
+  expect((await world.events(user.id)).at(-1)).toMatchObject({
+    action: "unlock",
+    details: { methods: ["totp"] },
+  });
+  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+});
+
+test("a user whose lockout row was taken away is let in by no code", async () => {
+  const user = await world.addEnrolledUser();
+  await world.database.db("lockouts").where({ user_id: user.id }).delete();
+  await expect(verify(user, right(user))).rejects.toThrow("no lockout row");
+});
