@@ -63,7 +63,8 @@ function hasPlainPassword(written: string): boolean {
 function checkKeysFolder(meaning: Meaning): void {
   const keys = meaning.part(["keys", "folder"], keysFolderSchema);
   const embedded = meaning.part(["database", "embedded"], embeddedSchema);
-  if (keys === undefined || embedded === undefined) return;
+  const isElsewhere = ["url", "urlFile"].some((key) => isWritten(meaning.source, ["database", key]));
+  if (keys === undefined || embedded === undefined || isElsewhere) return;
   const way = relative(resolve(meaning.folder, embedded), resolve(meaning.folder, keys));
   if (way === "" || (!isAbsolute(way) && way.split(sep)[0] !== "..")) {
     refuse(

@@ -15,10 +15,11 @@ export function describeShapeError(source: YamlSource, error: ErrorObject): Prob
   if (error.keyword === "uniqueItems") return doubledItem(source, error, path);
   const found = foundAt(source, error, path);
   // `key:` with nothing after it is seen best at the key.
-  const at = error.data === null ? keyPositionOf(source, path) : positionOf(source, path);
+  const isBlank = error.data === null;
+  const at = isBlank ? keyPositionOf(source, path) : positionOf(source, path);
   return {
     ...at,
-    what: `${showPath(path)}: found ${found}, wanted ${wantedBy(error)}`,
+    what: `${showPath(path)}: found ${found}, wanted ${wantedBy(error)}${isBlank ? ", or the key left out" : ""}`,
   };
 }
 

@@ -11,6 +11,9 @@ import { type Position, type Problem, showProblem, sortProblems } from "./proble
 import { readFailure, readFileUpTo, readReferencedFile } from "./referenced-file.ts";
 import { maxConfigBytes } from "./yaml-source.ts";
 
+// Nobody reads on after this many; the first ones are often the cause of the rest.
+const maxShownProblems = 100;
+
 /**
  * The configuration in the file at `path`, with secrets read and references replaced from `env`. Throws an AppError
  * `invalid-config` whose message has a line `path:line:column: what` for every problem there is.
@@ -68,7 +71,8 @@ function firstBadByte(bytes: Buffer): Position {
 }
 
 function invalidConfig(path: string, problems: Problem[]): AppError {
-  const lines = problems.map((problem) => showProblem(path, problem));
+  const lines = problems.slice(0, maxShownProblems).map((problem) => showProblem(path, problem));
+  if (problems.length > lines.length) lines.push(`and ${problems.length - lines.length} more problems`);
   return new AppError("invalid-config", lines.join("\n"), {
     remedy: `Correct ${problems.length === 1 ? "this" : `these ${problems.length} problems`} and start again; config/example.yaml shows every key.`,
     fields: { problems: problems.length },

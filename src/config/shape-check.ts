@@ -108,7 +108,9 @@ function withoutUnionNoise(errors: ErrorObject[]): ErrorObject[] {
   return errors.filter((error) => {
     if (error.keyword === "anyOf") return !isMapping(error.data);
     const union = unions.find((candidate) => error.schemaPath.startsWith(`${candidate.schemaPath}/`));
-    return union === undefined || (isMapping(union.data) && error.keyword !== "const");
+    if (union === undefined) return true;
+    const isOfWord = error.instancePath === union.instancePath && ["type", "const"].includes(error.keyword);
+    return isMapping(union.data) && !isOfWord;
   });
 }
 

@@ -20,6 +20,9 @@ import type { KeyPath, Position, Problem } from "./problems.ts";
 
 // A configuration of 1,000 directories has about half of it; more is a wrong file.
 export const maxConfigBytes = 1024 * 1024;
+// What YAML 1.2 (5.1) does not allow in a text: C0 without tab and line ends, and DEL.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const controlCharacter = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 // The schema is 6 deep; every level is a map or list and its pair.
 const maxDepth = 32;
 // Enough to share a `bind` or `tls` block among directories.
@@ -38,9 +41,9 @@ export interface YamlSource {
 export type ParsedYaml = { source: YamlSource | undefined; problems: Problem[] };
 
 export function parseYaml(text: string): ParsedYaml {
+  const notText = whyNotText(text);
+  if (notText !== undefined) return { source: undefined, problems: [notText] };
   const lines = new LineCounter();
-  if (text.length > maxConfigBytes)
-    return onlyProblem("the file is larger than 1 MiB; this is not a configuration");
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false, // pretty messages quote the source, and that may be a password
@@ -55,24 +58,30 @@ export function parseYaml(text: string): ParsedYaml {
     what: syntaxSentences[error.code] ?? "the YAML is not well formed here",
   }));
   if (syntax.length > 0) return { source: undefined, problems: syntax };
-  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
-    return onlyProblem("the file is empty; at least one section is wanted, such as `directories:`");
+  const contents = document.contents;
+  if (!isMap(contents)) {
+    const isEmpty = contents === null || (isScalar(contents) && contents.value === null);
+    const what = isEmpty
+      ? "the file is empty; wanted at least one section, such as `directories:`"
+      : "the file is not a mapping; wanted `key: value` lines";
+    return { source: undefined, problems: [{ ...positionAt(lines, offsetOf(contents)), what }] };
   }
-  if (!isMap(document.contents)) {
-    const at = positionAt(lines, document.contents.range?.[0] ?? 0);
-    return {
-      source: undefined,
-      problems: [{ ...at, what: "the file is not a mapping; wanted `key: value` lines" }],
-    };
-  }
-  const shape = checkTree(document, lines);
-  return shape.readable
-    ? { source: { document, lines, written: new Map(), unresolved: new Set() }, problems: shape.problems }
-    : { source: undefined, problems: shape.problems };
+  const { readable, problems } = checkTree(document, lines);
+  return {
+    source: readable ? { document, lines, written: new Map(), unresolved: new Set() } : undefined,
+    problems,
+  };
 }
 
-function onlyProblem(what: string): ParsedYaml {
-  return { source: undefined, problems: [{ line: 1, column: 1, what }] };
+function whyNotText(text: string): Problem | undefined {
+  if (text.length > maxConfigBytes) {
+    return { line: 1, column: 1, what: "the file is larger than 1 MiB; this is no configuration" };
+  }
+  const offset = text.search(controlCharacter);
+  if (offset < 0) return undefined;
+  const before = text.slice(0, offset);
+  const position = { line: before.split("\n").length, column: offset - before.lastIndexOf("\n") };
+  return { ...position, what: "a control character; this is no text file, or a damaged one" };
 }
 
 /** Doubled keys are reported and read on; a tree too deep, or with broken or too many aliases, is not read at all. */

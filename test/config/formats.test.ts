@@ -1,0 +1,159 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  isCron,
+  isLoopback,
+  looksLikeFilter,
+  parseDirectoryUrl,
+  parseDuration,
+  parseListenAddress,
+} from "../../src/config/formats.ts";
+
+describe("durations", () => {
+  test.each([
+    ["0s", 0],
+    ["30s", 30_000],
+    ["15m", 900_000],
+    ["12h", 43_200_000],
+    ["7d", 604_800_000],
+  ])("%s", (text, milliseconds) => {
+    expect(parseDuration(text)).toBe(milliseconds);
+  });
+
+  test.each(["", "5", "s", "-1s", "1.5h", "1h30m", "5 m", "5M", "1w", "1e3s", "12345678s", "٣s", "5s\n"])(
+    "%j is none",
+    (text) => {
+      expect(parseDuration(text)).toBeUndefined();
+    },
+  );
+});
+
+describe("listen addresses", () => {
+  test.each([
+    ["127.0.0.1:8420", { kind: "tcp", host: "127.0.0.1", port: 8420 }],
+    ["[::1]:0", { kind: "tcp", host: "::1", port: 0 }],
+    ["localhost:65535", { kind: "tcp", host: "localhost", port: 65_535 }],
+    ["unix:/run/dirmfa.sock", { kind: "unix", path: "/run/dirmfa.sock" }],
+  ])("%s", (text, address) => {
+    expect(parseListenAddress(text)).toEqual(address);
+  });
+
+  test.each([
+    "",
+    ":8420",
+    "8420",
+    "localhost",
+    "::1:80",
+    "[::g]:80",
+    "[127.0.0.1]:80",
+    "h:65536",
+    "h:-1",
+    "unix:",
+  ])("%j is none", (text) => {
+    expect(parseListenAddress(text)).toBeUndefined();
+  });
+});
+
+describe("directory URLs", () => {
+  test.each([
+    ["ldap://ldap.example.org", { encrypted: false, host: "ldap.example.org" }],
+    ["ldaps://10.0.0.1:636/", { encrypted: true, host: "10.0.0.1" }],
+    ["ldaps://[2001:db8::1]:636", { encrypted: true, host: "2001:db8::1" }],
+  ])("%s", (text, url) => {
+    expect(parseDirectoryUrl(text)).toEqual(url);
+  });
+
+  test.each([
+    "ldap://",
+    "ldap://h:0",
+    "ldap://h:65536",
+    "ldap://h:x",
+    "ldap://h/dc=example",
+    "ldap://h?uid",
+    "ldap://user:password@h",
+    "ldap://[::g]",
+    "ldap://a b",
+    "ldapi:///run/slapd",
+    "http://h",
+    "LDAP://h",
+    "h:389",
+  ])("%j is none", (text) => {
+    expect(parseDirectoryUrl(text)).toBeUndefined();
+  });
+});
+
+test.each([
+  ["localhost", true],
+  ["LOCALHOST", true],
+  ["127.9.9.9", true],
+  ["::1", true],
+  ["127.evil.org", false],
+  ["localhost.evil.org", false],
+  ["10.0.0.1", false],
+])("%s is loopback: %s", (host, expected) => {
+  expect(isLoopback(host)).toBe(expected);
+});
+
+describe("cron", () => {
+  test.each([
+    "* * * * *",
+    "*/15 * * * *",
+    "0 2 * * mon-fri",
+    "0 0 1 JAN *",
+    "30 0 2 * * *",
+    "1,2,10-20/5 * * * 7",
+    " 0  2 * * * ",
+    "0 0 29 2 *",
+    "0 0 31 2,3 *",
+  ])("%j fires", (text) => {
+    expect(isCron(text)).toBe(true);
+  });
+
+  test.each([
+    "",
+    "* * * *",
+    "* * * * * * *",
+    "60 * * * *",
+    "* 24 * * *",
+    "* * 0 * *",
+    "* * * 13 *",
+    "* * * * 8",
+    "*/0 * * * *",
+    "5/10 * * * *",
+    "50-10 * * * *",
+    "*-5 * * * *",
+    ", * * * *",
+    "@daily",
+    "0 0 L * *",
+    "0 0 30 2 *",
+    "0 0 31 4,6 *",
+    "mon * * * *",
+  ])("%j does not, or not everywhere", (text) => {
+    expect(isCron(text)).toBe(false);
+  });
+});
+
+describe("filters", () => {
+  test.each(["(a=b)", "(&(a=b)(|(c=d)(!(e=f))))", "(cn=\\28x\\29)", "(cn=é)"])(
+    "%j looks like one",
+    (text) => {
+      expect(looksLikeFilter(text)).toBe(true);
+    },
+  );
+
+  test.each(["a=b", "()", "(a=b", "a=b)", "(a=b)(c=d)", ")(", "(&()(a=b))", "(a=b) "])(
+    "%j does not",
+    (text) => {
+      expect(looksLikeFilter(text)).toBe(false);
+    },
+  );
+});
+
+test("no text makes a parser throw", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      for (const parse of [parseDuration, parseListenAddress, parseDirectoryUrl, isCron, looksLikeFilter])
+        parse(text);
+    }),
+  );
+});
