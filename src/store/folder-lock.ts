@@ -15,6 +15,8 @@ const sqliteBusy = 5; // SQLITE_BUSY
 export function lockFolder(folder: string): FolderLock | undefined {
   const file = new DatabaseSync(join(folder, "lock"), { timeout: 0 });
   try {
+    // Nothing is ever written, so no journal file is wanted beside it.
+    file.exec("pragma journal_mode = memory");
     file.exec("begin exclusive");
     return { release: () => file.close() };
   } catch (error) {
