@@ -2,6 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { connect } from "node:net";
+import { Ajv } from "ajv";
+import type { Static, TSchema } from "typebox";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import type { CallerConfig, HttpConfig, Scope } from "../../src/config/config.ts";
 import type { App } from "../../src/http/app.ts";
@@ -109,6 +111,14 @@ export async function call(
   });
   const text = await response.text();
   return { status: response.status, headers: response.headers, text, json: jsonOf(text) };
+}
+
+/** An answer's body, which must be of the schema that describes it, and typed by it. */
+export function readAs<T extends TSchema>(schema: T, answer: Answer): Static<T> {
+  const check = new Ajv({ strict: false, formats: { "date-time": true } }).compile<Static<T>>(schema);
+  const { json } = answer;
+  if (!check(json)) throw new Error(`${answer.status}, ${JSON.stringify(check.errors)}: ${answer.text}`);
+  return json;
 }
 
 function jsonOf(text: string): unknown {

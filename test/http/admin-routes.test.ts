@@ -1,0 +1,414 @@
+// The admin scope over real HTTP: users and what may be changed of them, sync runs, audit events.
+
+import { randomUUID } from "node:crypto";
+import { createServer, type Server } from "node:net";
+import type { Static } from "typebox";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  AuditEventPage,
+  SyncRun,
+  SyncRunDetail,
+  SyncRunPage,
+  UserDetail,
+  UserPage,
+} from "../../src/http/routes/admin-schemas.ts";
+import { type ApiWorld, deadDirectoryUrl, openApiWorld } from "../support/api-world.ts";
+import { readAs } from "../support/http-server.ts";
+import { wrongTotpOf } from "../verification/verification-world.ts";
+
+let world: ApiWorld;
+beforeAll(async () => {
+  world = await openApiWorld();
+});
+afterAll(() => world.close());
+
+async function eventsOf(id: string) {
+  const { events } = readAs(AuditEventPage, await world.admin(`/v1/admin/users/${id}/events`));
+  return events.map(({ action, actor, via, outcome }) => ({
+    action,
+    actor,
+    via,
+    outcome,
+  }));
+}
+
+test("a user is shown with directory facts, policy, authenticator and lockouts", async () => {
+  const user = await world.addEnrolledUser();
+  const answer = await world.admin(`/v1/admin/users/${user.id}`);
+  expect(answer.status).toBe(200);
+  expect(answer.json).toEqual({
+    id: user.id,
+    username: user.username,
+    displayName: null,
+    email: null,
+    directory: "main",
+    groups: [],
+    state: "active",
+    directoryId: expect.any(String),
+    dn: expect.any(String),
+    createdAt: expect.stringMatching(/Z$/),
+    changedAt: expect.stringMatching(/Z$/),
+    removedAt: null,
+    policy: {
+      required: false,
+      requiredBy: [],
+      requiredNewUser: false,
+      requiredByAdmin: null,
+      requiredSince: null,
+      enrollmentDeadline: null,
+    },
+    authenticator: {
+      enrolled: true,
+      enrolledAt: expect.stringMatching(/Z$/),
+      pendingUntil: null,
+      backupCodesRemaining: world.deps.mfa.backupCodes.count,
+    },
+    lockouts: [
+      { method: "totp", failures: 0, lockedUntil: null },
+      { method: "backup-code", failures: 0, lockedUntil: null },
+    ],
+  });
+});
+
+test("an admin requires MFA of a user and takes it back, and both are audited with the person", async () => {
+  const { id, username } = await world.addUser();
+  const path = `/v1/admin/users/${id}/mfa-required`;
+  const required = await world.admin(path, { method: "PUT", body: { required: true }, actor: "jane" });
+  expect(required.status).toBe(200);
+  expect(readAs(UserDetail, required).policy).toMatchObject({
+    required: true,
+    requiredBy: ["required-by-admin"],
+  });
+  expect((await world.login("/v1/sign-in", { username })).json).toMatchObject({
+    decision: "enroll",
+    reasons: ["required-by-admin"],
+  });
+  await world.admin(path, { method: "PUT", body: { required: false } });
+  expect((await world.login("/v1/sign-in", { username })).json).toMatchObject({ decision: "allow" });
+  expect(await eventsOf(id)).toEqual([
+    { action: "mfa-require", actor: "jane (caller:help-desk)", via: "api", outcome: "done" },
+    { action: "mfa-unrequire", actor: "caller:help-desk", via: "api", outcome: "done" },
+  ]);
+});
+
+test("an admin disables MFA without a code, and a required user has to enroll again", async () => {
+  const { id, username } = await world.addEnrolledUser();
+  await world.admin(`/v1/admin/users/${id}/mfa-required`, { method: "PUT", body: { required: true } });
+  const disabled = await world.admin(`/v1/admin/users/${id}/disable-mfa`, { method: "POST", actor: "jane" });
+  expect(disabled.status).toBe(200);
+  expect(readAs(UserDetail, disabled).authenticator).toMatchObject({
+    enrolled: false,
+    backupCodesRemaining: 0,
+  });
+  expect((await world.login("/v1/sign-in", { username })).json).toMatchObject({ decision: "enroll" });
+  expect(await eventsOf(id)).toContainEqual(
+    expect.objectContaining({ action: "mfa-disable", actor: "jane (caller:help-desk)" }),
+  );
+  const again = await world.admin(`/v1/admin/users/${id}/disable-mfa`, { method: "POST" });
+  expect(again.status).toBe(409);
+  expect(again.json).toMatchObject({ code: "not-enrolled" });
+});
+
+test("an admin ends a lockout", async () => {
+  const { id, username, secret } = await world.addEnrolledUser();
+  const totp = wrongTotpOf(secret, world.clock.now());
+  for (let i = 0; i < 6; i++) await world.login("/v1/verify", { username, totp });
+  const locked = readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`));
+  expect(locked.lockouts).toContainEqual(
+    expect.objectContaining({ method: "totp", lockedUntil: expect.stringMatching(/Z$/) }),
+  );
+  const unlocked = await world.admin(`/v1/admin/users/${id}/unlock`, { method: "POST", body: {} });
+  expect(unlocked.status).toBe(200);
+  expect(readAs(UserDetail, unlocked).lockouts).toContainEqual({
+    method: "totp",
+    failures: 0,
+    lockedUntil: null,
+  });
+});
+
+test("users come in pages that together are all of them, once each", async () => {
+  const marker = randomUUID();
+  for (let i = 0; i < 7; i++) await world.addUser({ username: `${marker}-${i}`, directory: "paged" });
+  const seen: string[] = [];
+  let cursor: string | null = null;
+  let pages = 0;
+  do {
+    const query: string = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const page = readAs(
+      UserPage,
+      await world.admin(`/v1/admin/users?search=${marker.toUpperCase()}&limit=3${query}`),
+    );
+    seen.push(...page.users.map(({ username }) => username));
+    cursor = page.nextCursor;
+    pages++;
+  } while (cursor !== null && pages < 10);
+  expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6].map((i) => `${marker}-${i}`));
+  expect(pages).toBe(3);
+});
+
+test("users are found by state, directory, requirement and enrollment", async () => {
+  const directory = `d-${randomUUID()}`;
+  const disabled = await world.addUser({ directory, state: "disabled" });
+  const required = await world.addUser({ directory });
+  await world.admin(`/v1/admin/users/${required.id}/mfa-required`, {
+    method: "PUT",
+    body: { required: true },
+  });
+  const idsOf = async (query: string) =>
+    readAs(UserPage, await world.admin(`/v1/admin/users?directory=${directory}&${query}`)).users.map(
+      ({ id }) => id,
+    );
+  expect(await idsOf("state=disabled")).toEqual([disabled.id]);
+  expect(await idsOf("required=true")).toEqual([required.id]);
+  expect(await idsOf("required=false")).toEqual([disabled.id]);
+  expect(await idsOf("enrolled=true")).toEqual([]);
+  expect(await idsOf("enrolled=false")).toHaveLength(2);
+});
+
+const cursorOf = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+test.each([
+  "limit=0",
+  "limit=501",
+  "limit=x",
+  "limit=",
+  "limit=1&limit=2",
+  "state=gone",
+  "required=maybe",
+  "unknown=1",
+  "search=",
+  "search=%00",
+  "search=a&search=b",
+  "cursor=x",
+  "cursor=%00",
+  `cursor=${cursorOf(["a"])}`,
+  `cursor=${cursorOf({ 0: "a", 1: "b", length: 2 })}`,
+  `cursor=${cursorOf(["a", "not-a-uuid"])}`,
+  `cursor=${cursorOf(["a\u0000", randomUUID()])}`,
+  `cursor=${cursorOf([{ toString: 1 }, randomUUID()])}`,
+])("the query ?%s is an invalid request", async (query) => {
+  const answer = await world.admin(`/v1/admin/users?${query}`);
+  expect(answer.status).toBe(400);
+  expect(answer.json).toMatchObject({ code: "invalid-request" });
+});
+
+test("a user or run that does not exist is 404 in every call, and an id of another form 400", async () => {
+  const id = randomUUID();
+  const calls = [
+    ["GET", "/v1/admin/users/ID", "user-unknown"],
+    ["PUT", "/v1/admin/users/ID/mfa-required", "user-unknown"],
+    ["POST", "/v1/admin/users/ID/disable-mfa", "user-unknown"],
+    ["POST", "/v1/admin/users/ID/unlock", "user-unknown"],
+    ["GET", "/v1/admin/users/ID/events", "user-unknown"],
+    ["GET", "/v1/admin/sync-runs/ID", "not-found"],
+    ["GET", "/v1/admin/sync-runs/ID/changes", "not-found"],
+    ["POST", "/v1/admin/sync-runs/ID/approve", "not-found"],
+  ] as const;
+  for (const [method, path, code] of calls) {
+    const request = { method, ...(method === "PUT" ? { body: { required: true } } : {}) };
+    const missing = await world.admin(path.replace("ID", id), request);
+    expect([path, missing.status, missing.json]).toMatchObject([path, 404, { code }]);
+    for (const bad of ["1", "x".repeat(36), `${id}0`, "%00", "..%2f.."]) {
+      expect([400, 404]).toContain((await world.admin(path.replace("ID", bad), request)).status);
+    }
+  }
+});
+
+test("a call without a body refuses one with anything in it", async () => {
+  const { id } = await world.addUser();
+  expect((await world.admin(`/v1/admin/users/${id}/unlock`, { method: "POST" })).status).toBe(200);
+  expect((await world.admin(`/v1/admin/users/${id}/unlock`, { body: { force: true } })).status).toBe(400);
+  expect((await world.admin(`/v1/admin/users/${id}/unlock`, { body: [] })).status).toBe(400);
+});
+
+test("a bad X-Actor changes nothing", async () => {
+  const { id } = await world.addUser();
+  const answer = await world.admin(`/v1/admin/users/${id}/mfa-required`, {
+    method: "PUT",
+    body: { required: true },
+    actor: "x".repeat(300),
+  });
+  expect(answer.status).toBe(400);
+  expect(answer.json).toMatchObject({ code: "invalid-request", field: "X-Actor" });
+  expect(readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`)).policy).toMatchObject({
+    requiredByAdmin: null,
+  });
+});
+
+async function endOfRun(id: string): Promise<Static<typeof SyncRunDetail>> {
+  for (let tries = 0; tries < 100; tries++) {
+    const run = readAs(SyncRunDetail, await world.admin(`/v1/admin/sync-runs/${id}`));
+    if (run.status !== "running") return run;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("the run does not end");
+}
+
+test("a sync run is started, and its failure can be read", async () => {
+  const started = await world.admin("/v1/admin/sync-runs", { body: { directory: "main" }, actor: "jane" });
+  expect(started.status).toBe(202);
+  expect(started.json).toMatchObject({
+    directory: "main",
+    status: "running",
+    trigger: "request",
+    dryRun: false,
+    requestedBy: "jane (caller:help-desk)",
+  });
+  const run = await endOfRun(readAs(SyncRun, started).id);
+  expect(run).toMatchObject({ status: "failed", error: { code: "directory-unreachable" }, skips: [] });
+  const changes = await world.admin(`/v1/admin/sync-runs/${run.id}/changes`);
+  expect(changes.json).toEqual({ changes: [], nextCursor: null });
+});
+
+test("a run of a directory that is not configured is directory-unknown", async () => {
+  const answer = await world.admin("/v1/admin/sync-runs", { body: { directory: "elsewhere" } });
+  expect(answer.status).toBe(404);
+  expect(answer.json).toMatchObject({ code: "directory-unknown" });
+});
+
+test("runs come newest first, in pages", async () => {
+  for (let i = 0; i < 3; i++) {
+    await endOfRun(
+      readAs(SyncRun, await world.admin("/v1/admin/sync-runs", { body: { directory: "main" } })).id,
+    );
+  }
+  const first = readAs(
+    SyncRunPage,
+    await world.admin("/v1/admin/sync-runs?directory=main&status=failed&limit=2"),
+  );
+  const second = readAs(
+    SyncRunPage,
+    await world.admin(`/v1/admin/sync-runs?directory=main&status=failed&limit=2&cursor=${first.nextCursor}`),
+  );
+  const ids = [...first.runs, ...second.runs].map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  const times = first.runs.map(({ startedAt }) => startedAt);
+  expect(times).toEqual(times.toSorted().reverse());
+});
+
+test("a run that is not held cannot be approved", async () => {
+  const run = await endOfRun(
+    readAs(SyncRun, await world.admin("/v1/admin/sync-runs", { body: { directory: "main" } })).id,
+  );
+  const answer = await world.admin(`/v1/admin/sync-runs/${run.id}/approve`, { method: "POST" });
+  expect(answer.status).toBe(409);
+  expect(answer.json).toMatchObject({ code: "run-not-held" });
+});
+
+test("a held run is approved once, and answers with the run that carries it out", async () => {
+  const held = await addHeldRun("main");
+  const approvals = await Promise.all(
+    [1, 2, 3].map(() =>
+      world.admin(`/v1/admin/sync-runs/${held}/approve`, { method: "POST", actor: "jane" }),
+    ),
+  );
+  const won = approvals.filter(({ status }) => status === 202).map((answer) => readAs(SyncRun, answer));
+  const others = approvals.filter(({ status }) => status !== 202);
+  expect(won).toEqual([expect.objectContaining({ approves: held, trigger: "approval" })]);
+  for (const other of others)
+    expect(other.json).toMatchObject({ code: expect.stringMatching(/^run-(not-held|in-progress)$/) });
+  for (const { id } of won) await endOfRun(id);
+  expect((await world.admin(`/v1/admin/sync-runs/${held}`)).json).toMatchObject({
+    approvedBy: "jane (caller:help-desk)",
+  });
+});
+
+async function addHeldRun(directory: string): Promise<string> {
+  const [row] = await world.database
+    .db("sync_runs")
+    .insert({
+      directory,
+      kind: "full",
+      trigger: "schedule",
+      requested_by: "schedule",
+      dry_run: false,
+      status: "held",
+      fencing_token: 1,
+      finished_at: new Date(),
+      hold_reasons: JSON.stringify([{ code: "too-many-removals", text: "Too many." }]),
+    })
+    .returning("id");
+  return row.id;
+}
+
+test("a held run of a directory that has left the configuration is directory-unknown", async () => {
+  const answer = await world.admin(`/v1/admin/sync-runs/${await addHeldRun("gone")}/approve`, {
+    method: "POST",
+  });
+  expect(answer.status).toBe(404);
+  expect(answer.json).toMatchObject({ code: "directory-unknown" });
+});
+
+test("a request while a run is going on is answered with that run", async () => {
+  const silent = await startSilentServer();
+  const { port } = silent.address() as { port: number };
+  const busy = await openApiWorld({ directoryUrl: deadDirectoryUrl.replace(/:1$/, `:${port}`) });
+  try {
+    const first = await busy.admin("/v1/admin/sync-runs", { body: { directory: "main" } });
+    expect(first.status).toBe(202);
+    const second = await busy.admin("/v1/admin/sync-runs", { body: { directory: "main" } });
+    expect(second.status).toBe(409);
+    expect(second.json).toMatchObject({ code: "run-in-progress", runId: readAs(SyncRun, first).id });
+  } finally {
+    await busy.close();
+    silent.close();
+  }
+});
+
+/** A directory server that accepts connections and never says a word. */
+function startSilentServer(): Promise<Server> {
+  const server = createServer((socket) => void socket.on("error", () => {}));
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+test("audit events are read oldest first, in pages, by time, action and user", async () => {
+  const { id } = await world.addEnrolledUser();
+  const all = readAs(AuditEventPage, await world.admin(`/v1/admin/audit-events?user=${id}`)).events as {
+    id: string;
+    at: string;
+  }[];
+  expect(all.length).toBeGreaterThan(1);
+  const page = readAs(AuditEventPage, await world.admin(`/v1/admin/audit-events?user=${id}&limit=1`));
+  expect(page.events).toEqual(all.slice(0, 1));
+  const next = readAs(
+    AuditEventPage,
+    await world.admin(`/v1/admin/audit-events?user=${id}&limit=1&cursor=${page.nextCursor}`),
+  );
+  expect(next.events).toEqual(all.slice(1, 2));
+  const since = encodeURIComponent(new Date(Date.now() + 3_600_000).toISOString());
+  expect(readAs(AuditEventPage, await world.admin(`/v1/admin/audit-events?since=${since}`)).events).toEqual(
+    [],
+  );
+  const begun = readAs(
+    AuditEventPage,
+    await world.admin(`/v1/admin/audit-events?user=${id}&action=enrollment-begin`),
+  );
+  expect(begun.events).toHaveLength(1);
+});
+
+test.each([
+  "since=yesterday",
+  "since=2026-02-31T99:00:00Z",
+  "user=1",
+  "action=",
+  "action=%0a",
+  "cursor=MQ",
+  "limit=9999",
+])("audit events with %s are an invalid request", async (query) => {
+  expect((await world.admin(`/v1/admin/audit-events?${query}`)).status).toBe(400);
+});
+
+test("nothing that an admin can read holds a secret", async () => {
+  const { id, secret, backupCodes } = await world.addEnrolledUser();
+  const texts = await Promise.all(
+    [
+      `/v1/admin/users/${id}`,
+      `/v1/admin/users/${id}/events`,
+      "/v1/admin/users",
+      "/v1/admin/audit-events?limit=500",
+    ].map(async (path) => (await world.admin(path)).text),
+  );
+  for (const secretText of [...backupCodes, secret.toString("hex"), secret.toString("base64")]) {
+    expect(texts.join("")).not.toContain(secretText);
+  }
+});
