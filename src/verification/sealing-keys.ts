@@ -132,7 +132,7 @@ export type Opened = { kind: "opened"; plain: Buffer } | { kind: "key-missing" }
 
 /** Opens a stored value. `changed` also means that it was sealed for another user or purpose. */
 export async function openSealed(
-  keys: SealingKeys,
+  keys: Pick<SealingKeys, "find">,
   context: SealContext,
   stored: { keyId: string; sealed: Uint8Array },
 ): Promise<Opened> {

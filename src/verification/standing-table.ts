@@ -2,9 +2,9 @@
 // and the database's time. Every flow starts from this; what is decided on it is checked again by the statement that writes.
 
 import type { Database } from "../store/database.ts";
+import { usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
 import { namedUsersSql, type UserRow, userColumns, userOf } from "../users/users-table.ts";
-import { usernameKeyOf } from "../username.ts";
 import type { Method, UserName } from "./answers.ts";
 
 export interface Authenticator {

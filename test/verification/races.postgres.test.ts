@@ -53,7 +53,7 @@ describe("of 200 equal requests at once", () => {
     });
     const events = await world.events(user.id);
     expect(
-      events.filter(({ action, details }) => action === "verification" && details["purpose"] === "sign-in"),
+      events.filter(({ action, details }) => action === "verification" && details.purpose === "sign-in"),
     ).toHaveLength(200);
   });
 
@@ -77,7 +77,7 @@ describe("of 200 equal requests at once", () => {
       if (answer.outcome === "confirmed") shown.push(...answer.backupCodes);
       return answer;
     });
-    expect(counts["confirmed"]).toBe(1);
+    expect(counts.confirmed).toBe(1);
     const code = { method: "backup-code", codeAsTyped: shown[0] ?? "" } as const;
     expect(await verifyCode(world.deps, { name: user, code, actor: caller })).toMatchObject({
       outcome: "accepted",
@@ -101,7 +101,7 @@ describe("of 200 equal requests at once", () => {
     const counts = await outcomesOf200((deps) =>
       disableMfa(deps, { name: user, totpAsTyped, actor: caller }),
     );
-    expect(counts["disabled"]).toBe(1);
+    expect(counts.disabled).toBe(1);
   });
 
   test("that begin and confirm enrollments at once, one user has at most one authenticator and no request fails", async () => {
@@ -112,7 +112,7 @@ describe("of 200 equal requests at once", () => {
         ? confirmEnrollment(deps, { name: user, totpAsTyped, actor: caller })
         : beginEnrollment(deps, { name: user, totpAsTyped, actor: caller }),
     );
-    expect(counts["begun"]).toBe(1);
+    expect(counts.begun).toBe(1);
     expect(
       await world.database.db("authenticators").where({ user_id: user.id, state: "active" }),
     ).toHaveLength(1);
@@ -129,7 +129,7 @@ test("two confirmations with different codes at once make one authenticator", as
   const counts = await outcomesOf200((deps, index) =>
     confirmEnrollment(deps, { name: user, totpAsTyped: codes[index % 3] ?? "", actor: caller }),
   );
-  expect(counts["confirmed"]).toBe(1);
+  expect(counts.confirmed).toBe(1);
 });
 
 describe("of 200 wrong codes at once", () => {
@@ -171,7 +171,7 @@ describe("of 200 wrong codes at once", () => {
         return verifyCode(deps, { name: user, code: { method: "totp", codeAsTyped }, actor: caller });
       });
       const outcomes = (await world.events(user.id))
-        .filter(({ details }) => details["purpose"] === "sign-in")
+        .filter(({ details }) => details.purpose === "sign-in")
         .map(({ outcome }) => outcome);
       const lockedFrom = outcomes.indexOf("locked-out");
       expect(
