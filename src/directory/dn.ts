@@ -3,10 +3,12 @@
 
 import { createHash } from "node:crypto";
 
-/** One `type=value` of an RDN; the type in lower case, the value with escapes resolved, or `#` and hex as it stands. */
+/** One `type=value` of an RDN: the type in lower case, the value with escapes resolved. */
 export interface Ava {
   type: string;
   value: string;
+  /** The value is `#` and hexadecimal BER, as it stands: only the schema tells what it means. */
+  isBer: boolean;
 }
 
 /** The RDNs of a DN, first one first, each with its one or more values; [] for the empty DN. */
@@ -18,7 +20,7 @@ export function parseDn(text: string): Ava[][] | undefined {
   for (;;) {
     const ava = parseAva(text, at);
     if (ava === undefined) return undefined;
-    rdn.push(ava);
+    rdn.push(ava.ava);
     const separator = text[ava.end];
     if (separator === undefined || separator === "," || separator === ";") {
       rdns.push(rdn);
@@ -92,7 +94,7 @@ export function attributeTypeKey(type: string): string {
 
 function keyOfRdn(rdn: Ava[]): string {
   return rdn
-    .map(({ type, value }) => `${attributeTypeKey(type)}=${keyOfValue(value)}`)
+    .map(({ type, value, isBer }) => `${attributeTypeKey(type)}=${isBer ? value : keyOfValue(value)}`)
     .sort()
     .join("+");
 }
@@ -100,14 +102,14 @@ function keyOfRdn(rdn: Ava[]): string {
 function keyOfValue(value: string): string {
   const folded = value.normalize("NFKC").toLowerCase().normalize("NFKC").trim().replace(/\s+/g, " ");
   return folded.replace(
-    /[\\,+\p{Cc}]/gu,
+    /[\\,+;"<>#\p{Cc}]/gu,
     (char) => `\\${(char.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}`,
   );
 }
 
-const typePattern = /[a-z][a-z0-9-]*|(?:oid\.)?\d+(?:\.\d+)*/iy;
+const typePattern = /(?:oid\.)?\d+(?:\.\d+)*|[a-z][a-z0-9-]*/iy;
 
-function parseAva(text: string, start: number): (Ava & { end: number }) | undefined {
+function parseAva(text: string, start: number): { ava: Ava; end: number } | undefined {
   let at = skipSpaces(text, start);
   typePattern.lastIndex = at;
   const type = typePattern.exec(text)?.[0];
@@ -115,10 +117,14 @@ function parseAva(text: string, start: number): (Ava & { end: number }) | undefi
   at = skipSpaces(text, at + type.length);
   if (text[at] !== "=") return undefined;
   at = skipSpaces(text, at + 1);
-  const parsed = text[at] === '"' ? parseQuoted(text, at + 1) : parseValue(text, at);
-  return parsed === undefined
-    ? undefined
-    : { type: type.toLowerCase(), value: parsed.value, end: parsed.end };
+  const isBer = text[at] === "#";
+  const parsed = isBer
+    ? parseHexValue(text, at)
+    : text[at] === '"'
+      ? parseQuoted(text, at + 1)
+      : parseValue(text, at);
+  if (parsed === undefined) return undefined;
+  return { ava: { type: type.toLowerCase(), value: parsed.value, isBer }, end: parsed.end };
 }
 
 function skipSpaces(text: string, start: number): number {
@@ -132,7 +138,6 @@ type ParsedValue = { value: string; end: number };
 const hexValue = /#(?:[0-9a-f]{2})+(?= *(?:[,;+]|$))/iy;
 
 function parseValue(text: string, start: number): ParsedValue | undefined {
-  if (text[start] === "#") return parseHexValue(text, start);
   const parts = new ValueParts();
   let at = start;
   // How much of the value is there even if only spaces follow; an escaped space counts.
@@ -155,7 +160,6 @@ function parseValue(text: string, start: number): ParsedValue | undefined {
   return value === undefined ? undefined : { value, end: at };
 }
 
-// The value in BER: kept, since only the schema tells what it means.
 function parseHexValue(text: string, start: number): ParsedValue | undefined {
   hexValue.lastIndex = start;
   const value = hexValue.exec(text)?.[0];

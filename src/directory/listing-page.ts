@@ -24,6 +24,8 @@ export type SkipReason =
   | "bad-id"
   | "no-username"
   | "bad-username"
+  /** Of a group. */
+  | "no-name"
   | "bad-bytes"
   | "bad-dn"
   | "too-long";

@@ -52,7 +52,7 @@ export function createGroupMapper(mapping: GroupMapping): GroupMapper {
     // As long as an entry's text may be.
     if (dn.length > 4096) return skip("too-long", `the DN has ${dn.length} characters`);
     if (!("value" in id)) return skip(id.reason, id.detail);
-    if (name === undefined) return skip("no-username", `${mapping.nameAttribute} is missing or not text`);
+    if (name === undefined) return skip("no-name", `${mapping.nameAttribute} is missing or not text`);
     const rangedAttributes = members
       .map(({ attribute }) => attribute)
       .filter((attribute) => isRanged(entry, attribute));
