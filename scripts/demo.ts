@@ -5,7 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { appendFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,6 +36,7 @@ async function runDemo(folder: string, signal: AbortSignal): Promise<void> {
   say(`${isFirst ? "Started" : "Found again"} the organization in a private OpenLDAP at ${slapd.url}`);
 
   const place = await preparePlace(folder, slapd);
+  if ((await readdir(place.keysFolder)).length === 0) await runDirmfa(place, ["key", "generate"], signal);
   await runDirmfa(place, ["migrate"], signal);
   say("The first synchronization:\n");
   await runDirmfa(place, ["sync"], signal);
@@ -79,6 +80,7 @@ async function claimFolder(folder: string, started: AsyncDisposableStack): Promi
 async function preparePlace(folder: string, slapd: Slapd): Promise<DemoPlace> {
   const place: DemoPlace = {
     folder,
+    keysFolder: join(folder, "keys"),
     mainFile,
     port: await freePort(8420), // the port of the documentation, so that its commands fit
     loginToken: await tokenIn(join(folder, "login.token")),

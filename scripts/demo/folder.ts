@@ -9,6 +9,7 @@ import { writeConfigFile } from "../config-file.ts";
 
 export interface DemoPlace {
   folder: string;
+  keysFolder: string;
   mainFile: string;
   /** Of the HTTP API. */
   port: number;
@@ -20,13 +21,12 @@ export interface DemoPlace {
 const schedule = "*/20 * * * * *";
 
 export async function writeDemoConfig(place: DemoPlace, slapd: Slapd): Promise<void> {
-  const keysFolder = join(place.folder, "keys");
-  await mkdir(keysFolder, { recursive: true, mode: 0o700 });
+  await mkdir(place.keysFolder, { recursive: true, mode: 0o700 });
   await writeConfigFile({
     path: configPath(place),
     slapd,
     database: { embedded: join(place.folder, "database") },
-    keysFolder,
+    keysFolder: place.keysFolder,
     directoryName: "example",
     schedule,
     http: {
