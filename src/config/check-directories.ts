@@ -4,11 +4,12 @@ import {
   bindSchema,
   directoryTlsSchema,
   disabledRuleSchema,
+  groupBasesSchema,
   nameSchema,
   urlSchema,
 } from "./directory-schema.ts";
 import { isOneReference } from "./env-references.ts";
-import { isLoopback, parseDirectoryUrl } from "./formats.ts";
+import { isLoopback, looksLikeDn, parseDirectoryUrl } from "./formats.ts";
 import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
 import type { KeyPath } from "./problems.ts";
 import { requiredDirectoriesSchema, requiredGroupsSchema } from "./schema.ts";
@@ -93,5 +94,28 @@ function checkRequirements(meaning: Meaning, count: number): void {
   const readsGroups = indexes.some((index) => isWritten(meaning.source, ["directories", index, "groups"]));
   if (groups.length > 0 && !readsGroups) {
     refuse(meaning, ["mfa", "requireForGroups"], "no directory has a groups section, so no group is known");
+    return;
   }
+  const bases = indexes.flatMap(
+    (index) => meaning.part(["directories", index, "groups", "bases"], groupBasesSchema) ?? [],
+  );
+  for (const [index, group] of groups.entries()) {
+    if (!looksLikeDn(group) || bases.some((base) => isUnder(group, base))) continue;
+    warn(
+      meaning,
+      ["mfa", "requireForGroups", String(index)],
+      "a DN outside every groups.bases, so this group is not read",
+    );
+  }
+}
+
+/** Good enough for a warning: case and spaces around commas apart, DNs are compared as text. */
+function isUnder(dn: string, base: string): boolean {
+  const [inner, outer] = [dn, base].map((text) =>
+    text
+      .toLowerCase()
+      .replaceAll(/\s*([,=])\s*/g, "$1")
+      .trim(),
+  );
+  return inner === outer || inner?.endsWith(`,${outer}`) === true;
 }

@@ -148,9 +148,15 @@ const usersSchema = mapping(
   { description: "Which entries become users." },
 );
 
-export const groupsSchema = mapping(
+export const groupBasesSchema = list(baseDn, {
+  minItems: 1,
+  description:
+    "Where groups are; those elsewhere are not read, nor their names known to mfa.requireForGroups.",
+});
+
+const groupsSchema = mapping(
   {
-    bases: list(baseDn, { minItems: 1, description: "Where groups are." }),
+    bases: groupBasesSchema,
     filter: Type.Optional(
       text({ ...filterText, description: "Which entries are groups. Without it, the filter of the kind." }),
     ),
@@ -191,8 +197,7 @@ const limitsSchema = mapping(
           minimum: 0,
           maximum: 100,
           default: 5,
-          description:
-            "Share of the active users that goes with the count; at 100 only an empty listing is ever held.",
+          description: "Share of the active users that goes with the count; at 100 the two never hold a run.",
           reason: "it is a share of the active users",
         }),
       },

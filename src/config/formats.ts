@@ -65,14 +65,15 @@ export function isTimeZone(text: string): boolean {
 
 /** Balanced parentheses around something: enough to catch a slip of the pen. The directory's own parser has the last word. */
 export function looksLikeFilter(text: string): boolean {
+  const filter = text.trim();
+  // A parenthesis inside a value is written \28 or \29 (RFC 4515), so every one counts, and the first closes at the end.
   let depth = 0;
-  for (const [index, character] of [...text].entries()) {
+  for (const [index, character] of filter.split("").entries()) {
     if (character === "(") depth += 1;
     if (character === ")") depth -= 1;
-    // A parenthesis inside a value is written \28 or \29 (RFC 4515), so a filter closes at its very end, not before.
-    if (depth < 0 || (depth === 0 && index < [...text].length - 1)) return false;
+    if (depth <= 0 && index < filter.length - 1) return false;
   }
-  return depth === 0 && /^\(.+\)$/s.test(text) && !text.includes("()");
+  return depth === 0 && filter.length > 2 && !filter.includes("()");
 }
 
 const monthNames = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];

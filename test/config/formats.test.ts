@@ -134,14 +134,14 @@ describe("cron", () => {
 });
 
 describe("filters", () => {
-  test.each(["(a=b)", "(&(a=b)(|(c=d)(!(e=f))))", "(cn=\\28x\\29)", "(cn=é)"])(
+  test.each(["(a=b)", "(&(a=b)(|(c=d)(!(e=f))))", "(cn=\\28x\\29)", "(cn=é)", " (&\n (a=b) (c=d) )\n"])(
     "%j looks like one",
     (text) => {
       expect(looksLikeFilter(text)).toBe(true);
     },
   );
 
-  test.each(["a=b", "()", "(a=b", "a=b)", "(a=b)(c=d)", ")(", "(&()(a=b))", "(a=b) "])(
+  test.each(["a=b", "()", "(a=b", "a=b)", "(a=b)(c=d)", ")(", "(&()(a=b))", "", " ", "("])(
     "%j does not",
     (text) => {
       expect(looksLikeFilter(text)).toBe(false);

@@ -330,9 +330,20 @@ describe("warnings", () => {
       directoryWith("urls: [ldap://h]", "tls: {allowPlaintext: true}"),
       "3:12: directories[0].urls[0]: unencrypted, as tls.allowPlaintext says",
     ],
+    [
+      `${directoryWith("groups: {bases: ['ou=groups,dc=b']}")}mfa: {requireForGroups: ['cn=vpn,ou=other,dc=b']}`,
+      "7:25: mfa.requireForGroups[0]: a DN outside every groups.bases, so this group is not read",
+    ],
   ])("%s", (text, warning) => {
     expect(warningsOf(text)).toContainEqual(expect.stringContaining(warning));
   });
+});
+
+test("a required group is compared with the bases regardless of case and spaces", () => {
+  const group = "mfa: {requireForGroups: ['CN=VPN, OU=Groups, DC=B', vpn]}";
+  expect(warningsOf(directoryWith("groups: {bases: ['ou=groups,dc=b']}") + group).join()).not.toContain(
+    "mfa",
+  );
 });
 
 test("all problems are told at once, in the order of the file, each once", () => {
