@@ -1,0 +1,128 @@
+// dirmfa as an admin has it: a folder with a configuration, and the program run as a process of its own.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { stringify } from "yaml";
+import type { DatabaseConfig } from "../../src/config/config.ts";
+import type { Slapd } from "./slapd.ts";
+
+export interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Installation {
+  folder: string;
+  configPath: string;
+  /** Runs a command to its end. */
+  run(...args: string[]): Promise<Finished>;
+  /** Runs a command with --json and parses what it prints; throws unless the exit code is 0. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into many shapes of output
+  json(...args: string[]): Promise<any>;
+  /** Starts a command and leaves it running; killed by remove() at the latest. */
+  start(...args: string[]): ChildProcess;
+  /** Starts the daemon and resolves with its address when it is ready. */
+  serve(): Promise<{ process: ChildProcess; address: string }>;
+  remove(): Promise<void>;
+}
+
+export interface InstallationOptions {
+  slapd: Slapd;
+  /** Default: embedded, in the installation's folder. */
+  database?: DatabaseConfig;
+  /** Merged over the configuration's sections. */
+  config?: Record<string, unknown>;
+  /** Merged over the one directory's keys. */
+  directory?: Record<string, unknown>;
+}
+
+const mainFile = resolve(import.meta.dirname, "../../src/main.ts");
+
+export async function createInstallation(options: InstallationOptions): Promise<Installation> {
+  const folder = await mkdtemp(join(tmpdir(), "dirmfa-installation-"));
+  const configPath = join(folder, "dirmfa.yaml");
+  await writeConfig(folder, configPath, options);
+  const running = new Set<ChildProcess>();
+  const start = (...args: string[]) => {
+    const child = spawn(process.execPath, [mainFile, "--config", configPath, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    running.add(child.once("exit", () => running.delete(child)));
+    return child;
+  };
+  const run = (...args: string[]) => finish(start(...args));
+  return {
+    folder,
+    configPath,
+    start,
+    run,
+    async json(...args) {
+      const { code, stdout, stderr } = await run(...args, "--json");
+      if (code !== 0) throw new Error(`dirmfa ${args.join(" ")} ended with ${code}: ${stderr}`);
+      return JSON.parse(stdout);
+    },
+    async serve() {
+      const process = start("serve");
+      return { process, address: await readyAddress(process) };
+    },
+    async remove() {
+      for (const child of running) {
+        child.kill("SIGKILL");
+        await once(child, "exit");
+      }
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function writeConfig(folder: string, path: string, options: InstallationOptions): Promise<void> {
+  const { slapd, database } = options;
+  const passwordFile = join(folder, "sync.password");
+  await writeFile(passwordFile, await readFile(slapd.syncPasswordFile), { mode: 0o600 });
+  const urlFile = join(folder, "database.url");
+  if (database?.kind === "postgres") await writeFile(urlFile, database.url, { mode: 0o600 });
+  const config = {
+    database: database?.kind === "postgres" ? { urlFile } : { embedded: "data" },
+    http: { listen: "127.0.0.1:0" },
+    directories: [
+      {
+        name: "example",
+        urls: [slapd.url],
+        bind: { dn: slapd.syncDn, passwordFile },
+        users: { bases: [`ou=people,${slapd.suffix}`] },
+        groups: { bases: [`ou=groups,${slapd.suffix}`] },
+        schedule: "on-demand",
+        ...options.directory,
+      },
+    ],
+    ...options.config,
+  };
+  await writeFile(path, stringify(config), { mode: 0o600 });
+}
+
+async function finish(child: ChildProcess): Promise<Finished> {
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
+  const [code] = await once(child, "close");
+  return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
+}
+
+async function readyAddress(daemon: ChildProcess): Promise<string> {
+  let text = "";
+  return new Promise((resolve, reject) => {
+    const onText = (chunk: Buffer) => {
+      text += chunk;
+      const line = text.split("\n").find((one) => one.includes('"dirmfa is ready"'));
+      if (line) resolve(JSON.parse(line).address);
+    };
+    daemon.stdout?.on("data", onText);
+    daemon.stderr?.on("data", onText);
+    daemon.once("exit", (code) => reject(new Error(`the daemon ended with ${code}: ${text}`)));
+  });
+}
