@@ -52,54 +52,57 @@ function bounded(key: string): string {
   return `sha256=${createHash("sha256").update(key).digest("hex")}`;
 }
 
-// Most DNs are ASCII without escapes, values of several words or spaces at separators: their key is their lower case.
-const plainDn =
-  /^(?:[a-z][a-z0-9-]*=[!$%&'()*./0-9:?@A-Z[\]^_`a-z{|}~-]+(?: [!$%&'()*./0-9:?@A-Z[\]^_`a-z{|}~-]+)*(?:,(?!$)|$))+$/i;
+// Words of ASCII that mean nothing else, one space apart: their key is their lower case.
+const plainWords = "[!$%&'()*./0-9:?@A-Z[\\]^_`a-z{|}~-]+(?: [!$%&'()*./0-9:?@A-Z[\\]^_`a-z{|}~-]+)*";
+const plainValue = new RegExp(`^${plainWords}$`);
+// Most DNs hold nothing else, and the key of a million of them is wanted quickly.
+const plainDn = new RegExp(`^(?:[a-zA-Z][a-zA-Z0-9-]*=${plainWords}(?:,(?!$)|$))+$`);
 
 // Names for one attribute type that servers take for another (RFC 4519 and its OIDs). Keys are lower case.
-const shortNames: Readonly<Record<string, string>> = {
-  commonname: "cn",
-  "2.5.4.3": "cn",
-  userid: "uid",
-  "0.9.2342.19200300.100.1.1": "uid",
-  domaincomponent: "dc",
-  "0.9.2342.19200300.100.1.25": "dc",
-  organizationalunitname: "ou",
-  "2.5.4.11": "ou",
-  organizationname: "o",
-  "2.5.4.10": "o",
-  countryname: "c",
-  "2.5.4.6": "c",
-  localityname: "l",
-  "2.5.4.7": "l",
-  stateorprovincename: "st",
-  "2.5.4.8": "st",
-  streetaddress: "street",
-  "2.5.4.9": "street",
-  surname: "sn",
-  "2.5.4.4": "sn",
-};
-const otherNames = new RegExp(
-  `(?:^|,)(?:${Object.keys(shortNames)
-    .filter((name) => /^[a-z]+$/.test(name))
-    .join("|")})=`,
-  "i",
-);
+const shortNames: ReadonlyMap<string, string> = new Map([
+  ["commonname", "cn"],
+  ["2.5.4.3", "cn"],
+  ["userid", "uid"],
+  ["0.9.2342.19200300.100.1.1", "uid"],
+  ["domaincomponent", "dc"],
+  ["0.9.2342.19200300.100.1.25", "dc"],
+  ["organizationalunitname", "ou"],
+  ["2.5.4.11", "ou"],
+  ["organizationname", "o"],
+  ["2.5.4.10", "o"],
+  ["countryname", "c"],
+  ["2.5.4.6", "c"],
+  ["localityname", "l"],
+  ["2.5.4.7", "l"],
+  ["stateorprovincename", "st"],
+  ["2.5.4.8", "st"],
+  ["streetaddress", "street"],
+  ["2.5.4.9", "street"],
+  ["surname", "sn"],
+  ["2.5.4.4", "sn"],
+]);
+const longNames = [...shortNames.keys()].filter((name) => /^[a-z]/.test(name));
+const otherNames = new RegExp(`(?:^|,)(?:${longNames.join("|")})=`, "i");
 
 /** An attribute type as it is compared: lower case, without `OID.`, the short name where there are several. */
 export function attributeTypeKey(type: string): string {
-  const lower = type.toLowerCase().replace(/^oid\./, "");
-  return Object.hasOwn(shortNames, lower) ? (shortNames[lower] ?? lower) : lower;
+  const lower = type.toLowerCase();
+  const name = lower.startsWith("oid.") ? lower.slice(4) : lower;
+  return shortNames.get(name) ?? name;
 }
 
 function keyOfRdn(rdn: Ava[]): string {
-  return rdn
-    .map(({ type, value, isBer }) => `${attributeTypeKey(type)}=${isBer ? value : keyOfValue(value)}`)
-    .sort()
-    .join("+");
+  const [only] = rdn;
+  if (rdn.length === 1 && only !== undefined) return keyOfAva(only);
+  return rdn.map(keyOfAva).sort().join("+");
+}
+
+function keyOfAva({ type, value, isBer }: Ava): string {
+  return `${attributeTypeKey(type)}=${isBer ? value : keyOfValue(value)}`;
 }
 
 function keyOfValue(value: string): string {
+  if (plainValue.test(value)) return value.toLowerCase();
   const folded = value.normalize("NFKC").toLowerCase().normalize("NFKC").trim().replace(/\s+/g, " ");
   return folded.replace(
     /[\\,+;"<>#\p{Cc}]/gu,
@@ -137,27 +140,35 @@ type ParsedValue = { value: string; end: number };
 
 const hexValue = /#(?:[0-9a-f]{2})+(?= *(?:[,;+]|$))/iy;
 
+const plainRun = /[^,;+"<>\\\0]+/y;
+
 function parseValue(text: string, start: number): ParsedValue | undefined {
   const parts = new ValueParts();
   let at = start;
-  // How much of the value is there even if only spaces follow; an escaped space counts.
-  let significant = 0;
-  for (; at < text.length; at += 1) {
-    const char = text[at];
-    if (char === "," || char === ";" || char === "+") break;
-    if (char === '"' || char === "<" || char === ">" || char === "\0") return undefined;
-    if (char === "\\") {
-      const taken = parts.addEscape(text, at);
-      if (taken === 0) return undefined;
-      at += taken;
-      significant = parts.length;
-    } else {
-      parts.addChar(char ?? "");
-      if (char !== " ") significant = parts.length;
+  for (;;) {
+    plainRun.lastIndex = at;
+    const run = plainRun.exec(text)?.[0];
+    if (run !== undefined) {
+      at += run.length;
+      // Spaces before a separator or the end do not count; an escaped one does.
+      parts.addText(text[at] === "\\" ? run : trimEndSpaces(run));
     }
+    if (text[at] !== "\\") break;
+    const taken = parts.addEscape(text, at);
+    if (taken === 0) return undefined;
+    at += 1 + taken;
   }
-  const value = parts.text(significant);
-  return value === undefined ? undefined : { value, end: at };
+  const value = parts.text();
+  const end = text[at];
+  if (value === undefined || (end !== undefined && end !== "," && end !== ";" && end !== "+"))
+    return undefined;
+  return { value, end: at };
+}
+
+function trimEndSpaces(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === " ") end -= 1;
+  return text.slice(0, end);
 }
 
 function parseHexValue(text: string, start: number): ParsedValue | undefined {
@@ -167,23 +178,25 @@ function parseHexValue(text: string, start: number): ParsedValue | undefined {
   return { value: value.toLowerCase(), end: skipSpaces(text, start + value.length) };
 }
 
+const quotedRun = /[^"\\\0]+/y;
+
 // RFC 2253's predecessor quotes values, and some software still writes it.
 function parseQuoted(text: string, start: number): ParsedValue | undefined {
   const parts = new ValueParts();
   let at = start;
-  for (; text[at] !== '"'; at += 1) {
-    const char = text[at];
-    if (char === undefined || char === "\0") return undefined;
-    if (char === "\\") {
-      const taken = parts.addEscape(text, at);
-      if (taken === 0) return undefined;
-      at += taken;
-    } else {
-      parts.addChar(char);
-    }
+  for (;;) {
+    quotedRun.lastIndex = at;
+    const run = quotedRun.exec(text)?.[0] ?? "";
+    parts.addText(run);
+    at += run.length;
+    if (text[at] !== "\\") break;
+    const taken = parts.addEscape(text, at);
+    if (taken === 0) return undefined;
+    at += 1 + taken;
   }
+  if (text[at] !== '"') return undefined;
   const end = skipSpaces(text, at + 1);
-  const value = parts.text(parts.length);
+  const value = parts.text();
   if (value === undefined || (end < text.length && !",;+".includes(text[end] ?? ""))) return undefined;
   return { value, end };
 }
@@ -192,27 +205,22 @@ const escapable = ' "#+,;<=>\\';
 const hexPair = /[0-9a-f]{2}/iy;
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Collects a value's characters; runs of escaped bytes are UTF-8 together. */
+/** Puts a value together; escaped bytes that follow each other are UTF-8 together. */
 class ValueParts {
-  #chars: string[] = [];
+  #text = "";
   #bytes: number[] = [];
   #broken = false;
 
-  /** How many parts there are; a run of escaped bytes is one, whether it has ended or not. */
-  get length(): number {
-    return this.#chars.length + (this.#bytes.length > 0 ? 1 : 0);
-  }
-
-  addChar(char: string): void {
+  addText(text: string): void {
     this.#flush();
-    this.#chars.push(char);
+    this.#text += text;
   }
 
   /** Takes the escape at `at`; returns how many characters follow the backslash, 0 for a wrong escape. */
   addEscape(text: string, at: number): number {
     const next = text[at + 1];
     if (next !== undefined && escapable.includes(next)) {
-      this.addChar(next);
+      this.addText(next);
       return 1;
     }
     hexPair.lastIndex = at + 1;
@@ -222,15 +230,16 @@ class ValueParts {
     return 2;
   }
 
-  text(length: number): string | undefined {
+  /** Undefined when escaped bytes are not UTF-8. */
+  text(): string | undefined {
     this.#flush();
-    return this.#broken ? undefined : this.#chars.slice(0, length).join("");
+    return this.#broken ? undefined : this.#text;
   }
 
   #flush(): void {
     if (this.#bytes.length === 0) return;
     try {
-      this.#chars.push(strictUtf8.decode(Uint8Array.from(this.#bytes)));
+      this.#text += strictUtf8.decode(Uint8Array.from(this.#bytes));
     } catch {
       this.#broken = true;
     }
