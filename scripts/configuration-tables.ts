@@ -36,10 +36,10 @@ function keyTables(): string {
 }
 
 function keyRow(key: SchemaKey): string {
-  return `| \`${key.path}\` | ${valueOf(key.schema)} | ${defaultOf(key)} | ${cell(key.schema.description)} |\n`;
+  return `| \`${key.path}\` | ${valueWanted(key.schema)} | ${defaultOf(key)} | ${cell(key.schema.description)} |\n`;
 }
 
-function valueOf(schema: SchemaKey["schema"]): string {
+function valueWanted(schema: SchemaKey["schema"]): string {
   if (schema.type === "object") return "section";
   if (schema.anyOf !== undefined) return "section, or `anonymous`";
   if (schema.type === "array") return "list";

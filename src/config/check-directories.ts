@@ -39,13 +39,9 @@ function checkConnection(meaning: Meaning, directory: KeyPath): void {
     }
     if (url.encrypted || tls.startTls || isLoopback(url.host)) continue;
     const risk = "the bind password and every user cross the network in clear";
+    const way = "use ldaps://, tls.startTls or, knowing that, tls.allowPlaintext";
     if (tls.allowPlaintext) warn(meaning, path, `unencrypted, as tls.allowPlaintext says: ${risk}`);
-    else
-      refuse(
-        meaning,
-        path,
-        `unencrypted, so ${risk}; use ldaps://, tls.startTls or, knowing that, tls.allowPlaintext`,
-      );
+    else refuse(meaning, path, `unencrypted, so ${risk}; ${way}`);
   }
 }
 

@@ -3,10 +3,10 @@
 
 import type { ErrorObject } from "ajv";
 import { closestWord } from "./closest-word.ts";
-import { type KeyPath, type Problem, showPath } from "./problems.ts";
+import { type KeyPath, type Problem, shorten, showPath } from "./problems.ts";
 import { configSchema } from "./schema.ts";
 import { listSchemaKeys } from "./schema-keys.ts";
-import { keyPositionOf, positionOf, scalarAt, shorten, type YamlSource } from "./yaml-source.ts";
+import { keyPositionOf, positionOf, scalarAt, type YamlSource } from "./yaml-source.ts";
 
 export function describeShapeError(source: YamlSource, error: ErrorObject): Problem {
   const path = pathOfError(error);
@@ -71,7 +71,7 @@ function foundAt(source: YamlSource, error: ErrorObject, path: KeyPath): string 
   if (value === null) return "nothing";
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
   if (typeof value === "object") return "a mapping";
-  if (error.parentSchema?.writeOnly === true) return "a text that is not shown here";
+  if (error.parentSchema?.writeOnly === true) return "a value that is not shown here";
   const scalar = scalarAt(source, path);
   const written = scalar === undefined ? undefined : source.written.get(scalar);
   if (written !== undefined) return `the text that ${shorten(withoutCredentials(written))} stands for`;
@@ -111,20 +111,20 @@ function wantedBy(error: ErrorObject): string {
       return `at most ${schema.maxItems} items`;
     case "minLength":
       return "a text that is not empty";
+    case "maxLength":
+      return `at most ${schema.maxLength} characters`;
     default:
-      return textOf(schema.wanted) ?? defaultWanted(schema);
+      return textOf(schema.wanted) ?? durationWanted;
   }
 }
 
+// The one pattern without words of its own.
+const durationWanted = "a duration such as 30s, 15m, 12h or 7d";
+
 function typeWanted(schema: Record<string, unknown>): string {
   if (schema.type === "string" && schema.wanted !== undefined) return `text: ${schema.wanted}`;
-  if (schema.durationRange !== undefined) return defaultWanted(schema);
+  if (schema.durationRange !== undefined) return durationWanted;
   return typeWords[textOf(schema.type) ?? ""] ?? "something else";
-}
-
-function defaultWanted(schema: Record<string, unknown>): string {
-  if (schema.durationRange !== undefined) return "a duration such as 30s, 15m, 12h or 7d";
-  return `at most ${schema.maxLength} characters`;
 }
 
 function lowerFirst(sentence: string): string {

@@ -2,8 +2,8 @@
 // and once, so that a value cannot bring in further references. Pure: the environment is passed in.
 
 import { visit } from "yaml";
-import { type Problem, showPath } from "./problems.ts";
-import { keyPathOf, positionOfNode, shorten, type YamlSource } from "./yaml-source.ts";
+import { type Problem, shorten, showPath } from "./problems.ts";
+import { keyPathOf, positionOfNode, type YamlSource } from "./yaml-source.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

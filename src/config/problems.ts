@@ -31,3 +31,10 @@ export function showProblem(file: string, problem: Problem): string {
 export function sortProblems<P extends Position>(problems: readonly P[]): P[] {
   return problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
+
+/** Text from the file as it is quoted in messages: escaped and not endless. */
+export function shorten(text: string): string {
+  const longest = 60; // a DN's worth; the position tells the rest
+  const escaped = JSON.stringify(text).slice(1, -1);
+  return escaped.length > longest ? `${escaped.slice(0, longest)}…` : escaped;
+}

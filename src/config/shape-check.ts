@@ -40,9 +40,8 @@ export function createShapeCheck(): ShapeCheck {
       const errors = withoutUnionNoise(whole.errors ?? []).filter((error) => !isReported(source, error));
       const problems = errors.slice(0, maxShapeProblems).map((error) => describeShapeError(source, error));
       const unlisted = errors.length - problems.length;
-      if (unlisted > 0)
-        problems.push({ line: 1, column: 1, what: `${unlisted} more problems are not listed` });
-      return { problems };
+      const rest = { line: 1, column: 1, what: `${unlisted} more problems are not listed` };
+      return { problems: unlisted > 0 ? [...problems, rest] : problems };
     },
     soundPart(value, path, schema) {
       const part = valueAt(value, path);

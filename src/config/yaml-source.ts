@@ -16,7 +16,7 @@ import {
   visit,
   type YAMLMap,
 } from "yaml";
-import type { KeyPath, Position, Problem } from "./problems.ts";
+import { type KeyPath, type Position, type Problem, shorten } from "./problems.ts";
 
 // A configuration of 1,000 directories has about half of it; more is a wrong file.
 export const maxConfigBytes = 1024 * 1024;
@@ -120,12 +120,9 @@ function doubledKeys(map: YAMLMap, lines: LineCounter): Problem[] {
     const key = keyOf(pair);
     const at = positionAt(lines, keyOffset(pair));
     const before = first.get(key);
+    const what = `the key "${shorten(key)}" stands twice; the first is on line ${before?.line}`;
     if (before === undefined) first.set(key, at);
-    else
-      problems.push({
-        ...at,
-        what: `the key "${shorten(key)}" stands twice; the first is on line ${before.line}`,
-      });
+    else problems.push({ ...at, what });
   }
   return problems;
 }
@@ -179,7 +176,7 @@ function stepsTo(source: YamlSource, path: KeyPath): Step[] {
     const step = isMap(parent)
       ? inMap(source, parent, name)
       : isSeq(parent)
-        ? inList(source, parent.items[Number(name)])
+        ? stepInto(source, parent.items[Number(name)])
         : undefined;
     if (step === undefined) break;
     steps.push(step);
@@ -191,13 +188,13 @@ function inMap(source: YamlSource, map: YAMLMap, name: string): Step | undefined
   // The last of doubled keys is the one whose value counts.
   const pair = map.items.findLast((candidate) => keyOf(candidate) === name);
   if (pair === undefined) return undefined;
-  const step = inList(source, pair.value);
+  const step = stepInto(source, pair.value);
   const keyAt = keyOffset(pair);
   // `key:` with nothing after it has no place of its own.
   return { node: step?.node ?? null, offset: step?.offset ?? keyAt, keyOffset: keyAt };
 }
 
-function inList(source: YamlSource, item: unknown): Step | undefined {
+function stepInto(source: YamlSource, item: unknown): Step | undefined {
   if (item === undefined || item === null) return undefined;
   const node = isAlias(item) ? item.resolve(source.document) : item;
   return { node, offset: offsetOf(item), keyOffset: offsetOf(item) };
@@ -232,13 +229,6 @@ function positionAt(lines: LineCounter, offset: number): Position {
   const { line, col } = lines.linePos(offset);
   // An empty text has no lines at all.
   return { line: Math.max(line, 1), column: Math.max(col, 1) };
-}
-
-/** Text from the file as it is quoted in messages: escaped and not endless. */
-export function shorten(text: string): string {
-  const longest = 60; // a DN's worth; the position tells the rest
-  const escaped = JSON.stringify(text).slice(1, -1);
-  return escaped.length > longest ? `${escaped.slice(0, longest)}…` : escaped;
 }
 
 // Own sentences by the parser's code: its messages quote the source.

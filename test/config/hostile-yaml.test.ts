@@ -1,3 +1,5 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references to the environment look like this
+
 // Whatever stands in the file, the answer is a configuration or problems in words: never a crash, a hang or a secret.
 
 import { readFileSync } from "node:fs";

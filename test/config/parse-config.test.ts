@@ -1,3 +1,5 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references to the environment look like this
+
 import { describe, expect, test } from "vitest";
 import { directoryWith, parse, problemsOf, warningsOf } from "./parsing.ts";
 
@@ -70,7 +72,7 @@ describe("single values", () => {
     ["http: {listen: 8420}", "1:16: http.listen: found 8420, wanted text: HOST:PORT"],
     [
       "database: {url: 'mysql://h/d'}",
-      "1:17: database.url: found a text that is not shown here, wanted postgres://",
+      "1:17: database.url: found a value that is not shown here, wanted postgres://",
     ],
   ])("%s", (text, problem) => {
     const problems = problemsOf(text);
@@ -206,7 +208,7 @@ describe("secrets", () => {
     ],
     [
       directoryWith("bind: {dn: cn=a, password: '${EMPTY}'}"),
-      "4:32: directories[0].bind.password: found a text",
+      "4:32: directories[0].bind.password: found a value",
     ],
     [
       directoryWith("bind: {dn: cn=a}"),
@@ -246,7 +248,7 @@ describe("secrets", () => {
   test("a token in place of its digest is not shown", () => {
     const problems = problemsOf("http: {callers: [{name: a, tokenSha256: my-token, scopes: [login]}]}");
     expect(problems[0]).toMatch(
-      /^1:41: http\.callers\[0\]\.tokenSha256: found a text that is not shown here, wanted 64/,
+      /^1:41: http\.callers\[0\]\.tokenSha256: found a value that is not shown here, wanted 64/,
     );
     expect(problems[0]).not.toContain("my-token");
   });
@@ -332,7 +334,7 @@ describe("warnings", () => {
     ],
     [
       `${directoryWith("groups: {bases: ['ou=groups,dc=b']}")}mfa: {requireForGroups: ['cn=vpn,ou=other,dc=b']}`,
-      "7:25: mfa.requireForGroups[0]: a DN outside every groups.bases, so this group is not read",
+      "7:26: mfa.requireForGroups[0]: a DN outside every groups.bases, so this group is not read",
     ],
   ])("%s", (text, warning) => {
     expect(warningsOf(text)).toContainEqual(expect.stringContaining(warning));
