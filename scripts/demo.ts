@@ -101,7 +101,8 @@ async function tokenIn(path: string): Promise<string> {
 /** Runs one dirmfa command in front of the reader. Exit code 3, a held run, is fine: it may be the last demo's. */
 async function runDirmfa(place: DemoPlace, args: string[], signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const child = spawn(process.execPath, [mainFile, "--config", configPath(place), ...args], {
+  const [command, ...rest] = commandLine(place, args);
+  const child = spawn(command, rest, {
     stdio: ["ignore", args[0] === "sync" ? "inherit" : "ignore", "inherit"],
   });
   const stop = () => child.kill("SIGTERM");
@@ -112,14 +113,12 @@ async function runDirmfa(place: DemoPlace, args: string[], signal: AbortSignal):
   if (code !== 0 && code !== 3) throw new Error(`dirmfa ${args.join(" ")} ended with ${code}`);
 }
 
+function commandLine(place: DemoPlace, args: string[]): [string, ...string[]] {
+  return endingWithParent([process.execPath, mainFile, "--config", configPath(place), ...args]);
+}
+
 function startDaemon(place: DemoPlace): ChildProcess {
-  const [command, ...args] = endingWithParent([
-    process.execPath,
-    mainFile,
-    "--config",
-    configPath(place),
-    "serve",
-  ]);
+  const [command, ...args] = commandLine(place, ["serve"]);
   // In a process group of its own: Ctrl-C reaches this script alone, which stops things in order.
   const daemon = spawn(command, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const logFile = join(place.folder, "daemon.log");
