@@ -19,6 +19,7 @@ import { parseJsonBody } from "./json-body.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerOpenApi } from "./openapi.ts";
 import {
+  markAnswer,
   ProblemAnswer,
   type ProblemCode,
   problemBody,
@@ -135,12 +136,7 @@ function answerErrors(app: App, log: Log): void {
 
 function watchRequests(app: App, deps: AppDeps): void {
   app.addHook("onRequest", async (request, reply) => {
-    reply.headers({
-      "x-request-id": request.id,
-      // Answers hold secrets and codes, and are nobody's to keep.
-      "cache-control": "no-store",
-      "x-content-type-options": "nosniff",
-    });
+    markAnswer(request, reply);
     if (request.is404) return;
     const { scope } = request.routeOptions.config;
     if (scope === undefined) throw new Error("the route names no scope");

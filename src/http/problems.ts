@@ -178,10 +178,20 @@ export function problemBody(problem: Problem, requestId: string): string {
   });
 }
 
+/** What every answer carries. Answers hold secrets and codes, and are nobody's to keep. */
+export function markAnswer(request: FastifyRequest, reply: FastifyReply): void {
+  reply.headers({
+    "x-request-id": request.id,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  });
+}
+
 /** Answers with a problem. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
   if (problem.retryAfterSeconds !== undefined) reply.header("retry-after", String(problem.retryAfterSeconds));
   if (problem.code === "unauthorized") reply.header("www-authenticate", 'Bearer realm="dirmfa"');
+  markAnswer(request, reply);
   return reply
     .code(problemKinds[problem.code].status)
     .type("application/problem+json")

@@ -63,7 +63,7 @@ export function addOpenRoutes(app: App, deps: OpenRoutesDeps): void {
         schema: {
           tags: ["metrics"],
           summary: "Metrics in Prometheus' text format",
-          produces: ["text/plain"],
+          response: { 200: { description: "Metrics", content: { "text/plain": { schema: Type.String() } } } },
         },
         config: { scope: "metrics" },
       },
