@@ -4,6 +4,7 @@
 import { Command, CommanderError } from "commander";
 import { AppError } from "../errors.ts";
 import { addAuditCommand } from "./audit-command.ts";
+import { addCheckCommand } from "./check-command.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { type CliContext, type CliStreams, exitCodes } from "./context.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
@@ -41,6 +42,7 @@ const commands = [
   addServeCommand,
   addSyncCommand,
   addMigrateCommand,
+  addCheckCommand,
   addUserCommand,
   addRunCommand,
   addAuditCommand,
