@@ -1,0 +1,168 @@
+// Seals and the gaps between sealed ids. Seals are only ever added; they are read together with the events they seal.
+
+import type { Database, Transaction } from "../store/database.ts";
+import type { Seal, SealableEvent, SealedEvent } from "./chain.ts";
+import { genesisMac } from "./chain.ts";
+import type { Gap } from "./gaps.ts";
+
+const eventColumns = `e.id, to_char(e.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at, e.actor, e.via, e.action,
+  e.user_id, e.directory, e.outcome, e.details::text as details`;
+
+interface EventRow {
+  id: string;
+  at: string;
+  actor: string;
+  via: string;
+  action: string;
+  user_id: string | null;
+  directory: string | null;
+  outcome: string;
+  details: string;
+}
+
+function eventOf({ user_id: userId, ...row }: EventRow): SealableEvent {
+  return { ...row, userId };
+}
+
+/** Events above every id that was sealed, in the order of ids. */
+export async function listNewEvents(db: Database, highest: string, limit: number): Promise<SealableEvent[]> {
+  const { rows } = await db.raw<{ rows: EventRow[] }>(
+    `select ${eventColumns} from audit_events e where e.id > :highest order by e.id limit :limit`,
+    { highest, limit },
+  );
+  return rows.map(eventOf);
+}
+
+/** Events that committed after later ones had been sealed. */
+export async function listLateEvents(db: Database, limit: number): Promise<SealableEvent[]> {
+  const { rows } = await db.raw<{ rows: EventRow[] }>(
+    `select ${eventColumns} from audit_gaps g join audit_events e on e.id between g.first_id and g.last_id
+     order by e.id limit :limit`,
+    { limit },
+  );
+  return rows.map(eventOf);
+}
+
+export interface ChainHead {
+  position: string;
+  chainMac: Buffer;
+  /** The highest id that was sealed; not that of the last seal where an event came late. */
+  highestEventId: string;
+}
+
+/** The end of the chain; position 0 where there is none yet. */
+export async function findChainHead(db: Database): Promise<ChainHead> {
+  const { rows } = await db.raw<{ rows: { position: string; chain_mac: Buffer; highest: string }[] }>(
+    `select position, chain_mac, (select max(event_id) from audit_seals) as highest
+     from audit_seals order by position desc limit 1`,
+  );
+  const [row] = rows;
+  if (!row) return { position: "0", chainMac: genesisMac, highestEventId: "0" };
+  return { position: row.position, chainMac: row.chain_mac, highestEventId: row.highest };
+}
+
+export async function insertSeals(trx: Transaction, seals: readonly Seal[]): Promise<void> {
+  await trx.raw(
+    `insert into audit_seals (position, event_id, event_mac, chain_mac)
+     select position, event_id, decode(event_mac, 'hex'), decode(chain_mac, 'hex')
+     from unnest(:positions::bigint[], :eventIds::bigint[], :eventMacs::text[], :chainMacs::text[])
+       s (position, event_id, event_mac, chain_mac)`,
+    {
+      positions: seals.map((seal) => seal.position),
+      eventIds: seals.map((seal) => seal.eventId),
+      eventMacs: seals.map((seal) => seal.eventMac.toString("hex")),
+      chainMacs: seals.map((seal) => seal.chainMac.toString("hex")),
+    },
+  );
+}
+
+/** Without `noticedAt`, noticed now. */
+export async function insertGaps(trx: Transaction, gaps: readonly Gap[], noticedAt?: Date): Promise<void> {
+  await trx.raw(
+    `insert into audit_gaps (first_id, last_id, noticed_at)
+     select first_id, last_id, coalesce(:noticedAt::timestamptz, clock_timestamp())
+     from unnest(:firstIds::bigint[], :lastIds::bigint[]) g (first_id, last_id)`,
+    {
+      firstIds: gaps.map((gap) => String(gap.firstId)),
+      lastIds: gaps.map((gap) => String(gap.lastId)),
+      noticedAt: noticedAt ?? null,
+    },
+  );
+}
+
+export async function listGaps(db: Database): Promise<Gap[]> {
+  const { rows } = await db.raw<{ rows: { first_id: string; last_id: string }[] }>(
+    "select first_id, last_id from audit_gaps order by first_id",
+  );
+  return rows.map((row) => ({ firstId: BigInt(row.first_id), lastId: BigInt(row.last_id) }));
+}
+
+/** Puts what is left of a gap in its place; the parts keep its age. */
+export async function replaceGap(trx: Transaction, gap: Gap, left: readonly Gap[]): Promise<void> {
+  const { rows } = await trx.raw<{ rows: { noticed_at: Date }[] }>(
+    "delete from audit_gaps where first_id = :firstId returning noticed_at",
+    { firstId: String(gap.firstId) },
+  );
+  const noticedAt = rows[0]?.noticed_at;
+  if (noticedAt) await insertGaps(trx, left, noticedAt);
+}
+
+/** Forgets gaps that no transaction can fill any more. */
+export async function deleteOldGaps(trx: Transaction, olderThanMs: number): Promise<void> {
+  await trx.raw(
+    "delete from audit_gaps where noticed_at < clock_timestamp() - :olderThanMs * interval '1 millisecond'",
+    { olderThanMs },
+  );
+}
+
+interface SealedRow extends Omit<EventRow, "id"> {
+  /** Null where there is no such event; then so is the rest of the event. */
+  id: string | null;
+  position: string;
+  event_id: string;
+  event_mac: Buffer;
+  chain_mac: Buffer;
+}
+
+/** Seals after a position with their events, in the order of positions. */
+export async function listSealedEvents(db: Database, after: string, limit: number): Promise<SealedEvent[]> {
+  const { rows } = await db.raw<{ rows: SealedRow[] }>(
+    `select s.position, s.event_id, s.event_mac, s.chain_mac, ${eventColumns}
+     from audit_seals s left join audit_events e on e.id = s.event_id
+     where s.position > :after order by s.position limit :limit`,
+    { after, limit },
+  );
+  return rows.map(
+    ({ position, event_id: eventId, event_mac: eventMac, chain_mac: chainMac, id, ...event }) => ({
+      seal: { position, eventId, eventMac, chainMac },
+      event: id === null ? undefined : eventOf({ id, ...event }),
+    }),
+  );
+}
+
+/** Events without a seal: `waiting` ones are new or late, `passed` ones cannot have come by an ordinary way. */
+export async function listUnsealedEvents(
+  db: Database,
+  limit: number,
+): Promise<{ waiting: number; passed: string[] }> {
+  const { rows } = await db.raw<{ rows: { id: string; waiting: boolean }[] }>(
+    `select e.id,
+       e.id > coalesce((select max(event_id) from audit_seals), 0)
+         or exists (select from audit_gaps g where e.id between g.first_id and g.last_id) as waiting
+     from audit_events e
+     where not exists (select from audit_seals s where s.event_id = e.id)
+     order by e.id limit :limit`,
+    { limit },
+  );
+  const passed = rows.filter((row) => !row.waiting).map((row) => row.id);
+  return { waiting: rows.length - passed.length, passed };
+}
+
+/** The seal at a position, for comparing with a head that was noted outside the database. */
+export async function findChainMac(db: Database, position: string): Promise<Buffer | undefined> {
+  const { rows } = await db.raw<{ rows: { chain_mac: Buffer }[] }>(
+    "select chain_mac from audit_seals where position = :position",
+    { position },
+  );
+  return rows[0]?.chain_mac;
+}
