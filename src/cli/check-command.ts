@@ -120,7 +120,10 @@ function printDirectory(context: CliContext, probe: DirectoryProbe): void {
 }
 
 function printServer(context: CliContext, { url, connectMs, outcome }: ServerProbe): void {
-  if (!outcome.reached) return printFailure(context, url, outcome.failure);
+  if (!outcome.reached) {
+    printFailure(context, url, outcome.failure);
+    return;
+  }
   const { kind, tls } = outcome.server;
   printGood(context, `${url}: ${kind}, ${tls ? tls.protocol : "not encrypted"}, bound in ${connectMs} ms`);
 }

@@ -7,6 +7,7 @@ import { addAuditCommand } from "./audit-command.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { type CliContext, type CliStreams, exitCodes } from "./context.ts";
+import { addKeyCommand } from "./key-command.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addServeCommand } from "./serve-command.ts";
@@ -46,6 +47,7 @@ const commands = [
   addUserCommand,
   addRunCommand,
   addAuditCommand,
+  addKeyCommand,
   addTokenCommand,
   addConfigCommand,
 ];

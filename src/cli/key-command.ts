@@ -1,0 +1,80 @@
+// dirmfa key: sealing keys, which open the stored TOTP secrets. Made here, kept in files, never in the database.
+
+import { randomBytes } from "node:crypto";
+import type { Command } from "commander";
+import { systemClock } from "../clock.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { AppError } from "../errors.ts";
+import { keyStatus } from "../verification/key-status.ts";
+import { generateKey, rotateKeys } from "../verification/rotate-keys.ts";
+import { type CliContext, exitCodes, type OpenCommand, type OutputOptions, withDatabase } from "./context.ts";
+import { printJson, printLine, printTable } from "./print.ts";
+
+interface RotateOptions extends OutputOptions {
+  to?: string;
+}
+
+export function addKeyCommand(program: Command, context: CliContext): void {
+  const key = program.command("key").description("sealing keys: generate, rotate, status");
+  key
+    .command("generate")
+    .description("write a new key file into keys.folder; nothing uses it yet, unless it is the first")
+    .option("--json", "print JSON")
+    .action((options: OutputOptions) => generate(context, options));
+  key
+    .command("rotate")
+    .description("make a key active and reseal everything with it; goes on where it was stopped")
+    .option("--to <key id>", "the new key; default: the one key of the folder that is not in use")
+    .option("--json", "print JSON")
+    .action((options: RotateOptions) => withDatabase(context, (open) => rotate(context, open, options)));
+  key
+    .command("status")
+    .description("every key: its state, whether its file is there, and how much it seals")
+    .option("--json", "print JSON")
+    .action((options: OutputOptions) => withDatabase(context, (open) => printStatus(context, open, options)));
+}
+
+async function generate(context: CliContext, options: OutputOptions): Promise<void> {
+  const { keys } = await loadConfig(context.configPath(), context.env);
+  const made = await generateKey({ folder: keys.folder, clock: systemClock, randomBytes });
+  if (options.json) {
+    printJson(context, made);
+    return;
+  }
+  printLine(context, `Wrote ${made.path}.`);
+  printLine(context, "Copy it to every replica, and keep a copy apart from the database's backups.");
+}
+
+async function rotate(context: CliContext, open: OpenCommand, options: RotateOptions): Promise<void> {
+  const stop = new AbortController();
+  const abort = () => stop.abort(new AppError("aborted", "The rotation was stopped; run it again to go on."));
+  process.once("SIGINT", abort).once("SIGTERM", abort);
+  const answer = await rotateKeys(
+    { db: open.db, folder: open.config.keys.folder, log: open.log, randomBytes },
+    { to: options.to, actor: open.actor, signal: stop.signal },
+  );
+  process.off("SIGINT", abort).off("SIGTERM", abort);
+  if (answer.unreadable.length > 0) context.exitCode = exitCodes.failed;
+  if (options.json) {
+    printJson(context, answer);
+    return;
+  }
+  printLine(context, `${answer.activeKey} is active; ${answer.resealed} values were resealed.`);
+  for (const id of answer.retired) printLine(context, `${id} seals nothing any more; its file can go.`);
+  for (const { table, id } of answer.unreadable) {
+    printLine(context, `No key opens ${table} ${id}; the user has to enroll again (user disable-mfa).`);
+  }
+}
+
+async function printStatus(context: CliContext, open: OpenCommand, options: OutputOptions): Promise<void> {
+  const keys = await keyStatus({ db: open.db, folder: open.config.keys.folder, log: open.log });
+  if (options.json) {
+    printJson(context, { keys });
+    return;
+  }
+  printTable(
+    context,
+    ["KEY", "STATE", "FILE", "SEALS", "IN USE SINCE"],
+    keys.map((key) => [key.id, key.state, key.file, key.sealed, key.createdAt?.toISOString() ?? null]),
+  );
+}
