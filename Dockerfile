@@ -1,0 +1,31 @@
+# dirmfa in a container: built once, run without npm, as nobody in particular.
+FROM node:24-bookworm-slim AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
+# The npm package `node` is for machines without Node 24; the image has it.
+RUN npm ci --ignore-scripts
+COPY src src
+COPY migrations migrations
+RUN npm run build && npm prune --omit=dev --ignore-scripts
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /opt/dirmfa
+COPY --from=build /build/package.json ./
+COPY --from=build /build/node_modules node_modules
+COPY --from=build /build/dist dist
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
+  && useradd --system --uid 10001 --home-dir /var/lib/dirmfa --create-home dirmfa \
+  && mkdir -p /etc/dirmfa \
+  && ln -s /opt/dirmfa/dist/src/main.js /usr/local/bin/dirmfa \
+  && chmod +x dist/src/main.js
+USER dirmfa
+# /etc/dirmfa: dirmfa.yaml, password files, keys (read only). /var/lib/dirmfa: the embedded database, if it is used.
+VOLUME ["/etc/dirmfa", "/var/lib/dirmfa"]
+ENV DIRMFA_CONFIG=/etc/dirmfa/dirmfa.yaml
+EXPOSE 8420
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
+  CMD ["node", "-e", "fetch(process.env.DIRMFA_HEALTH_URL ?? 'http://127.0.0.1:8420/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["dirmfa"]
+CMD ["serve"]

@@ -1,0 +1,176 @@
+// The import rules of CONTRIBUTING.md, checked: who may know whom, no cycles, and nothing that acts when imported.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { expect, test } from "vitest";
+
+const source = resolve(import.meta.dirname, "../../src");
+
+interface SourceFile {
+  /** Relative to src. */
+  path: string;
+  /** The folder under src; for a file directly in it, its own name. */
+  place: string;
+  text: string;
+  imports: Import[];
+}
+
+interface Import {
+  /** Relative to src, or a package name. */
+  target: string;
+  typeOnly: boolean;
+}
+
+const files: SourceFile[] = readdirSync(source, { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => {
+    const text = readFileSync(join(source, path), "utf8");
+    return { path, place: placeOf(path), text, imports: importsOf(path, text) };
+  });
+
+function placeOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.indexOf("/")) : path;
+}
+
+function importsOf(path: string, text: string): Import[] {
+  const found = text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^;"']*?from\s+)?["']([^"']+)["']/gm);
+  return [...found].map(([, typeWord, name = ""]) => ({
+    typeOnly: typeWord !== undefined,
+    target: name.startsWith(".") ? relative(source, resolve(source, dirname(path), name)) : name,
+  }));
+}
+
+// A pure file decides and computes: no clock, no randomness, nothing of Node but its hashes, only pure files of ours.
+const pureFiles = new Set([
+  "username.ts",
+  "users/user.ts",
+  "users/policy.ts",
+  "sync/limits.ts",
+  "sync/sync-run.ts",
+  "directory/dn.ts",
+  "directory/kinds.ts",
+  "directory/listing-page.ts",
+  "directory/map-entry.ts",
+  "config/config.ts",
+]);
+
+const bottom = ["errors.ts", "clock.ts", "log.ts", "username.ts", "config"];
+
+/** What each place may import beside itself and `bottom`. `config` at the bottom means its types: see below. */
+const allowed: Record<string, string[]> = {
+  "main.ts": ["cli"],
+  cli: ["daemon.ts", "sync", "directory", "verification", "users", "audit", "store"],
+  "daemon.ts": ["housekeeping.ts", "http", "sync", "verification", "users", "audit", "store"],
+  "housekeeping.ts": ["sync", "users", "audit", "store"],
+  http: ["sync", "verification", "users", "audit", "store"],
+  client: ["http"],
+  sync: ["directory", "users", "audit", "store"],
+  verification: ["users", "audit", "store"],
+  users: ["audit", "store"],
+  audit: ["store"],
+  store: [],
+  directory: [],
+  config: [],
+  "errors.ts": [],
+  "clock.ts": [],
+  "log.ts": [],
+  "username.ts": [],
+};
+
+test("every place imports only what it may", () => {
+  const wrong: string[] = [];
+  for (const file of files) {
+    const may = [file.place, ...bottom, ...(allowed[file.place] ?? [])];
+    for (const { target } of file.imports) {
+      if (!target.endsWith(".ts") || may.includes(placeOf(target))) continue;
+      if (file.path === "store/migrate.ts" && target.startsWith("../migrations/")) continue;
+      if (pureFiles.has(file.path) && pureFiles.has(target)) continue;
+      wrong.push(`${file.path} imports ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test("every folder has its rule", () => {
+  expect(files.map((file) => file.place).filter((place) => !(place in allowed))).toEqual([]);
+});
+
+test("only cli and the daemon's start read configuration files; everybody else takes the parsed one", () => {
+  const wrong = files.flatMap((file) =>
+    file.imports
+      .filter(({ target }) => placeOf(target) === "config" && target !== "config/config.ts")
+      .filter(() => !["config", "cli"].includes(file.place))
+      .map(({ target }) => `${file.path} imports ${target}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test("each library is known in one place alone", () => {
+  const homes: [RegExp, (file: SourceFile, use: Import) => boolean][] = [
+    [/^ldapts$/, (file) => file.place === "directory"],
+    [/^(fastify|@fastify\/.*|prom-client)$/, (file) => file.place === "http"],
+    [/^node-cron$/, (file) => file.path === "sync/schedule.ts"],
+    [/^(knex|pg)$/, (file, use) => file.place === "store" || use.typeOnly],
+    [/^@electric-sql\/pglite/, (file) => file.place === "store"],
+    [/^(otplib|qrcode)$/, (file) => file.place === "verification"],
+    [/^commander$/, (file) => file.place === "cli"],
+    [/^yaml$/, (file) => file.place === "config"],
+  ];
+  const wrong = files.flatMap((file) =>
+    file.imports
+      .filter((use) => homes.some(([library, isHome]) => library.test(use.target) && !isHome(file, use)))
+      .map((use) => `${file.path} imports ${use.target}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test("pure files import pure files alone, and take time and chance as arguments", () => {
+  const wrong: string[] = [];
+  for (const file of files.filter(({ path }) => pureFiles.has(path))) {
+    for (const { target, typeOnly } of file.imports) {
+      const pure = pureFiles.has(target) || target === "errors.ts" || target === "node:crypto" || typeOnly;
+      const local = target.startsWith("directory/") && file.place === "directory";
+      if (!pure && !local) wrong.push(`${file.path} imports ${target}`);
+    }
+    if (/\bDate\.now\(|new Date\(\)|Math\.random|randomBytes/.test(file.text))
+      wrong.push(`${file.path} is not pure`);
+  }
+  expect(wrong).toEqual([]);
+});
+
+test("only the edge reads the environment, exits or prints", () => {
+  const wrong = files
+    .filter(({ place, path }) => place !== "main.ts" && place !== "cli" && path !== "config/load-config.ts")
+    .filter(({ path }) => path !== "store/embedded-worker.ts") // a thread's own main file
+    .filter(({ text }) => /\bprocess\.(env|exit)\b|\bconsole\.\w/.test(text))
+    .map(({ path }) => path);
+  expect(wrong).toEqual([]);
+});
+
+test("SQL stands in *-table.ts files alone", () => {
+  const sql = /[`"'\s](select|insert into|update|delete from)\s[\s\S]{0,200}?\s(from|set|values|where)\s/;
+  const wrong = files
+    .filter(({ path }) => !path.endsWith("-table.ts"))
+    .filter(({ text }) => /\.raw[(<]/.test(text) && sql.test(text))
+    .map(({ path }) => path);
+  expect(wrong).toEqual([]);
+});
+
+test("no file imports itself by a detour, types included", () => {
+  const graph = new Map(files.map((file) => [file.path, file.imports.map(({ target }) => target)]));
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (path: string, trail: string[]) => {
+    if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(" → "));
+    if (done.has(path) || trail.includes(path)) return;
+    for (const target of graph.get(path) ?? []) if (graph.has(target)) visit(target, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of graph.keys()) visit(path, []);
+  expect(cycles).toEqual([]);
+});
+
+test("every file says in its first line what it is for", () => {
+  const wrong = files.filter(({ text }) => !/^(#!.*\n)?\/\/ \S/.test(text)).map(({ path }) => path);
+  expect(wrong).toEqual([]);
+});
