@@ -46,11 +46,9 @@ export async function startFakeLdapServer(script: FakeScript): Promise<FakeLdapS
     let received = Buffer.alloc(0);
     socket.on("data", (chunk) => {
       received = Buffer.concat([received, chunk]);
-      for (
-        let length = lengthOfFirst(received);
-        length <= received.length;
-        length = lengthOfFirst(received)
-      ) {
+      // A client that begins TLS is left waiting.
+      while (received[0] === 0x30 && lengthOfFirst(received) <= received.length) {
+        const length = lengthOfFirst(received);
         const request = readRequest(received.subarray(0, length), connection);
         received = received.subarray(length);
         requests.push(request);
@@ -203,13 +201,14 @@ export function directoryConfigForFake(
   };
 }
 
-// The length of the first message, or more than there is while it is not known.
+// The length of the first element, or more than there is while it is not known.
 function lengthOfFirst(bytes: Buffer): number {
   if (bytes.length < 2) return Number.POSITIVE_INFINITY;
   const first = bytes[1] ?? 0;
   if (first < 0x80) return 2 + first;
   const count = first & 0x7f;
-  return bytes.length < 2 + count ? Number.POSITIVE_INFINITY : 2 + count + bytes.readUIntBE(2, count);
+  if (bytes.length < 2 + count) return Number.POSITIVE_INFINITY;
+  return 2 + count + bytes.readUIntBE(2, count);
 }
 
 const operations: Readonly<Record<number, FakeRequest["operation"]>> = {
