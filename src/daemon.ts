@@ -12,6 +12,7 @@ import { openDatabase } from "./store/database.ts";
 import { requireCurrentSchema } from "./store/migrate.ts";
 import { listSyncAges } from "./sync/directories-table.ts";
 import { scheduleSyncs } from "./sync/schedule.ts";
+import type { SyncRun } from "./sync/sync-run.ts";
 import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
 import { applyPolicy } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
@@ -42,8 +43,10 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
 
   started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
   const metrics = createMetrics(() => listSyncAges(db));
-  const runner = started.adopt(createSyncRunner({ db, log, policy, holder: holderName() }), (it) =>
-    it.stop(),
+  const onFinished = (run: SyncRun) => metrics.countSyncRun(run.directory, run.status);
+  const runner = started.adopt(
+    createSyncRunner({ db, log, policy, holder: holderName(), onFinished }),
+    (it) => it.stop(),
   );
   const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
   started.adopt(schedule, (it) => it.stop());

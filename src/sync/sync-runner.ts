@@ -13,7 +13,12 @@ export interface SyncRunner {
   stop(): Promise<void>;
 }
 
-export function createSyncRunner(deps: SyncDeps): SyncRunner {
+export interface SyncRunnerDeps extends SyncDeps {
+  /** Told of every run of this process when it has ended. */
+  onFinished?: (run: SyncRun) => void;
+}
+
+export function createSyncRunner(deps: SyncRunnerDeps): SyncRunner {
   const stopping = new AbortController();
   const running = new Set<Promise<SyncRun>>();
   return {
@@ -22,7 +27,7 @@ export function createSyncRunner(deps: SyncDeps): SyncRunner {
       const started = await startSync(deps, { ...request, signal: stopping.signal });
       if (started.kind === "started") {
         running.add(started.finished);
-        void started.finished.finally(() => running.delete(started.finished));
+        void started.finished.then(deps.onFinished).finally(() => running.delete(started.finished));
       }
       return started;
     },
