@@ -4,6 +4,7 @@
 import type { Static } from "typebox";
 import type { ProblemCode } from "../http/problems.ts";
 import type * as schemas from "../http/routes/login-schemas.ts";
+import { type Answer, type Send, sendByFetch, sendBySocket } from "./send.ts";
 
 export type SignIn = Static<typeof schemas.SignInAnswer>;
 export type Verified = Static<typeof schemas.VerifyAnswer>;
@@ -138,58 +139,6 @@ function createPost({
   };
 }
 
-interface Answer {
-  status: number;
-  requestId: string | undefined;
-  retryAfter: string | undefined;
-  text: string;
-}
-
-interface Sent {
-  headers: Record<string, string>;
-  body: string;
-  signal: AbortSignal;
-}
-
-type Send = (url: string, sent: Sent) => Promise<Answer>;
-
-function sendByFetch(fetchIt: typeof fetch): Send {
-  return async (url, sent) => {
-    // A redirect would carry token and code to wherever it points.
-    const response = await fetchIt(url, { method: "POST", redirect: "error", ...sent });
-    return {
-      status: response.status,
-      requestId: response.headers.get("x-request-id") ?? undefined,
-      retryAfter: response.headers.get("retry-after") ?? undefined,
-      text: await response.text(),
-    };
-  };
-}
-
-/** fetch knows no Unix sockets; node's own client does. */
-function sendBySocket(socketPath: string): Send {
-  return async (url, { headers, body, signal }) => {
-    const { request } = await import("node:http");
-    return new Promise((resolve, reject) => {
-      const sent = request(url, { socketPath, method: "POST", headers, signal }, (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("error", reject);
-        response.on("end", () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            requestId: textOf(response.headers["x-request-id"]),
-            retryAfter: response.headers["retry-after"],
-            text: Buffer.concat(chunks).toString(),
-          }),
-        );
-      });
-      sent.on("error", reject);
-      sent.end(body);
-    });
-  };
-}
-
 function errorOf({ status, requestId, retryAfter }: Answer, content: unknown): DirmfaClientError {
   const facts = { status, requestId };
   if (status < 400 || !isObject(content) || typeof content.code !== "string") {
@@ -252,10 +201,6 @@ function isUser(value: unknown): boolean {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function textOf(header: string | string[] | undefined): string | undefined {
-  return typeof header === "string" ? header : undefined;
 }
 
 function jsonOf(text: string): unknown {

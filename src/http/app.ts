@@ -1,53 +1,20 @@
 // The fastify application: what holds for every request before and after its route. Knows no address and no socket
 // (server.ts), and no flow (routes/).
 
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { Ajv } from "ajv";
-import {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyRequest,
-  fastify,
-  LogController,
-} from "fastify";
-import type { Scope } from "../config/config.ts";
+import { type FastifyRequest, fastify, LogController } from "fastify";
 import type { Log } from "../log.ts";
-import type { Authorize, Caller } from "./caller-auth.ts";
+import type { App } from "./app-type.ts";
+import { answerBrokenRequest } from "./broken-request.ts";
+import type { Authorize } from "./caller-auth.ts";
 import { parseJsonBody } from "./json-body.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerOpenApi } from "./openapi.ts";
-import {
-  markAnswer,
-  ProblemAnswer,
-  type ProblemCode,
-  problemBody,
-  problemKinds,
-  problemOf,
-  sendProblem,
-} from "./problems.ts";
-
-export type App = FastifyInstance<
-  Server,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->;
-
-declare module "fastify" {
-  interface FastifyContextConfig {
-    /** Who may call; every route says it, and one that forgets is refused to everybody. */
-    scope?: Scope | "open";
-    /** Codes that the route can answer beside those of every route; for the API description. */
-    problems?: readonly ProblemCode[];
-  }
-  interface FastifyRequest {
-    /** Null until a token was accepted. */
-    caller: Caller | null;
-  }
-}
+import { noteMethods } from "./other-methods.ts";
+import { markAnswer, problemOf, sendProblem } from "./problems.ts";
+import { requestIdOf } from "./request-id.ts";
 
 export interface AppLimits {
   /** The largest body of the API is a username of 1,024 characters and a code; 16 KiB leaves room for escapes. */
@@ -169,61 +136,3 @@ function factsOf(request: FastifyRequest) {
 function routeOf(request: FastifyRequest): string {
   return request.is404 ? "unknown" : (request.routeOptions.url ?? "unknown");
 }
-
-/** Collects the methods of each address; the function returned answers all other ones with 405 and Allow. */
-function noteMethods(app: App): () => void {
-  const methodsOf = new Map<string, Set<string>>();
-  app.addHook("onRoute", ({ url, method }) => {
-    const methods = methodsOf.get(url) ?? new Set();
-    for (const one of [method].flat()) methods.add(one);
-    methodsOf.set(url, methods);
-  });
-  return () => {
-    for (const [url, known] of [...methodsOf]) {
-      const allow = [...known].sort().join(", ");
-      app.route({
-        method: ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"].filter(
-          (method) => !known.has(method),
-        ),
-        url,
-        schema: { hide: true },
-        config: { scope: "open" },
-        onRequest: async (request, reply) => {
-          reply.header("allow", allow);
-          return sendProblem(request, reply, { code: "method-not-allowed" });
-        },
-        handler: async () => {
-          throw new ProblemAnswer({ code: "method-not-allowed" });
-        },
-      });
-    }
-  };
-}
-
-// Long enough for a UUID or a trace id, too short for a message; no character that a log or a header could trip over.
-const cleanRequestId = /^[A-Za-z0-9._-]{8,64}$/;
-
-function requestIdOf(header: string | string[] | undefined): string {
-  return typeof header === "string" && cleanRequestId.test(header)
-    ? header
-    : randomBytes(12).toString("base64url");
-}
-
-/** What node's parser refuses never becomes a request; it is answered on the bare socket. */
-function answerBrokenRequest(error: Error & { code?: string }, socket: import("node:net").Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const code = brokenRequestCodes[error.code ?? ""] ?? "invalid-request";
-  const body = problemBody({ code }, requestIdOf(undefined));
-  socket.end(
-    `HTTP/1.1 ${problemKinds[code].status} Bad Request\r\ncontent-type: application/problem+json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
-}
-
-const brokenRequestCodes: Readonly<Record<string, ProblemCode>> = {
-  HPE_HEADER_OVERFLOW: "headers-too-large",
-  ERR_HTTP_REQUEST_TIMEOUT: "request-timeout",
-};

@@ -1,7 +1,7 @@
 // The API description: OpenAPI 3.1, made from the very schemas that check requests and write answers.
 
 import swagger from "@fastify/swagger";
-import type { App } from "./app.ts";
+import type { App } from "./app-type.ts";
 import { type ProblemCode, problemKinds } from "./problems.ts";
 
 /** What any call with a token can be answered with. */

@@ -4,6 +4,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { isDatabaseUnavailable } from "../store/database-errors.ts";
+import { describeFinding, type Finding } from "./describe-finding.ts";
 
 /** Every code with its status and its title. What is not listed here cannot be answered. */
 export const problemKinds = {
@@ -30,7 +31,7 @@ export const problemKinds = {
   "rate-limited": { status: 429, title: "Too many requests" },
   "headers-too-large": { status: 431, title: "The headers are too large" },
   internal: { status: 500, title: "Something is broken" },
-  unavailable: { status: 503, title: "The database cannot be reached" },
+  unavailable: { status: 503, title: "The request cannot be answered now" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemCode = keyof typeof problemKinds;
@@ -90,8 +91,16 @@ export function problemOf(error: unknown): Problem {
     if (away.has(error.code)) return { code: "unavailable", retryAfterSeconds: unavailableRetrySeconds };
     return { code: "internal" };
   }
+  if (isCutBody(error)) return { code: "invalid-request" };
   if (isRetryable(error)) return { code: "unavailable", retryAfterSeconds: unavailableRetrySeconds };
   return problemOfFramework(error) ?? { code: "internal" };
+}
+
+// The caller went away in the middle of its body: the code is that of a lost database, the status is fastify's.
+function isCutBody(error: unknown): boolean {
+  return (
+    error instanceof Error && "statusCode" in error && error.statusCode === 400 && !("validation" in error)
+  );
 }
 
 // A deadlock or a serialization failure (SQLSTATE class 40): the transaction was rolled back and may be tried again.
@@ -102,7 +111,12 @@ function isRetryable(error: unknown): boolean {
 
 function problemOfFramework(error: unknown): Problem | undefined {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
-  if ("validation" in error) return problemOfValidation(error);
+  if ("validation" in error && "validationContext" in error) {
+    // What ajv found, as fastify passes it on.
+    const findings = error.validation as Finding[];
+    const { detail, field } = describeFinding(findings, String(error.validationContext));
+    return { code: "invalid-request", detail, ...(field === "" ? {} : { members: { field } }) };
+  }
   if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") return { code: "request-too-large" };
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return { code: "unsupported-media-type" };
   if (error.code === "FST_ERR_HANDLER_TIMEOUT") {
@@ -113,55 +127,6 @@ function problemOfFramework(error: unknown): Problem | undefined {
     "statusCode" in error && typeof error.statusCode === "number" && error.statusCode < 500;
   if (error.code.startsWith("FST_ERR_") && isClientError) return { code: "invalid-request" };
   return undefined;
-}
-
-interface ValidationFinding {
-  instancePath: string;
-  keyword: string;
-  message?: string;
-  params: Record<string, unknown>;
-}
-
-/** Names the field, never its value; an unknown field is not even named, since the name may be what should stay secret. */
-function problemOfValidation(error: Error): Problem {
-  const part = "validationContext" in error && error.validationContext === "querystring" ? "query" : "body";
-  // Ajv's shape, as fastify passes it on.
-  const [finding] = ("validation" in error ? error.validation : []) as ValidationFinding[];
-  const where = "validationContext" in error && error.validationContext === "params" ? "path" : part;
-  if (!finding) return { code: "invalid-request" };
-  const missing = finding.keyword === "required" ? finding.params.missingProperty : undefined;
-  const field = typeof missing === "string" ? missing : finding.instancePath.slice(1).replaceAll("/", ".");
-  return {
-    code: "invalid-request",
-    detail: `The ${where}${field ? `'s field "${field}"` : ""} ${wantedOf(finding)}.`,
-    ...(field ? { members: { field } } : {}),
-  };
-}
-
-function wantedOf({ keyword, params }: ValidationFinding): string {
-  switch (keyword) {
-    case "required":
-      return "is missing";
-    case "additionalProperties":
-      return "has a field that is not known here";
-    case "type":
-      return `must be of type ${String(params.type).replaceAll(",", " or ")}`;
-    case "maxLength":
-      return `must not be longer than ${String(params.limit)} characters`;
-    case "minLength":
-      return "must not be empty";
-    case "enum":
-    case "const":
-    case "anyOf":
-      return "is none of the known values";
-    case "oneOf":
-      return "must have exactly one of the fields that exclude each other";
-    case "minimum":
-    case "maximum":
-      return `must be ${String(params.comparison)} ${String(params.limit)}`;
-    default:
-      return "is not of the form that the API description gives";
-  }
 }
 
 /** The document of a problem, as JSON. */

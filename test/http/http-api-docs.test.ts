@@ -45,13 +45,11 @@ async function setTheScene(): Promise<void> {
   const lin = await world.addEnrolledUser("lin");
   const edsger = await world.addEnrolledUser("edsger");
   await db("users").where({ id: ada.id }).update({ display_name: "Ada Lovelace", email: "ada@example.org" });
-  await db("users")
-    .whereIn("id", [grace.id, edsger.id])
-    .update({
-      required_by_admin: true,
-      required_since: new Date(),
-      enrollment_deadline: "2099-01-31T09:00:00Z",
-    });
+  await db("users").whereIn("id", [grace.id, edsger.id]).update({
+    required_by_admin: true,
+    required_since: new Date(),
+    enrollment_deadline: "2099-01-31T09:00:00Z",
+  });
   await db("directories").insert({ name: "main", last_complete_at: "2026-01-15T04:00:12Z" });
   const [held] = await db("sync_runs")
     .insert({

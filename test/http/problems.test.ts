@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { AppError } from "../../src/errors.ts";
 import { ProblemAnswer, problemKinds, problemOf } from "../../src/http/problems.ts";
 import { Closed, Line } from "../../src/http/schemas.ts";
-import { call, startListeners, type TestListeners } from "../support/http-server.ts";
+import { call, sendBytes, startListeners, type TestListeners } from "../support/http-server.ts";
 
 const throwable: Record<string, () => unknown> = {
   "/error": () => new Error("hunter2 in the message", { cause: new Error("hunter2 below") }),
@@ -26,6 +26,12 @@ beforeAll(async () => {
         });
       }
       app.get("/slow", { config: { scope: "open" } }, () => new Promise(() => {}));
+      app.get("/late", { config: { scope: "open" } }, async ({ query }) => {
+        await new Promise((resolve) => setTimeout(resolve, 400));
+        if (JSON.stringify(query).includes("throw")) throw new Error("too late");
+        return { late: true };
+      });
+      app.post("/body", { config: { scope: "open" } }, async () => ({}));
       app.get("/away", { config: { scope: "open" } }, async () => {
         throw Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED", syscall: "connect" });
       });
@@ -73,6 +79,25 @@ test("a route that does not come back is unavailable after the limit", async () 
   const answer = await call(`${listeners.url}/slow`);
   expect(answer.status).toBe(503);
   expect(answer.json).toMatchObject({ code: "unavailable" });
+});
+
+test("a route that comes back after the limit, or throws then, disturbs nobody", async () => {
+  const answers = await Promise.all(["/late", "/late?throw"].map((path) => call(`${listeners.url}${path}`)));
+  expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect((await call(`${listeners.url}/nowhere`)).status).toBe(404);
+});
+
+test("a caller that goes away in the middle of its body is its own fault, not the database's", async () => {
+  const head = "POST /body HTTP/1.1\r\nhost: x\r\nx-request-id: went-away-0001\r\n";
+  await sendBytes(
+    listeners.url,
+    `${head}content-type: application/json\r\ncontent-length: 99\r\n\r\n{"a":`,
+    100,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const lines = listeners.lines.filter((line) => line.includes("went-away-0001"));
+  expect(lines.filter((line) => /"level":"(warn|error)"/.test(line))).toEqual([]);
 });
 
 test("every problem has a status of 400 or more, so that a caller who looks at nothing else fails closed", () => {

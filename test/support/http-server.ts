@@ -6,7 +6,7 @@ import { Ajv } from "ajv";
 import type { Static, TSchema } from "typebox";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import type { CallerConfig, HttpConfig, Scope } from "../../src/config/config.ts";
-import type { App } from "../../src/http/app.ts";
+import type { App } from "../../src/http/app-type.ts";
 import { createAuthorize } from "../../src/http/caller-auth.ts";
 import type { HttpLimits, HttpServer } from "../../src/http/listeners.ts";
 import { createListeners } from "../../src/http/listeners.ts";

@@ -3,7 +3,7 @@
 import { type AuditEvent, type AuditEventFilter, listAuditEvents } from "../../audit/audit-events-table.ts";
 import type { Database } from "../../store/database.ts";
 import { findUser } from "../../users/users-table.ts";
-import type { App } from "../app.ts";
+import type { App } from "../app-type.ts";
 import { nextCursorOf, parseCursor } from "../cursor.ts";
 import { ProblemAnswer } from "../problems.ts";
 import { IdParams, pageLimit } from "../schemas.ts";

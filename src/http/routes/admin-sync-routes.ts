@@ -6,7 +6,7 @@ import type { StartedSync } from "../../sync/run-sync.ts";
 import type { SyncRun } from "../../sync/sync-run.ts";
 import type { SyncRunner } from "../../sync/sync-runner.ts";
 import { findRun, listChanges, listRuns, listSkips } from "../../sync/sync-runs-table.ts";
-import type { App } from "../app.ts";
+import type { App } from "../app-type.ts";
 import { actorOfRequest } from "../caller-auth.ts";
 import { nextCursorOf, parseCursor } from "../cursor.ts";
 import { ProblemAnswer } from "../problems.ts";

@@ -10,7 +10,7 @@ import type { VerificationState } from "../../verification/answers.ts";
 import { disableMfaByAdmin } from "../../verification/disable-mfa.ts";
 import { verificationStateOf } from "../../verification/status-of.ts";
 import { unlockUser } from "../../verification/unlock-user.ts";
-import type { App } from "../app.ts";
+import type { App } from "../app-type.ts";
 import { actorOfRequest } from "../caller-auth.ts";
 import { nextCursorOf, parseCursor } from "../cursor.ts";
 import { ProblemAnswer } from "../problems.ts";

@@ -9,7 +9,7 @@ import { disableMfa } from "../../verification/disable-mfa.ts";
 import { regenerateBackupCodes } from "../../verification/regenerate-backup-codes.ts";
 import { statusOf } from "../../verification/status-of.ts";
 import { verifyCode } from "../../verification/verify-code.ts";
-import type { App } from "../app.ts";
+import type { App } from "../app-type.ts";
 import { callerActorOf } from "../caller-auth.ts";
 import type { Metrics } from "../metrics.ts";
 import type { ProblemCode } from "../problems.ts";

@@ -6,7 +6,7 @@ import { errorCodeOf } from "../../errors.ts";
 import type { Database } from "../../store/database.ts";
 import { requireCurrentSchema } from "../../store/migrate.ts";
 import { getDirectoryMemory } from "../../sync/directories-table.ts";
-import type { App } from "../app.ts";
+import type { App } from "../app-type.ts";
 import type { Metrics } from "../metrics.ts";
 import { ProblemAnswer } from "../problems.ts";
 import { Closed, Instant, Nullable, Words } from "../schemas.ts";
@@ -35,6 +35,11 @@ const Readiness = Closed({
 });
 
 export function addOpenRoutes(app: App, deps: OpenRoutesDeps): void {
+  const checkReadiness = shared(async () => {
+    await requireUsableSchema(deps.db);
+    return { status: "ready" as const, directories: await listDirectoryAges(deps) };
+  });
+
   app.get(
     "/healthz",
     {
@@ -50,10 +55,7 @@ export function addOpenRoutes(app: App, deps: OpenRoutesDeps): void {
       schema: { tags: ["open"], summary: "Database and schema are good", response: { 200: Readiness } },
       config: { scope: "open", problems: ["unavailable"] },
     },
-    async () => {
-      await requireUsableSchema(deps.db);
-      return { status: "ready" as const, directories: await listDirectoryAges(deps) };
-    },
+    checkReadiness,
   );
 
   if (deps.metricsHere) {
@@ -70,6 +72,17 @@ export function addOpenRoutes(app: App, deps: OpenRoutesDeps): void {
       async (_request, reply) => reply.type(deps.metrics.contentType).send(await deps.metrics.text()),
     );
   }
+}
+
+/** Calls that come while one is under way get its answer: nobody without a token can keep more than one connection busy. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | undefined;
+  return () => {
+    underWay ??= ask().finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
+  };
 }
 
 /** A schema of another version is the operator's to change; until then this process is not to be asked. */

@@ -1,0 +1,29 @@
+// The application as routes see it, and what a route says about itself in its `config`. Types only.
+
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import type { Scope } from "../config/config.ts";
+import type { Caller } from "./caller-auth.ts";
+import type { ProblemCode } from "./problems.ts";
+
+export type App = FastifyInstance<
+  Server,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Who may call; every route says it, and one that forgets is refused to everybody. */
+    scope?: Scope | "open";
+    /** Codes that the route can answer beside those of every route; for the API description. */
+    problems?: readonly ProblemCode[];
+  }
+  interface FastifyRequest {
+    /** Null until a token was accepted. */
+    caller: Caller | null;
+  }
+}

@@ -1,0 +1,54 @@
+// What ajv found wrong with a request, in words for the caller's developer. Names the field and never its value; an unknown
+// field is not even named, since its name may be what should stay secret. Pure.
+
+/** As ajv writes it. */
+export interface Finding {
+  instancePath: string;
+  keyword: string;
+  message?: string;
+  params: Record<string, unknown>;
+}
+
+/** `findings` and `part` are as fastify throws them; the first finding is told. */
+export function describeFinding(
+  findings: readonly Finding[],
+  part: string,
+): { detail: string; field: string } {
+  const [finding] = findings;
+  if (!finding) return { detail: "", field: "" };
+  const missing = finding.keyword === "required" ? finding.params.missingProperty : undefined;
+  const field = typeof missing === "string" ? missing : finding.instancePath.slice(1).replaceAll("/", ".");
+  const where = parts.get(part) ?? part;
+  return { detail: `The ${where}${field && `'s field "${field}"`} ${wantedOf(finding)}.`, field };
+}
+
+const parts = new Map([
+  ["params", "path"],
+  ["querystring", "query"],
+]);
+
+function wantedOf({ keyword, params }: Finding): string {
+  switch (keyword) {
+    case "required":
+      return "is missing";
+    case "additionalProperties":
+      return "has a field that is not known here";
+    case "type":
+      return `must be of type ${String(params.type).replaceAll(",", " or ")}`;
+    case "maxLength":
+      return `must not be longer than ${String(params.limit)} characters`;
+    case "minLength":
+      return "must not be empty";
+    case "enum":
+    case "const":
+    case "anyOf":
+      return "is none of the known values";
+    case "oneOf":
+      return "must have exactly one of the fields that exclude each other";
+    case "minimum":
+    case "maximum":
+      return `must be ${String(params.comparison)} ${String(params.limit)}`;
+    default:
+      return "is not of the form that the API description gives";
+  }
+}
