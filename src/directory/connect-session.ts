@@ -2,7 +2,7 @@
 // and the order in which servers are tried. Never falls back to less security than configured.
 
 import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
+import { checkServerIdentity, connect as connectTls, getCACertificates, type TLSSocket } from "node:tls";
 import type { DirectoryConfig } from "../config/config.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { errorOfSocket } from "./connection-errors.ts";
@@ -183,7 +183,7 @@ function upgradeToTls(
       socket,
       // SNI carries names only (RFC 6066, 3).
       ...(isIP(name) === 0 ? { servername: name } : {}),
-      ...(directory.tls.caPem === undefined ? {} : { ca: directory.tls.caPem }),
+      ca: directory.tls.caPem ?? systemAuthorities(),
       checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
       rejectUnauthorized: true,
       minVersion: "TLSv1.2",
@@ -196,6 +196,14 @@ function upgradeToTls(
       resolve(secured);
     });
   });
+}
+
+// The CAs that the administrator of this machine trusts, which Node does not use by itself; Node's own where it has none.
+function systemAuthorities(): string[] {
+  const system = getCACertificates("system");
+  return system.length === 0
+    ? getCACertificates("default")
+    : [...new Set([...system, ...getCACertificates("extra")])];
 }
 
 async function startTls(session: LdapSession, upgrade: (socket: Socket) => Promise<Socket>): Promise<void> {

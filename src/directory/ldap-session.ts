@@ -305,6 +305,7 @@ export class LdapSession {
   }
 
   #requireNothingUnread(): void {
+    if (this.#closedBy !== undefined) throw this.#closedBy;
     if (this.#framing.unreadBytes === 0 && this.#socket.readableLength === 0) return;
     throw this.close(protocolError("data in clear behind the consent to StartTLS"));
   }

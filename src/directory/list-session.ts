@@ -148,7 +148,15 @@ function requireSame(what: string, before: string[], after: string[], url: strin
   );
 }
 
+// A directory has a handful of parts elsewhere; a server that names thousands must not fill the log.
+const mostNotes = 20;
+
 function countingSink(sink: ListingSink, report: ListingReport): ListingSink {
+  let notes = 0;
+  const onNote = (note: ListingNote): void => {
+    notes += 1;
+    if (notes <= mostNotes) sink.onNote(note);
+  };
   const onPage = (page: ListingPage): Promise<void> => {
     report.skipped += page.skipped.length;
     if (page.kind === "entries") report.entries += page.entries.dns.length;
@@ -158,7 +166,7 @@ function countingSink(sink: ListingSink, report: ListingReport): ListingSink {
     }
     return sink.onPage(page);
   };
-  return { onPage, onNote: sink.onNote };
+  return { onPage, onNote };
 }
 
 function passedOverNote({ url, error }: UnreachableServer): ListingNote {

@@ -4,6 +4,7 @@
 import { hash } from "node:crypto";
 import type { DisabledRule } from "../config/config.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
+import { AttributeSlots } from "./attribute-slots.ts";
 import { decodeText, describeBytes } from "./decode-text.ts";
 import { attributeTypeKey, dnKeyOf, parseDn } from "./dn.ts";
 import { decodeId, type UserMapping } from "./kinds.ts";
@@ -40,53 +41,6 @@ const longestText = 4096;
 const longestAliases = 65_536;
 // More values than this of a username or alias attribute are not read.
 const mostValues = 1000;
-
-/** Finds the attributes of an entry that are wanted, by number, whatever their case and options. */
-export class AttributeSlots {
-  readonly #types: string[] = [];
-  readonly #slots = new Map<string, number>();
-  readonly #known = new Map<string, number>();
-  readonly #found: (RawAttribute | undefined)[] = [];
-
-  /** The number under which `attribute` will be found. */
-  add(attribute: string): number {
-    const key = attribute.toLowerCase();
-    const present = this.#slots.get(key);
-    if (present !== undefined) return present;
-    const slot = this.#types.length;
-    this.#types.push(attribute);
-    this.#slots.set(key, slot);
-    return slot;
-  }
-
-  get attributes(): readonly string[] {
-    return this.#types;
-  }
-
-  /** The attributes of `entry` by number; valid until the next call. Empty ones count as absent. */
-  find(entry: RawEntry): readonly (RawAttribute | undefined)[] {
-    this.#found.length = this.#types.length;
-    this.#found.fill(undefined);
-    for (const attribute of entry.attributes) {
-      const slot = this.#slotOf(attribute.description);
-      if (slot !== -1 && this.#found[slot] === undefined && !attribute.isEmpty) this.#found[slot] = attribute;
-    }
-    return this.#found;
-  }
-
-  // Options: `;binary` says how a value travels and changes nothing; a language variant, a range or anything unknown is
-  // not the attribute itself.
-  #slotOf(description: string): number {
-    const known = this.#known.get(description);
-    if (known !== undefined) return known;
-    const [type, ...options] = description.toLowerCase().split(";");
-    const plain = options.every((option) => option === "binary");
-    const slot = plain ? (this.#slots.get(type ?? "") ?? -1) : -1;
-    // A server uses a handful of spellings; one that invents them must not fill the memory.
-    if (this.#known.size < 1000) this.#known.set(description, slot);
-    return slot;
-  }
-}
 
 export function createEntryMapper(mapping: UserMapping): EntryMapper {
   const slots = new AttributeSlots();

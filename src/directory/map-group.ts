@@ -1,14 +1,14 @@
 // One group as the server sent it: id, name, DN and member keys, or why it cannot be used. Pure. A group whose members
 // come in ranges (Active Directory, beyond 1,500) is named for reading on.
 
-import { hash } from "node:crypto";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
+import { AttributeSlots } from "./attribute-slots.ts";
 import { decodeText, describeBytes } from "./decode-text.ts";
 import { dnKeyMaxBytes, dnKeyOf } from "./dn.ts";
 import type { GroupMapping } from "./kinds.ts";
 import type { RawAttribute, RawEntry } from "./ldap-message.ts";
 import type { SkippedEntry } from "./listing-page.ts";
-import { AttributeSlots, readId } from "./map-entry.ts";
+import { digestOf, readId } from "./map-entry.ts";
 
 export interface MappedGroup {
   directoryId: string;
@@ -131,5 +131,5 @@ function usernameMemberKey(text: string): string | undefined {
 
 /** Digest of name, DN and members; `memberKeys` sorted and without repetitions. As long as that of an entry. */
 export function groupHashOf(group: { name: string; dn: string }, memberKeys: readonly string[]): string {
-  return hash("sha256", [group.name, group.dn, ...memberKeys].join("\0"), "base64url").slice(0, 24);
+  return digestOf([group.name, group.dn, ...memberKeys]);
 }

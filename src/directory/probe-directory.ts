@@ -12,7 +12,7 @@ import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.t
 
 export interface ServerProbe {
   url: string;
-  /** TCP, TLS and bind together. */
+  /** TCP, TLS and bind together, or how long it took to fail. */
   connectMs: number;
   outcome: { reached: true; server: ReachedServer } | { reached: false; failure: ProbeFailure };
 }
@@ -68,7 +68,7 @@ async function probeServer(
   signal: AbortSignal,
 ): Promise<ServerProbe> {
   const startedAt = performance.now();
-  let connectMs = 0;
+  let connectMs: number | undefined;
   try {
     const session = await connectSession(url, directory, signal);
     connectMs = Math.round(performance.now() - startedAt);
@@ -78,6 +78,7 @@ async function probeServer(
       session.close();
     }
   } catch (error) {
+    connectMs ??= Math.round(performance.now() - startedAt);
     return { url, connectMs, outcome: { reached: false, failure: failureOf(error) } };
   }
 }

@@ -6,7 +6,7 @@ import type { LdapResult } from "./ldap-message.ts";
 
 /** What was asked when the result came: chooses the words and what the admin can do. */
 export interface Asked {
-  /** Continues "the server refused …", such as `the search below "ou=people"`. */
+  /** Continues "the server stopped …", such as `listing the users below "ou=people"`. */
   what: string;
   url: string;
   bindDn: string | undefined;
@@ -103,13 +103,13 @@ function explainSearchResult(result: LdapResult, { what, bindDn }: Asked): Expla
     case resultCode.noSuchObject:
       return {
         code: "directory-base-missing",
-        message: `the server knows no entry for ${what}, or hides it from ${who}`,
+        message: `${what} failed: there is no such entry, or it is hidden from ${who}`,
         remedy: "Check the base DN, and that the bind DN may read the base entry.",
       };
     case resultCode.invalidDnSyntax:
       return {
         code: "directory-base-missing",
-        message: `the server cannot read the DN of ${what}`,
+        message: `${what} failed: the server says that this is no DN`,
         remedy: "Check the spelling of the base DN.",
       };
     case resultCode.undefinedAttributeType:
@@ -117,7 +117,7 @@ function explainSearchResult(result: LdapResult, { what, bindDn }: Asked): Expla
     case resultCode.invalidAttributeSyntax:
       return {
         code: "directory-filter-invalid",
-        message: `the server does not accept the filter of ${what}`,
+        message: `the server does not accept the filter for ${what}`,
         remedy:
           "Check the attribute names and the kinds of comparison in the filter against the server's schema.",
       };
@@ -167,7 +167,7 @@ function explainNoAccess(result: LdapResult, what: string, who: string): Explain
   }
   return {
     code: "directory-access-denied",
-    message: `the server does not allow ${who} ${what}`,
+    message: `the server refuses ${what} to ${who}`,
     remedy:
       "Give the bind DN the right to search and read the bases, with the attributes that are configured.",
   };
@@ -196,7 +196,7 @@ function explainRefusedOperation(result: LdapResult, what: string, limitsLine: s
   if (/paged|cookie|page/i.test(result.diagnostic)) {
     return {
       code: "directory-paging-refused",
-      message: `the server refused to page ${what}`,
+      message: `the server refused a page while ${what}`,
       remedy: `Lower limits.pageSize, or lift the server's limit (OpenLDAP "${limitsLine}", and size.pr).`,
     };
   }

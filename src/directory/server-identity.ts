@@ -26,9 +26,9 @@ const rootDseAttributes = [
   "netscapemdsuffix",
 ];
 
-/** Reads the root DSE. A server that hides it is one that says nothing about itself: every field is then empty. */
+/** Reads the root DSE. A server may hide it or parts of it, and then says nothing about itself: such fields are empty. */
 export async function readRootDse(session: LdapSession, bindDn: string | undefined): Promise<RootDse> {
-  const found = await readAttributes(session, "", rootDseAttributes, "reading the root DSE", bindDn);
+  const found = await readIfAllowed(session, "", rootDseAttributes, bindDn);
   const all = (name: string) => found?.get(name.toLowerCase()) ?? [];
   return {
     vendorName: all("vendorName")[0],

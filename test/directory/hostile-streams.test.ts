@@ -177,12 +177,12 @@ describe("bounds", () => {
         return [...entries, result(id, 0, { cookie: page === 2 ? "" : String(page + 1) })];
       }),
     );
-    const timeouts = { connectMs: 2_000, idleMs: 150, listingMs: 20_000 };
+    const timeouts = { connectMs: 2_000, idleMs: 500, listingMs: 20_000 };
     const seen: number[] = [];
     const report = await listInThread(directoryConfigForFake(server, { timeouts }), {
       signal: new AbortController().signal,
       onPage: async (page) => {
-        await sleep(300);
+        await sleep(700);
         if (page.kind === "entries") seen.push(page.entries.dns.length);
       },
       onNote: () => {},
@@ -208,8 +208,8 @@ describe("the main thread", () => {
     });
     const failure = await failureOf(listing);
     expect(failure.code).toBe("aborted");
-    // The fake server shares this thread, so that some delay is its own; decoding 100,000 entries takes a second.
-    expect(delays.longestMs()).toBeLessThan(500);
+    // The fake server shares this thread and the tests share the machine, so that some delay is not the listing's.
+    expect(delays.longestMs()).toBeLessThan(2_000);
     expect(process.memoryUsage().rss - delays.rssAtStart).toBeLessThan(200 * 1024 * 1024);
   });
 
@@ -229,10 +229,12 @@ describe("the main thread", () => {
       onNote: () => {},
     });
     listing.catch(() => {});
-    await sleep(1_000);
-    const sentSoFar = sent;
-    await sleep(500);
-    expect(sent).toBe(sentSoFar);
+    // Without back-pressure this never comes to rest.
+    for (let before = -1; sent === 0 || sent !== before; ) {
+      before = sent;
+      await sleep(300);
+    }
+    expect(sent).toBeLessThan(32 * 1024 * 1024);
     stop.abort();
     release();
     expect((await failureOf(listing)).code).toBe("aborted");
