@@ -9,7 +9,7 @@ import pg from "pg";
 import { createLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { migrateToLatest } from "../../src/store/migrate.ts";
-import { generateLargeOrganization } from "../../test/support/organization.ts";
+import { generateLargeOrganization } from "../../test/support/large-organization.ts";
 import { type PostgresServer, runStatement, startPostgres } from "../../test/support/postgres.ts";
 import { type Slapd, startSlapd } from "../../test/support/slapd.ts";
 import { writeConfigFile } from "../config-file.ts";

@@ -1,7 +1,7 @@
 // Full runs over a directory that is already stored: nothing changed, with the proof that no user row was written; then
 // some changed, hired and gone, with exact counts. The floor of both is ldapsearch alone.
 
-import { largeOrganizationEntry, largeOrganizationUid } from "../../test/support/organization.ts";
+import { largeOrganizationEntry, largeOrganizationUid } from "../../test/support/large-organization.ts";
 import { type Bench, type BenchResult, type BenchRow, compareTimes, thousands, timed } from "./bench.ts";
 import { openSyncScene, type SyncScene } from "./scene.ts";
 

@@ -44,3 +44,18 @@ function parseLine(line: string): { name: string; value: string } {
   }
   return { name, value: line.slice(colon + 1).trimStart() };
 }
+
+/** An RDN with the value escaped as RFC 4514 asks. */
+export function rdn(type: string, value: string): string {
+  const escaped = value
+    .replace(/[\\",+;<>=]/g, "\\$&")
+    .replace(/^[# ]/, "\\$&")
+    .replace(/ $/, "\\ ");
+  return `${type}=${escaped}`;
+}
+
+/** The mail domain that a dc= suffix stands for. */
+export function domainOf(suffix: string): string {
+  const labels = [...suffix.matchAll(/dc=([^,]+)/g)].map((match) => match[1]);
+  return labels.length > 0 ? labels.join(".") : "example.org";
+}

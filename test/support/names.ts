@@ -112,3 +112,33 @@ export const otherScripts: readonly (readonly [string, string, string])[] = [
   ["ნინო", "ბერიძე", "nberidze"],
   ["ፀሐይ", "ተስፋዬ", "ttesfaye"],
 ];
+
+export const titles = [
+  "Engineer",
+  "Senior Engineer",
+  "Analyst",
+  "Team Lead",
+  "Clerk",
+  "Counsel",
+  "Account Manager",
+  "Intern",
+];
+
+/** Lower-case ASCII letters for a Latin name, as usernames are made of. */
+export function asciiOf(name: string): string {
+  const letters: Record<string, string> = {
+    ß: "ss",
+    ø: "o",
+    Ø: "o",
+    ł: "l",
+    Ł: "l",
+    ı: "i",
+    Þ: "th",
+    ð: "d",
+  };
+  return name
+    .normalize("NFKD")
+    .replace(/[ßøØłŁıÞð]/g, (letter) => letters[letter] ?? "")
+    .toLowerCase()
+    .replace(/[^a-z]/g, "");
+}

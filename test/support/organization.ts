@@ -1,11 +1,9 @@
-// Generates organizations as LDIF: a small believable one with everything that makes real directories awkward, and large
-// plain ones, streamed to a file. The same seed gives the same text, entryUUIDs included. No network, no server.
+// Generates a small, believable organization as LDIF, with everything that makes real directories awkward. The same seed
+// gives the same text, entryUUIDs included. No network, no server.
 
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
-import { finished } from "node:stream/promises";
-import { ldifEntry } from "./ldif.ts";
-import { latinFamilyNames, latinGivenNames, otherScripts } from "./names.ts";
+import { domainOf, ldifEntry, rdn } from "./ldif.ts";
+import { asciiOf, latinFamilyNames, latinGivenNames, otherScripts, titles } from "./names.ts";
+import { pick, pickWeighted, type Random, randomFrom, uuidFrom } from "./seeded-random.ts";
 import type { Overlay } from "./slapd.ts";
 
 export interface Person {
@@ -137,17 +135,6 @@ function personIn(place: { dn: string; ou: string }, facts: PersonFacts): DraftP
   };
 }
 
-const titles = [
-  "Engineer",
-  "Senior Engineer",
-  "Analyst",
-  "Team Lead",
-  "Clerk",
-  "Counsel",
-  "Account Manager",
-  "Intern",
-];
-
 /** One of each kind of entry that an import can stumble over. */
 function awkwardPeople(random: Random, suffix: string, dnOf: (ou: string) => string): DraftPerson[] {
   const add = (ou: string, facts: Omit<PersonFacts, "random" | "suffix">) =>
@@ -257,144 +244,11 @@ function groupsOf(random: Random, suffix: string, people: DraftPerson[]): DraftG
   ];
 }
 
-export interface LargeOrganization {
-  /** File to write; replaced if it exists. */
-  path: string;
-  users: number;
-  /** Each user is in one of these groups; default none. */
-  groups?: number;
-  suffix?: string;
-}
-
-/** The entry of the `number`th user of a large organization, about 600 bytes; `uid` is `u` and seven digits. */
-export function largeOrganizationEntry(number: number, suffix = "dc=example,dc=org"): string {
-  const uid = largeOrganizationUid(number);
-  const givenName = latinGivenNames[number % latinGivenNames.length] ?? "";
-  const sn = latinFamilyNames[Math.floor(number / latinGivenNames.length) % latinFamilyNames.length] ?? "";
-  const title = titles[number % titles.length] ?? "";
-  return ldifEntry(`uid=${uid},ou=people,${suffix}`, [
-    ["objectClass", "inetOrgPerson"],
-    ["cn", `${givenName} ${sn} ${number}`],
-    ["sn", sn],
-    ["givenName", givenName],
-    ["uid", uid],
-    ["mail", `${uid}.${ascii(sn)}@${domainOf(suffix)}`],
-    ["telephoneNumber", `+41 44 ${String(5_000_000 + number)}`],
-    ["title", title],
-    ["ou", departments[number % departments.length]?.path[0] ?? ""],
-    ["description", `${title}, desk ${number % 997}, joined ${1990 + (number % 35)}; contact over reception`],
-    ["displayName", `${sn}, ${givenName}`],
-    ["preferredLanguage", "de-CH"],
-    ["street", `Seestrasse ${number % 400}`],
-    ["postalAddress", `Seestrasse ${number % 400}$8002 Zurich$Switzerland`],
-    ["l", "Zurich"],
-    ["roomNumber", `${number % 9}.${number % 97}`],
-    ["employeeType", "permanent"],
-    ["employeeNumber", String(100_000 + number)],
-  ]);
-}
-
-export function largeOrganizationUid(number: number): string {
-  return `u${String(number).padStart(7, "0")}`;
-}
-
-/** Writes users 0 to `users - 1` and the groups. Memory stays flat: text goes out in chunks of about a megabyte. */
-export async function generateLargeOrganization(options: LargeOrganization): Promise<void> {
-  const suffix = options.suffix ?? "dc=example,dc=org";
-  const file = createWriteStream(options.path);
-  let chunk = "";
-  for (let number = 0; number < options.users; number += 1) {
-    chunk += largeOrganizationEntry(number, suffix);
-    if (chunk.length < 1_000_000) continue;
-    if (!file.write(chunk)) await once(file, "drain");
-    chunk = "";
-  }
-  file.write(chunk);
-  const groups = options.groups ?? 0;
-  for (let group = 0; group < groups; group += 1) {
-    const members: Attribute[] = [];
-    for (let number = group; number < options.users; number += groups) {
-      members.push(["member", `uid=${largeOrganizationUid(number)},ou=people,${suffix}`]);
-    }
-    const cn = `group${group}`;
-    file.write(
-      ldifEntry(`cn=${cn},ou=groups,${suffix}`, [["objectClass", "groupOfNames"], ["cn", cn], ...members]),
-    );
-  }
-  file.end();
-  await finished(file);
-}
-
-/** An RDN with the value escaped as RFC 4514 asks. */
-export function rdn(type: string, value: string): string {
-  const escaped = value
-    .replace(/[\\",+;<>=]/g, "\\$&")
-    .replace(/^[# ]/, "\\$&")
-    .replace(/ $/, "\\ ");
-  return `${type}=${escaped}`;
-}
-
-function domainOf(suffix: string): string {
-  const labels = [...suffix.matchAll(/dc=([^,]+)/g)].map((match) => match[1]);
-  return labels.length > 0 ? labels.join(".") : "example.org";
-}
-
 /** First letter and family name in ASCII, with a number where that is taken. */
 function freeUid(givenName: string, sn: string, taken: Set<string | undefined>): string {
-  const base = `${ascii(givenName).slice(0, 1)}${ascii(sn)}`;
+  const base = `${asciiOf(givenName).slice(0, 1)}${asciiOf(sn)}`;
   let uid = base;
   for (let number = 2; taken.has(uid); number += 1) uid = `${base}${number}`;
   taken.add(uid);
   return uid;
-}
-
-function ascii(name: string): string {
-  const letters: Record<string, string> = {
-    ß: "ss",
-    ø: "o",
-    Ø: "o",
-    ł: "l",
-    Ł: "l",
-    ı: "i",
-    Þ: "th",
-    ð: "d",
-  };
-  return name
-    .normalize("NFKD")
-    .replace(/[ßøØłŁıÞð]/g, (letter) => letters[letter] ?? "")
-    .toLowerCase()
-    .replace(/[^a-z]/g, "");
-}
-
-type Random = () => number;
-
-// mulberry32: small, fast and good enough to shuffle names. Never for secrets.
-function randomFrom(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function uuidFrom(random: Random): string {
-  const hex = Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16)).join("");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`;
-}
-
-function pick<T>(random: Random, values: readonly T[]): T {
-  const value = values[Math.floor(random() * values.length)];
-  if (value === undefined) throw new Error("nothing to pick from");
-  return value;
-}
-
-function pickWeighted<T extends { weight: number }>(random: Random, values: readonly T[]): T {
-  let left = random() * values.reduce((sum, { weight }) => sum + weight, 0);
-  for (const value of values) {
-    left -= value.weight;
-    if (left < 0) return value;
-  }
-  return pick(random, values);
 }

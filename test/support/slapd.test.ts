@@ -7,7 +7,8 @@ import { dirname, join } from "node:path";
 import { type ConnectionOptions, connect } from "node:tls";
 import { expect, onTestFinished, test } from "vitest";
 import { createCertificateAuthority } from "./certificates.ts";
-import { generateLargeOrganization, generateOrganization, organizationOverlays } from "./organization.ts";
+import { generateLargeOrganization } from "./large-organization.ts";
+import { generateOrganization, organizationOverlays } from "./organization.ts";
 import { type Slapd, type SlapdOptions, startSlapd } from "./slapd.ts";
 
 async function started(options: SlapdOptions = {}): Promise<Slapd> {

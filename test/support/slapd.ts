@@ -9,6 +9,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ensureServers } from "../../scripts/install-servers.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { createCertificateAuthority } from "./certificates.ts";
 import { processInPidFile } from "./end-with-parent.ts";
@@ -95,6 +96,7 @@ async function startIn(
   options: SlapdOptions,
   removeFolder: () => Promise<void>,
 ): Promise<Slapd> {
+  const programs = await ensureServers(["slapd"]);
   await mkdir(folder, { recursive: true });
   await endStaleServer(folder);
   const suffix = options.suffix ?? "dc=example,dc=org";
@@ -107,7 +109,11 @@ async function startIn(
   const tls = await writeTlsFiles(folder, options.tls ?? false);
   const configuration = slapdConfiguration({ folder, suffix, adminDn, adminPassword, syncDn, options });
   await writeFile(join(folder, "slapd.conf"), configuration, { mode: 0o600 }); // holds the admin's password
-  const launch: SlapdLaunch = { binary: await slapdBinary(folder), folder, withTls: tls !== undefined };
+  const launch: SlapdLaunch = {
+    binary: await unconfined(programs.slapd ?? "slapd", folder),
+    folder,
+    withTls: tls !== undefined,
+  };
 
   // The mark comes last, so that a folder whose loading was killed is loaded again.
   const loadedMark = join(folder, "loaded");
@@ -232,11 +238,10 @@ function ownTls(): SlapdTls {
 }
 
 // Ubuntu's AppArmor profile confines slapd, by the path of its binary, to the system's folders; a copy is free of it.
-async function slapdBinary(folder: string): Promise<string> {
-  const installed = ["/usr/sbin/slapd", "/usr/libexec/slapd"].find((path) => existsSync(path)) ?? "slapd";
-  if (!existsSync("/etc/apparmor.d/usr.sbin.slapd")) return installed;
+async function unconfined(slapd: string, folder: string): Promise<string> {
+  if (!existsSync("/etc/apparmor.d/usr.sbin.slapd")) return slapd;
   const copy = join(folder, "slapd");
-  await copyFile(installed, copy);
+  await copyFile(slapd, copy);
   return copy;
 }
 
