@@ -1,5 +1,5 @@
 // The fastify application: what holds for every request before and after its route. Knows no address and no socket
-// (server.ts), and no flow (routes/).
+// (listeners.ts), and no flow (routes/).
 
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";

@@ -1,5 +1,8 @@
 // The login scope over real HTTP: each call's answer to the letter of SPEC section 4, each problem code reached.
 
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient, DirmfaClientError } from "../../src/client/client.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
@@ -149,6 +152,22 @@ test("an active authenticator is replaced only with its own code", async () => {
   expect(wrong.json).toMatchObject({ code: "code-rejected" });
   const right = await world.login("/v1/enrollment", { username, totp: codeNow(secret) });
   expect(right.status).toBe(201);
+});
+
+test("a user whom nobody knows is user-unknown in every call but the decision", async () => {
+  const totp = "123456";
+  for (const [path, more] of [
+    ["/v1/verify", { totp }],
+    ["/v1/verify", { backupCode: "ABCD" }],
+    ["/v1/status", {}],
+    ["/v1/enrollment", {}],
+    ["/v1/enrollment/confirm", { totp }],
+    ["/v1/enrollment/disable", { totp }],
+    ["/v1/backup-codes/regenerate", { totp }],
+  ] as const) {
+    const answer = await world.login(path, { username: "nobody", ...more });
+    expect([path, answer.status, answer.json]).toMatchObject([path, 404, { code: "user-unknown" }]);
+  }
 });
 
 test("calls that need an authenticator say not-enrolled without one", async () => {
@@ -321,6 +340,18 @@ test("the client walks the same way, and its errors carry the code", async () =>
   await expect(client.disableMfa({ username, totp: codeNow(secret) })).resolves.toBeUndefined();
   const stranger = createClient({ baseUrl: world.url, token: "unknown" });
   await expect(stranger.signIn({ username })).rejects.toThrow(DirmfaClientError);
+});
+
+test("the client speaks to a Unix socket as well", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "dirmfa-client-"));
+  const path = join(folder, "dirmfa.sock");
+  const { server, url } = await world.startServer(world.deps, { listen: { kind: "unix", path } });
+  const client = createClient({ baseUrl: url, token: tokens.login });
+  const { username } = await world.addUser();
+  expect((await client.signIn({ username })).decision).toBe("allow");
+  await expect(client.verify({ username, totp: "123456" })).rejects.toMatchObject({ code: "not-enrolled" });
+  await server.close();
+  await rm(folder, { recursive: true });
 });
 
 test("decisions and verifications are counted", async () => {
