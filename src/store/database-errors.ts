@@ -1,4 +1,5 @@
-// Tells "the database cannot be reached or used right now" from every other failure. Pure; never shows a URL or password.
+// Tells "the database cannot be reached or used right now" from every other failure. Pure; never shows a URL or
+// password.
 
 import { AppError } from "../errors.ts";
 
@@ -36,7 +37,7 @@ const codelessEndings = [
   "Client was closed and is not queryable",
 ];
 
-/** True when a later try may find the database again and nothing is wrong with the statement: answer 503, keep serving. */
+/** True when nothing is wrong with the statement and a later try may find the database again: answer 503, keep serving. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof AppError) return error.code === "database-unavailable";

@@ -32,11 +32,11 @@ const limits = {
   embeddedPoolSize: 4,
   // Sign-ins that wait longer than this for a free connection are better answered "unavailable".
   acquireMs: 10_000,
-  // Longer than a load balancer's or failover's silence should last, shorter than the 5 minutes that many firewalls forget.
+  // Shorter than the minutes after which firewalls forget a silent connection.
   keepAliveAfterMs: 30_000,
   // No transaction waits for anything but the database; a frozen replica must not keep row locks from the others.
   idleInTransactionMs: 60_000,
-  // The oldest major version with the features used (SPEC section 7).
+  // PostgreSQL 14, the oldest one supported; other engines of its kind may tell less and still do.
   serverVersion: 140_000,
 };
 
@@ -98,8 +98,9 @@ function createPool(connection: Knex.PgConnectionConfig, log: Log, pool: Knex.Po
     // Otherwise knex would write stored values into the messages of errors.
     compileSqlOnError: false,
     log: {
-      warn: (message: unknown) => log.warn({ driverMessage: String(message) }, "database driver warns"),
-      error: (message: unknown) => log.error({ driverMessage: String(message) }, "database driver fails"),
+      // Mostly connections that failed, which whoever asked for one is told as well.
+      warn: (message: unknown) => log.debug({ driverMessage: String(message) }, "database driver warns"),
+      error: (message: unknown) => log.warn({ driverMessage: String(message) }, "database driver fails"),
       deprecate: (method: string) => log.warn({ method }, "database driver method is deprecated"),
       debug: () => {},
     },
@@ -125,8 +126,9 @@ async function tryOut(db: Database, log: Log): Promise<void> {
       "select current_setting('server_version_num') as version",
     );
     const version = Number(result.rows[0]?.version);
-    if (version < limits.serverVersion)
+    if (version < limits.serverVersion) {
       log.warn({ serverVersion: version }, "database server is older than supported");
+    }
   } catch (error) {
     await db.destroy();
     throw databaseUnavailable(error);

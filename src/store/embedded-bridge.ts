@@ -1,20 +1,17 @@
-// Serves the one session of the embedded database to many connections of a Unix socket. Statements go in as whole batches, and
-// a connection that is in a transaction has the session to itself, so that no two connections ever mix. What outlives a
-// transaction in a session (settings made with `set`, temporary tables) is shared by all: dirmfa uses neither.
-// Runs in the worker thread; knows PGlite only as an Engine.
+// Serves the one session of the embedded database to many connections of a Unix socket. Statements go in as whole batches,
+// and a connection in a transaction has the session to itself, so that no two connections ever mix. What outlives a
+// transaction (settings made with `set`, temporary tables) is shared by all: dirmfa uses neither. Speaks no SQL of its own.
 
 import { createServer, type Server, type Socket } from "node:net";
 import type { Engine } from "./embedded-engine.ts";
 import {
   type ClientMessage,
-  encodeCloseStatements,
   encodeFatal,
-  encodeQuery,
+  encodeReset,
   MessageReader,
   renameStatement,
   splitReady,
   startupCodes,
-  type TransactionStatus,
   WireError,
 } from "./wire-messages.ts";
 
@@ -63,7 +60,7 @@ class Turns {
   }
 }
 
-// Query, Parse, Bind, Describe, Execute, Close, Sync, Flush. Anything else would end the engine, and with it everyone's session.
+// Query, Parse, Bind, Describe, Execute, Close, Sync, Flush. Anything else would end the engine, and everyone's session.
 const passedOn = new Set("QPBDECSH");
 const endsBatch = new Set("QSH");
 // What is left of a COPY that failed; a server ignores it too.
@@ -81,7 +78,6 @@ class Session {
   #batchBytes = 0;
   #started = false;
   #hasTurn = false;
-  #status: TransactionStatus = "I";
 
   constructor(socket: Socket, engine: Engine, turns: Turns, prefix: string, limits: BridgeLimits) {
     this.#socket = socket;
@@ -162,9 +158,9 @@ class Session {
     const reply = await this.#engine.run(batch);
     const { status, replyWithoutReady } = splitReady(reply);
     if (!isFlush && status === undefined) throw new Error("embedded database gave no ReadyForQuery");
-    this.#status = status ?? this.#status;
     this.#socket.write(isFlush ? replyWithoutReady : reply);
-    if (this.#status === "I" && !isFlush) this.#giveTurn();
+    // After a Flush a transaction may be open that only the Sync ends, whatever the status.
+    if (status === "I" && !isFlush) this.#giveTurn();
     else this.#socket.setTimeout(this.#limits.idleInTransactionMs);
   }
 
@@ -182,8 +178,7 @@ class Session {
   async #leave(): Promise<void> {
     if (!this.#hasTurn && this.#statements.size === 0) return;
     if (!this.#hasTurn) await this.#turns.take();
-    if (this.#status !== "I") await this.#engine.run(encodeQuery("rollback"));
-    if (this.#statements.size > 0) await this.#engine.run(encodeCloseStatements(this.#statements));
+    await this.#engine.run(encodeReset(this.#statements));
     this.#giveTurn();
   }
 }

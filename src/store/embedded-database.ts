@@ -1,5 +1,5 @@
-// The embedded database of a folder: who owns it, the thread it lives in, and the socket on which it is reached, by the owner as by
-// everyone else. Speaks no SQL.
+// The embedded database of a folder: who owns it, the thread it lives in, and the socket on which it is reached, by the
+// owner as by everyone else. Speaks no SQL.
 //
 //   FOLDER/pgdata      the data; appears when it is whole
 //   FOLDER/lock        see folder-lock.ts
@@ -30,32 +30,35 @@ export const embeddedPort = 5432;
 const limits = {
   // Another process may be creating the database, which takes seconds.
   ownerAnswersMs: 30_000,
+  // Between taking the lock and naming itself an owner does next to nothing.
+  ownerNamedMs: 2_000,
   retryMs: 100,
   // A crash that repeats at once must not take the processor.
-  restartMs: 1_000,
+  restartMs: 2_000,
   // sockaddr_un: 104 bytes on macOS, 108 on Linux, the closing zero included.
   socketPathBytes: 103,
 };
 
 /**
- * Owns the folder, creating what is missing, or reaches the process that does. With `owner: true` only the former will do:
- * throws AppError `database-locked`. Throws `database-unavailable` when the folder cannot be used or its owner does not answer.
+ * Owns the folder, creating what is missing, or reaches the process that does. With `owner: true` only the former will
+ * do: throws AppError `database-locked`. Throws `database-unavailable` when the folder cannot be used or its owner does
+ * not answer.
  */
 export async function openEmbeddedDatabase(
   folder: string,
   options: { owner: boolean; log: Log },
 ): Promise<EmbeddedDatabase> {
-  const deadline = Date.now() + limits.ownerAnswersMs;
+  const begun = Date.now();
   const path = await makeFolder(folder);
   for (;;) {
-    const lock = lockFolder(path);
+    const lock = tryLock(path);
     if (lock) return await own(path, lock, options.log);
     const owner = await readOwner(path);
-    if (options.owner) throw lockedBy(path, owner);
+    if (options.owner && (owner || Date.now() - begun > limits.ownerNamedMs)) throw lockedBy(path, owner);
     if (owner && (await answers(owner.socketFolder))) {
       return { socketFolder: owner.socketFolder, close: async () => {} };
     }
-    if (Date.now() > deadline) throw silent(path, owner);
+    if (Date.now() - begun > limits.ownerAnswersMs) throw silent(path, owner);
     await sleep(limits.retryMs);
   }
 }
@@ -65,14 +68,15 @@ async function makeFolder(folder: string): Promise<string> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     return await realpath(folder);
   } catch (error) {
-    throw new AppError(
-      "database-unavailable",
-      `The folder ${folder} of the embedded database cannot be used.`,
-      {
-        remedy: "Check database.embedded and that dirmfa may write there.",
-        cause: error,
-      },
-    );
+    throw unusable(folder, error);
+  }
+}
+
+function tryLock(folder: string): FolderLock | undefined {
+  try {
+    return lockFolder(folder);
+  } catch (error) {
+    throw unusable(folder, error);
   }
 }
 
@@ -117,38 +121,52 @@ async function makeSocketFolder(folder: string): Promise<string> {
   return usual;
 }
 
-/** Starts the thread, and again whenever it ends by itself; the data is then as after a kill. Returns how to stop it. */
+/** Starts the thread and keeps it running. Returns how to stop it. */
 async function keepThread(start: EmbeddedWorkerStart, log: Log): Promise<() => Promise<void>> {
-  let stopping = false;
-  let thread = await startThread(start);
-  const restart = async () => {
-    while (!stopping) {
-      log.error("embedded database ended by itself and is started again");
-      await sleep(limits.restartMs, undefined, { ref: false });
-      try {
-        thread = await startThread(start);
-        return watch();
-      } catch (error) {
-        log.error({ err: error }, "embedded database cannot be started");
-      }
-    }
-  };
-  const watch = () => {
-    thread.once("exit", () => void restart());
-    thread.on("message", (lost) => log.error({ lost: String(lost) }, "embedded database lost its session"));
-    // The error itself says nothing that the exit does not.
-    thread.on("error", (error) => log.error({ err: error }, "embedded database failed"));
-  };
-  watch();
-  return async () => {
-    stopping = true;
-    if (thread.threadId < 0) return;
-    const ended = once(thread, "exit");
-    thread.postMessage("stop");
-    await ended;
+  const stopping = new AbortController();
+  const first = await startThread(start);
+  const stopped = superviseThread(first, start, stopping.signal, log);
+  return () => {
+    stopping.abort();
+    return stopped;
   };
 }
 
+// A full disk ends the engine, for example. What is on disk is then as after a kill.
+async function superviseThread(
+  first: Worker,
+  start: EmbeddedWorkerStart,
+  stopping: AbortSignal,
+  log: Log,
+): Promise<void> {
+  let thread: Worker | undefined = first;
+  for (;;) {
+    if (thread) await untilEnded(thread, stopping, log);
+    if (stopping.aborted) return;
+    log.error("embedded database ended by itself and is started again");
+    await sleep(limits.restartMs, undefined, { signal: stopping }).catch(() => {});
+    if (stopping.aborted) return;
+    thread = await startThread(start).catch((error: unknown) => {
+      log.error({ err: error }, "embedded database cannot be started");
+      return undefined;
+    });
+  }
+}
+
+async function untilEnded(thread: Worker, stopping: AbortSignal, log: Log): Promise<void> {
+  const stop = () => thread.postMessage("stop");
+  const ended = new Promise((resolve) => thread.once("exit", resolve));
+  thread.on("message", (message) =>
+    log.error({ engineMessage: String(message) }, "embedded database lost its session"),
+  );
+  thread.on("error", (error) => log.error({ err: error }, "embedded database failed"));
+  if (stopping.aborted) stop();
+  stopping.addEventListener("abort", stop, { once: true });
+  await ended;
+  stopping.removeEventListener("abort", stop);
+}
+
+/** A thread that listens. Its data, when it is the first, takes seconds to create. */
 async function startThread(start: EmbeddedWorkerStart): Promise<Worker> {
   // The compiler rewrites the endings of imports alone.
   const file = import.meta.url.endsWith(".ts") ? "./embedded-worker.ts" : "./embedded-worker.js";
@@ -203,6 +221,17 @@ async function answers(socketFolder: string): Promise<boolean> {
   } finally {
     socket.destroy();
   }
+}
+
+function unusable(folder: string, error: unknown): AppError {
+  return new AppError(
+    "database-unavailable",
+    `The folder ${folder} of the embedded database cannot be used.`,
+    {
+      remedy: "Check database.embedded and that dirmfa may write there.",
+      cause: error,
+    },
+  );
 }
 
 function lockedBy(folder: string, owner: Owner | undefined): AppError {

@@ -14,8 +14,8 @@ export interface Engine {
 }
 
 /**
- * Opens FOLDER/pgdata, creating it where there is none. A kill while PGlite creates leaves a folder that never opens again, so
- * the name appears when it is whole. The caller must own the folder.
+ * Opens FOLDER/pgdata, creating it where there is none. A kill while PGlite creates leaves a folder that never opens
+ * again, so the name appears when it is whole. The caller must own the folder.
  */
 export async function openEngineData(folder: string): Promise<PGlite> {
   const whole = join(folder, "pgdata");

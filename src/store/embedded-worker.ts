@@ -1,6 +1,6 @@
-// The thread in which the embedded database lives: its statements are synchronous and would stop every sign-in. Opens the data
-// in `folder`, creating it where there is none, listens on `socketPath`, says "listening", and ends when told "stop".
-// Acts when imported, since it is the thread's entry; nothing imports it.
+// The thread in which the embedded database lives: its statements are synchronous and would stop every sign-in. Opens the
+// data in `folder`, creating it where there is none, listens on `socketPath`, says "listening", and ends when told "stop".
+// Acts when imported, since it is the thread's entry; nothing imports more of it than a type.
 
 import { chmod, rm } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";

@@ -1,5 +1,5 @@
-// Leases: who may do what only one process at a time may do, across all replicas (rule 9). Only the database's clock counts. Rows
-// are never deleted, or tokens would start over and a holder of long ago could pass for the present one.
+// Leases: who may do what only one process at a time may do, across all replicas (rule 9). Only the database's clock
+// counts. Rows are never deleted, or tokens would start over and a holder of long ago could pass for the present one.
 
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "./database.ts";
@@ -16,8 +16,8 @@ export type LeaseAttempt = { won: true; lease: Lease } | { won: false; holder: s
 const ends = "clock_timestamp() + cast(:ttlMs as double precision) * interval '1 millisecond'";
 
 /**
- * Takes the lease if nobody holds it or its holder let it expire; of any number of equal requests one wins. Does not wait for
- * the work of a present holder. The loser is told the last holder known, which has just gone when `expiresAt` is past.
+ * Takes the lease if nobody holds it or its holder let it expire; of any number of equal requests one wins. Does not wait
+ * for the work of a present holder. The loser is told the last holder known, who is gone when `expiresAt` is past.
  */
 export async function acquireLease(
   db: Database,

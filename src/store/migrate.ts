@@ -1,6 +1,5 @@
-// Brings the schema to the newest migration, or says why the schema that is there cannot be used. Forward only. Not knex's
-// migrator: its lock row stays taken after a crash, and its names carry the extension, so that a schema made from sources
-// would look corrupt to the built program.
+// Brings the schema to the newest migration, or says why the schema that is there cannot be used. Forward only. Not
+// knex's migrator: its lock row stays taken after a crash, and it has no word for a schema that is too new.
 
 import * as usersAndSync from "../../migrations/0001_users_and_sync.ts";
 import * as verification from "../../migrations/0002_verification.ts";
@@ -25,9 +24,9 @@ const migrations: readonly Migration[] = [
 ];
 
 /**
- * Applies what is missing and returns its names, none if there was nothing to do. All of it is one transaction that
- * first locks the version row: of many starters at once one works and the others wait, and a crash leaves the schema as
- * it was. Throws AppError `schema-too-new`.
+ * Applies what is missing and returns its names, none if there was nothing to do. All of it is one transaction that first
+ * locks the version row: of many starters at once one works and the others wait, and a crash leaves the schema as it was.
+ * Throws AppError `schema-too-new`.
  */
 export async function migrateToLatest(
   db: Database,
@@ -43,7 +42,7 @@ export async function migrateToLatest(
   });
 }
 
-/** Throws AppError `schema-too-old` or `schema-too-new`, with the command to run, unless the schema is exactly this program's. */
+/** Throws AppError `schema-too-old` or `schema-too-new`, with what to run, unless the schema is exactly this program's. */
 export async function requireCurrentSchema(db: Database): Promise<void> {
   const reached = await findSchemaVersion(db);
   const pending = pendingAfter(reached, migrations);

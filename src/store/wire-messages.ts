@@ -133,13 +133,14 @@ export function splitReady(reply: Buffer): {
   };
 }
 
-export function encodeQuery(sql: string): Buffer {
-  return encode("Q", Buffer.from(`${sql}\0`));
-}
-
-/** Close of prepared statements, and Sync; unknown names are no error. */
-export function encodeCloseStatements(names: Iterable<string>): Buffer {
-  return Buffer.concat([...[...names].map((name) => encode("C", Buffer.from(`S${name}\0`))), encode("S")]);
+/**
+ * Brings a session back to where it was before a client that broke off anywhere: its transaction rolled back, also one that
+ * only its Sync would have committed or that waits for its Sync after an error; its prepared statements gone.
+ */
+export function encodeReset(statements: Iterable<string>): Buffer {
+  const rollback = encode("Q", Buffer.from("rollback\0"));
+  const closings = [...statements].map((name) => encode("C", Buffer.from(`S${name}\0`)));
+  return Buffer.concat([rollback, encode("S"), rollback, ...closings, encode("S")]);
 }
 
 export function encodeStartup(user: string, database: string): Buffer {

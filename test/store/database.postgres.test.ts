@@ -1,4 +1,4 @@
-// What a PostgreSQL server does to us: absent, gone in the middle, back again, refusing. Each test has a port or server of its own.
+// What a PostgreSQL server does to us: absent, gone in the middle, back again, refusing.
 
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -176,6 +176,19 @@ test("the transaction of a connection that breaks is rolled back", async () => {
   await other.end();
 });
 
+test.for([
+  ["after a Flush and before the Sync that would have committed it", "insert into notes values (5)"],
+  ["after an error in the middle of a batch", "insert into notes values (5, 5, 5)"],
+])("a connection that breaks %s leaves nothing to the next one", async ([, sql]) => {
+  const broken = await rawClient();
+  broken.socket.write(Buffer.concat([message("P", "", sql ?? "", 0), execute.subarray(0, -5), message("H")]));
+  await until(() => broken.received().length > 0);
+  broken.socket.destroy();
+  const other = await client();
+  expect((await other.query("select n from notes where n = 5")).rows).toEqual([]);
+  await other.end();
+});
+
 test("a transaction that waits too long for its client is rolled back, and the client is told", async () => {
   const slow = await client();
   const said = new Promise((resolve) => slow.once("error", resolve));

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
-  encodeQuery,
+  encodeReset,
   MessageReader,
   renameStatement,
   splitReady,
@@ -100,6 +100,7 @@ test("a reply's status is that of its last ReadyForQuery", () => {
   expect(splitReady(row).status).toBeUndefined();
 });
 
-test("a query is framed with its length in bytes, not characters", () => {
-  expect(encodeQuery("é").readInt32BE(1)).toBe(4 + 2 + 1);
+test("a statement's name is framed with its length in bytes, not characters", () => {
+  const close = encodeReset(["é"]).subarray(-5 - 9, -5);
+  expect(close.toString("latin1")).toBe("C\0\0\0\x08SÃ©\0");
 });

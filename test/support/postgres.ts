@@ -1,10 +1,10 @@
-// Starts private PostgreSQL servers for tests and benchmarks: own folder, own port on loopback, own password. Never touches
-// a server that it did not start.
+// Starts private PostgreSQL servers for tests and benchmarks: own folder, own port on loopback, own password. Never
+// touches a server that it did not start.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { access, chown, constants, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, chown, constants, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -105,11 +105,14 @@ async function findPrograms(): Promise<string> {
 
 /** A folder in memory where the system has one, else the usual one for temporary files. */
 export async function memoryFolder(): Promise<string> {
-  const usable = await access("/dev/shm", constants.W_OK).then(
-    () => true,
-    () => false,
-  );
-  return usable ? "/dev/shm" : tmpdir();
+  try {
+    await access("/dev/shm", constants.W_OK);
+    const { bavail, bsize } = await statfs("/dev/shm");
+    // A server and a few dozen test databases; containers often have 64 MiB there.
+    return bavail * bsize > 1024 ** 3 ? "/dev/shm" : tmpdir();
+  } catch {
+    return tmpdir();
+  }
 }
 
 async function initializeData(

@@ -1,5 +1,5 @@
-// The schema that the migrations make, as PostgreSQL tells it. As a program it rewrites migrations/schema.sql, which is there for
-// readers and for reviews: a test keeps it equal to what the migrations do.
+// The schema that the migrations make, as PostgreSQL tells it. As a program it rewrites migrations/schema.sql, which is
+// there for readers and for reviews: a test keeps it equal to what the migrations do.
 
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
