@@ -34,6 +34,7 @@ const statements = [
     expires_at timestamptz,
     confirmed_at timestamptz,
     constraint authenticators_pkey primary key (id),
+    constraint authenticators_one_each unique (user_id, state),
     constraint authenticators_user foreign key (user_id) references users (id) on delete cascade,
     constraint authenticators_key foreign key (key_id) references sealing_keys (id),
     constraint authenticators_state_known check (state in ('pending', 'active')),
@@ -42,8 +43,6 @@ const statements = [
     -- Confirming spends a code, so an active authenticator has a last step.
     constraint authenticators_active_spent check (state = 'pending' or last_step >= 0)
   ) with (fillfactor = 80)`,
-  `create unique index authenticators_one_active on authenticators (user_id) where state = 'active'`,
-  `create unique index authenticators_one_pending on authenticators (user_id) where state = 'pending'`,
   `create index authenticators_key_id on authenticators (key_id)`,
 
   // Sealed: the hashes of all codes of the set, one after another by position. They die with their authenticator.

@@ -15,7 +15,7 @@ export async function upsertPending(
     `insert into authenticators (id, user_id, state, key_id, sealed, expires_at)
      values (:id, :userId, 'pending', :keyId, :sealed,
        clock_timestamp() + :expiresAfterMs * interval '1 millisecond')
-     on conflict (user_id) where state = 'pending' do update set
+     on conflict (user_id, state) do update set
        id = excluded.id, key_id = excluded.key_id, sealed = excluded.sealed, last_step = -1,
        created_at = excluded.created_at, expires_at = excluded.expires_at
      returning expires_at`,

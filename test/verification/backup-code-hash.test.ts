@@ -1,0 +1,67 @@
+import { randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import {
+  createBackupCodeHasher,
+  hashBytes,
+  positionOfHash,
+  presentKdf,
+  saltBytes,
+} from "../../src/verification/backup-code-hash.ts";
+
+const salt = randomBytes(saltBytes);
+const typed = (canonicalCode: string, kdf = presentKdf) => ({ canonicalCode, salt, kdf });
+const always = async () => true;
+
+test("a hash depends on code, salt and settings alone", async () => {
+  const hasher = createBackupCodeHasher();
+  const hash = await hasher.hash(typed("A"), always);
+  expect(hash).toHaveLength(hashBytes);
+  expect(await createBackupCodeHasher().hash(typed("A"), always)).toEqual(hash);
+  expect(await hasher.hash(typed("B"), always)).not.toEqual(hash);
+  expect(await hasher.hash({ ...typed("A"), salt: randomBytes(saltBytes) }, always)).not.toEqual(hash);
+  expect(await hasher.hash(typed("A", "scrypt:1024:8:1"), always)).not.toEqual(hash);
+});
+
+test("a flood waits for its turn, what is no longer wanted is not hashed, and the rest is refused at once", async () => {
+  const hasher = createBackupCodeHasher();
+  const flood = Array.from({ length: 400 }, (_, index) => hasher.hash(typed(`${index}`), async () => false));
+  const settled = await Promise.allSettled(flood);
+  const hashed = settled.filter((result) => result.status === "fulfilled" && result.value !== undefined);
+  const refused = settled.filter((result) => result.status === "rejected");
+  expect(hashed).toHaveLength(2);
+  expect(refused.length).toBeGreaterThan(100);
+  expect(refused.every((result) => result.reason.code === "rate-limited")).toBe(true);
+  expect(await hasher.hash(typed("after"), always)).toHaveLength(hashBytes);
+});
+
+test("equal requests at once share one hash", async () => {
+  const hasher = createBackupCodeHasher();
+  const hashes = await Promise.all(Array.from({ length: 1_000 }, () => hasher.hash(typed("A"), always)));
+  expect(new Set(hashes)).toHaveProperty("size", 1);
+});
+
+test("a failure gives its turn back", async () => {
+  const hasher = createBackupCodeHasher();
+  for (let attempt = 0; attempt < 5; attempt++) {
+    await expect(hasher.hash(typed("A", "scrypt:3:8:1"), always)).rejects.toThrow();
+  }
+  expect(await hasher.hash(typed("A"), always)).toHaveLength(hashBytes);
+});
+
+test.each(["", "md5", "scrypt:16384:8", "scrypt:16384:8:1:1", "scrypt:99999999:8:1", "scrypt:1048576:8:1"])(
+  "settings that read %j are refused and take no memory",
+  async (kdf) => {
+    await expect(createBackupCodeHasher().hash(typed("A", kdf), always)).rejects.toThrow();
+  },
+);
+
+test("a hash is found at its place in a set, and only whole hashes count", () => {
+  const hashes = Array.from({ length: 10 }, () => randomBytes(hashBytes));
+  const set = Buffer.concat(hashes);
+  hashes.forEach((hash, position) => {
+    expect(positionOfHash(set, hash)).toBe(position);
+  });
+  expect(positionOfHash(set, randomBytes(hashBytes))).toBeUndefined();
+  expect(positionOfHash(set.subarray(0, -1), hashes[9] ?? Buffer.alloc(0))).toBeUndefined();
+  expect(positionOfHash(Buffer.alloc(0), hashes[0] ?? Buffer.alloc(0))).toBeUndefined();
+});
