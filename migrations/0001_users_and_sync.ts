@@ -167,6 +167,7 @@ const statements = [
     constraint staged_pages_pkey primary key (run_id, number)
   )`,
   `create table staged_entries (
+    id bigint generated always as identity,
     run_id uuid not null,
     directory_id text not null,
     username text not null,
@@ -177,19 +178,21 @@ const statements = [
     dn_key text not null,
     alias_keys text,
     disabled boolean not null,
-    entry_hash text not null,
-    constraint staged_entries_pkey primary key (run_id, directory_id)
+    entry_hash text not null
   )`,
+  // Not unique by directory id: an entry may be listed twice, and a unique index would cost a first import a tenth.
+  `create index staged_entries_run on staged_entries (run_id)`,
   `create table staged_groups (
+    id bigint generated always as identity,
     run_id uuid not null,
     directory_id text not null,
     name text not null,
     name_key text not null,
     dn text not null,
     dn_key text not null,
-    entry_hash text not null,
-    constraint staged_groups_pkey primary key (run_id, directory_id)
+    entry_hash text not null
   )`,
+  `create index staged_groups_run on staged_groups (run_id)`,
   `create table staged_group_members (
     run_id uuid not null,
     group_directory_id text not null,

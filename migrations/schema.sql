@@ -146,6 +146,7 @@ CREATE TABLE public.sealing_keys (
 );
 
 CREATE TABLE public.staged_entries (
+    id bigint NOT NULL,
     run_id uuid NOT NULL,
     directory_id text NOT NULL,
     username text NOT NULL,
@@ -159,6 +160,15 @@ CREATE TABLE public.staged_entries (
     entry_hash text NOT NULL
 );
 
+ALTER TABLE public.staged_entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.staged_entries_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.staged_group_members (
     run_id uuid NOT NULL,
     group_directory_id text NOT NULL,
@@ -166,6 +176,7 @@ CREATE TABLE public.staged_group_members (
 );
 
 CREATE TABLE public.staged_groups (
+    id bigint NOT NULL,
     run_id uuid NOT NULL,
     directory_id text NOT NULL,
     name text NOT NULL,
@@ -173,6 +184,15 @@ CREATE TABLE public.staged_groups (
     dn text NOT NULL,
     dn_key text NOT NULL,
     entry_hash text NOT NULL
+);
+
+ALTER TABLE public.staged_groups ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.staged_groups_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.staged_memberships (
@@ -309,6 +329,9 @@ ALTER TABLE ONLY public.audit_seals
     ADD CONSTRAINT audit_seals_pkey PRIMARY KEY ("position");
 
 ALTER TABLE ONLY public.authenticators
+    ADD CONSTRAINT authenticators_one_each UNIQUE (user_id, state);
+
+ALTER TABLE ONLY public.authenticators
     ADD CONSTRAINT authenticators_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.backup_code_sets
@@ -344,12 +367,6 @@ ALTER TABLE ONLY public.schema_version
 ALTER TABLE ONLY public.sealing_keys
     ADD CONSTRAINT sealing_keys_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY public.staged_entries
-    ADD CONSTRAINT staged_entries_pkey PRIMARY KEY (run_id, directory_id);
-
-ALTER TABLE ONLY public.staged_groups
-    ADD CONSTRAINT staged_groups_pkey PRIMARY KEY (run_id, directory_id);
-
 ALTER TABLE ONLY public.staged_memberships
     ADD CONSTRAINT staged_memberships_pkey PRIMARY KEY (run_id, directory_id, group_directory_id);
 
@@ -383,15 +400,15 @@ CREATE INDEX audit_events_user ON public.audit_events USING btree (user_id, id) 
 
 CREATE INDEX authenticators_key_id ON public.authenticators USING btree (key_id);
 
-CREATE UNIQUE INDEX authenticators_one_active ON public.authenticators USING btree (user_id) WHERE (state = 'active'::text);
-
-CREATE UNIQUE INDEX authenticators_one_pending ON public.authenticators USING btree (user_id) WHERE (state = 'pending'::text);
-
 CREATE INDEX backup_code_sets_key_id ON public.backup_code_sets USING btree (key_id);
 
 CREATE UNIQUE INDEX sealing_keys_one_active ON public.sealing_keys USING btree (state) WHERE (state = 'active'::text);
 
+CREATE INDEX staged_entries_run ON public.staged_entries USING btree (run_id);
+
 CREATE INDEX staged_group_members_run ON public.staged_group_members USING btree (run_id);
+
+CREATE INDEX staged_groups_run ON public.staged_groups USING btree (run_id);
 
 CREATE INDEX sync_runs_directory_started ON public.sync_runs USING btree (directory, started_at DESC);
 

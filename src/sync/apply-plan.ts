@@ -36,14 +36,13 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
   const { run, plan, policy } = input;
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
-    // The order matters: names are set free before anyone takes them, users stand before their aliases and groups.
-    await removeUsers(trx, run);
-    await vacateUsernames(trx, run);
-    await updateUsers(trx, run);
-    await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, input.memory), policy });
-    await replaceAliases(trx, run);
-    await applyGroups(trx, run);
-    await refreshRequirements(trx, policy, { directory: run.directory });
+    const { added, changed, restored, disabled, removed } = plan.counts;
+    const usersDiffer = added + changed + restored + disabled + removed > 0;
+    if (usersDiffer) await applyUsers(trx, input);
+    if (plan.groupsDiffer) await applyGroups(trx, run);
+    if (usersDiffer || plan.groupsDiffer) {
+      await refreshRequirements(trx, policy, { directory: run.directory });
+    }
     await rememberListing(trx, run.directory, input.listing.server);
     await endRun(trx, input, "succeeded");
     await recordAuditEvent(trx, {
@@ -54,6 +53,15 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
       details: { runId: run.id, approves: run.approves, ...plan.counts, planDigest: plan.digest },
     });
   });
+}
+
+/** The order matters: names are set free before anyone takes them, and users stand before their aliases. */
+async function applyUsers(trx: Transaction, { run, policy, memory }: ApplyInput): Promise<void> {
+  await removeUsers(trx, run);
+  await vacateUsernames(trx, run);
+  await updateUsers(trx, run);
+  await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, memory), policy });
+  await replaceAliases(trx, run);
 }
 
 /** Ends a held run: nothing is changed, and the hold is an audit event. A dry run leaves no event. */

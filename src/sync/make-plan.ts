@@ -1,7 +1,7 @@
 // From a staged, complete listing to a sync plan and the decision whether it may be applied. Changes no user.
 
 import type { DirectoryConfig } from "../config/config.ts";
-import type { Database } from "../store/database.ts";
+import type { Database, Transaction } from "../store/database.ts";
 import type { DirectoryMemory } from "./directories-table.ts";
 import { decideHold } from "./limits.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
@@ -17,10 +17,13 @@ import {
   skipNameClashes,
 } from "./plan-table.ts";
 import type { StagedListing } from "./stage-listing.ts";
+import { dropDuplicates } from "./staging-table.ts";
 import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
   counts: RunCounts;
+  /** False spares a run that found nothing new the statements that write groups. */
+  groupsDiffer: boolean;
   digest: string;
   /** Not empty: the run is held. */
   holdReasons: RunRemark<HoldCode>[];
@@ -40,13 +43,15 @@ export interface PlanInput {
 export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
   const { run, directory, listing, memory } = input;
   return db.transaction(async (trx) => {
+    await dropDuplicates(trx, run);
     const stored = await countStored(trx, run);
     const sameServer = memory.serverIdentity === null || memory.serverIdentity === listing.server.identity;
     // Rule 4: absence in another server's copy proves nothing, since it may lag behind.
     if (sameServer) await planRemovals(trx, run);
     while ((await skipNameClashes(trx, run)) > 0);
     await planChanges(trx, run);
-    if (await groupsMayDiffer(trx, run)) {
+    const groupsDiffer = await groupsMayDiffer(trx, run);
+    if (groupsDiffer) {
       await planMemberships(trx, run, directory.groups?.nested ?? false);
       await planGroupReasons(trx, run);
     }
@@ -65,32 +70,34 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
     );
     return {
       counts: { listed: listing.entries + listing.skipped, unchanged: listing.unchanged, ...counts },
+      groupsDiffer,
       digest: await digestPlan(trx, run),
       holdReasons: holdReasons.filter((reason) => !input.approvedHolds.includes(reason.code)),
-      notes: notesOf({
-        sameServer,
-        approved: run.approves !== null,
-        kept: await countUnlistedKept(trx, run),
-      }),
+      notes: await findNotes(trx, run, sameServer),
     };
   });
 }
 
-function notesOf(facts: { sameServer: boolean; approved: boolean; kept: number }): RunRemark<NoteCode>[] {
-  if (facts.kept === 0) return [];
-  if (!facts.sameServer) {
-    return [
-      {
-        code: "another-server",
-        text: `The listing came from another server than the last one, so ${facts.kept} users that it does not name are left to the next complete listing from the same server.`,
-      },
-    ];
-  }
-  if (!facts.approved) return [];
-  return [
-    {
-      code: "removals-beyond-approval",
-      text: `${facts.kept} more users are gone from the directory but were not in the approved plan; the next run will plan them.`,
-    },
-  ];
+/** Tells of users that the listing does not name and the plan keeps all the same. */
+async function findNotes(
+  trx: Transaction,
+  run: PlanRun,
+  sameServer: boolean,
+): Promise<RunRemark<NoteCode>[]> {
+  if (sameServer && run.approves === null) return [];
+  const kept = await countUnlistedKept(trx, run);
+  if (kept === 0) return [];
+  return sameServer
+    ? [
+        {
+          code: "removals-beyond-approval",
+          text: `${kept} more users are gone from the directory but were not in the approved plan; the next run will plan them.`,
+        },
+      ]
+    : [
+        {
+          code: "another-server",
+          text: `The listing came from another server than the last one, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
+        },
+      ];
 }

@@ -96,8 +96,9 @@ class Staging {
       differing = rowsWithIds(entries, entries.directoryIds, ids);
       this.unchangedUsers += total - differing.directoryIds.length;
     }
-    if (differing.directoryIds.length > 0)
-      this.#stagedEntries += await stageEntries(this.#db, run, differing);
+    if (differing.directoryIds.length === 0) return;
+    await stageEntries(this.#db, run, differing);
+    this.#stagedEntries += differing.directoryIds.length;
   }
 
   async #addGroups(groups: GroupColumns, members: MemberColumns): Promise<void> {
@@ -109,7 +110,8 @@ class Staging {
       const differing = rowsWithIds(groups, groups.directoryIds, ids);
       for (const id of ids) this.#changedGroups.add(id);
       this.#unchangedGroups += total - differing.directoryIds.length;
-      if (ids.size > 0) this.#stagedGroups += await stageGroups(this.#db, run, differing);
+      if (ids.size > 0) await stageGroups(this.#db, run, differing);
+      this.#stagedGroups += differing.directoryIds.length;
     }
     const edges = rowsWithIds(members, members.groupDirectoryIds, this.#changedGroups);
     if (edges.memberKeys.length > 0) await stageMembers(this.#db, run, edges);

@@ -20,18 +20,21 @@ export async function stageUnchanged(
   page: { table: "users" | "groups"; number: number; directoryIds: string[]; hashes: string[] },
 ): Promise<Set<string>> {
   const live = page.table === "users" ? "and stored.state <> 'removed'" : "";
+  // One look into the unique index for each row of the page. As a join it would be planned from statistics, which are
+  // missing or stale after a large import, and could then read the whole table for every page.
   const { rows } = await db.raw<{ rows: { directory_id: string }[] }>(
-    `with page as (
-       select * from unnest(:directoryIds::text[], :hashes::text[]) as page (directory_id, entry_hash)
-     ), unchanged as (
-       select stored.id, page.directory_id from page
-       join ${page.table} stored on stored.directory = :directory and stored.directory_id = page.directory_id
-       where stored.entry_hash = page.entry_hash ${live}
+    `with page as materialized (
+       select listed.directory_id, (
+         select stored.id from ${page.table} stored
+         where stored.directory = :directory and stored.directory_id = listed.directory_id
+           and stored.entry_hash = listed.entry_hash ${live}
+       ) as id
+       from unnest(:directoryIds::text[], :hashes::text[]) as listed (directory_id, entry_hash)
      ), noted as (
        insert into staged_pages (run_id, number, unchanged_ids)
-       select :runId::uuid, :number::int, array_agg(id) from unchanged having count(*) > 0
+       select :runId::uuid, :number::int, array_agg(id) from page where id is not null having count(*) > 0
      )
-     select directory_id from page where directory_id not in (select directory_id from unchanged)`,
+     select directory_id from page where id is null`,
     {
       runId: run.id,
       directory: run.directory,
@@ -43,29 +46,25 @@ export async function stageUnchanged(
   return new Set(rows.map((row) => row.directory_id));
 }
 
-/** Stages entries in full. Returns how many rows that made: an entry listed twice is staged once. */
-export async function stageEntries(db: Database, run: StagingRun, entries: EntryColumns): Promise<number> {
-  const result = await db.raw<{ rowCount: number }>(
+/** Stages entries in full. */
+export async function stageEntries(db: Database, run: StagingRun, entries: EntryColumns): Promise<void> {
+  await db.raw(
     `insert into staged_entries (run_id, directory_id, username, username_key, display_name, email, dn, dn_key,
        alias_keys, disabled, entry_hash)
      select :runId::uuid, page.* from unnest(:directoryIds::text[], :usernames::text[], :usernameKeys::text[],
        :displayNames::text[], :emails::text[], :dns::text[], :dnKeys::text[], :aliasKeys::text[],
-       :disabled::boolean[], :hashes::text[]) as page
-     on conflict do nothing`,
+       :disabled::boolean[], :hashes::text[]) as page`,
     { runId: run.id, ...entries },
   );
-  return result.rowCount;
 }
 
-export async function stageGroups(db: Database, run: StagingRun, groups: GroupColumns): Promise<number> {
-  const result = await db.raw<{ rowCount: number }>(
+export async function stageGroups(db: Database, run: StagingRun, groups: GroupColumns): Promise<void> {
+  await db.raw(
     `insert into staged_groups (run_id, directory_id, name, name_key, dn, dn_key, entry_hash)
      select :runId::uuid, page.* from unnest(:directoryIds::text[], :names::text[], :nameKeys::text[], :dns::text[],
-       :dnKeys::text[], :hashes::text[]) as page
-     on conflict do nothing`,
+       :dnKeys::text[], :hashes::text[]) as page`,
     { runId: run.id, ...groups, nameKeys: groups.names.map(usernameKeyOf) },
   );
-  return result.rowCount;
 }
 
 export async function stageMembers(db: Database, run: StagingRun, members: MemberColumns): Promise<void> {
@@ -112,6 +111,24 @@ const stagingTables = [
   "staged_group_members",
   "staged_memberships",
 ];
+
+/**
+ * Keeps one row of every entry and group that was listed twice, as one is that moved from one base to another during the
+ * listing. Which one does not matter: the next run sees the entry where it is.
+ */
+export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise<void> {
+  for (const table of ["staged_entries", "staged_groups"]) {
+    await trx.raw(
+      `delete from ${table} where run_id = :runId and id in (
+         select id from (
+           select id, row_number() over (partition by directory_id order by id) as nth
+           from ${table} where run_id = :runId and directory_id in (
+             select directory_id from ${table} where run_id = :runId group by directory_id having count(*) > 1)
+         ) listed where nth > 1)`,
+      { runId: run.id },
+    );
+  }
+}
 
 /** Drops a run's staging; its plan and its skips stay with the run. */
 export async function deleteStaging(db: Database | Transaction, runId: string): Promise<void> {

@@ -17,10 +17,9 @@ export async function refreshRequirements(
     `with wanted as (
        select u.id, :organization::boolean or u.directory = any(:directories::text[])
          or u.required_by_admin is true or (u.required_new_user and u.required_by_admin is not false)
-         or exists (
-           select from user_groups ug join groups g on g.id = ug.group_id
-           where ug.user_id = u.id
-             and (g.name_key = any(:groupNameKeys::text[]) or g.dn_key = any(:groupDnKeys::text[]))
+         or u.id in (
+           select ug.user_id from user_groups ug join groups g on g.id = ug.group_id
+           where g.name_key = any(:groupNameKeys::text[]) or g.dn_key = any(:groupDnKeys::text[])
          ) as required
        from users u
        where u.state <> 'removed'
