@@ -30,8 +30,9 @@ export const kindDefaults: Readonly<Record<DirectoryKind, KindDefaults>> = {
   openldap: {
     ...person,
     idAttribute: "entryUUID",
-    // Set by ppolicy and by admins; the value is a time, or 000001010000Z for "until unlocked".
-    disabled: { kind: "attribute", attribute: "pwdAccountLockedTime", values: [] },
+    // 000001010000Z is an admin's lock, "until unlocked". A time is ppolicy's pause after failed binds: it ends by itself,
+    // without a change of the entry, and would keep the user out until the next run.
+    disabled: { kind: "attribute", attribute: "pwdAccountLockedTime", values: ["000001010000Z"] },
   },
   "389ds": {
     ...person,

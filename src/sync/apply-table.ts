@@ -3,6 +3,7 @@
 
 import type { Transaction } from "../store/database.ts";
 import type { MfaPolicy } from "../users/policy.ts";
+import { groupStays } from "./plan-groups-table.ts";
 import type { PlanRun } from "./plan-table.ts";
 
 /** Marks users as removed. Their authenticators and flags stay (rule 7). */
@@ -93,7 +94,7 @@ export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void>
   const bindings = { ...run };
   await trx.raw(
     `delete from groups g where g.directory = :directory
-       and g.id not in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id)
+       and not ${groupStays}
        and not exists (select from staged_groups s where s.run_id = :id and s.directory_id = g.directory_id)`,
     bindings,
   );

@@ -1,6 +1,7 @@
 // From a staged, complete listing to a sync plan and the decision whether it may be applied. Changes no user.
 
 import type { DirectoryConfig } from "../config/config.ts";
+import { isOlderState } from "../directory/server-state.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import type { DirectoryMemory } from "./directories-table.ts";
 import { decideHold } from "./limits.ts";
@@ -45,7 +46,10 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
   return db.transaction(async (trx) => {
     await dropDuplicates(trx, run);
     const stored = await countStored(trx, run);
-    const sameServer = memory.serverIdentity === null || memory.serverIdentity === listing.server.identity;
+    const sameServer =
+      memory.serverIdentity === null ||
+      (memory.serverIdentity === listing.server.identity &&
+        !isOlderState(memory.serverState, listing.server.state));
     // Rule 4: absence in another server's copy proves nothing, since it may lag behind.
     if (sameServer) await planRemovals(trx, run);
     while ((await skipNameClashes(trx, run)) > 0);
@@ -97,7 +101,7 @@ async function findNotes(
     : [
         {
           code: "another-server",
-          text: `The listing came from another server than the last one, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
+          text: `The listing came from another server than the last one, or from an older copy, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
         },
       ];
 }

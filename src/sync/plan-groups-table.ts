@@ -4,14 +4,28 @@
 import type { Transaction } from "../store/database.ts";
 import type { PlanRun } from "./plan-table.ts";
 
+/**
+ * A condition on groups `g`: the listing names it unchanged, or an unusable entry may be it, which takes it from nobody
+ * (rule 8). For statements with the bindings of a PlanRun.
+ */
+export const groupStays = `(
+  exists (
+    select from staged_pages p cross join lateral unnest(p.unchanged_ids) as kept (id)
+    where p.run_id = :id and kept.id = g.id)
+  or exists (select from sync_skips k where k.run_id = :id and k.directory_id = g.directory_id)
+  or exists (select from sync_skips k where k.run_id = :id and k.dn_key = g.dn_key)
+)`;
+
 /** Whether any group came, changed or went, or any user whose memberships could differ is in the plan. */
 export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<boolean> {
   const { rows } = await trx.raw<{ rows: { differ: boolean }[] }>(
     `select exists (select from staged_groups where run_id = :id)
        or exists (select from groups where directory = :directory) and (
          exists (select from sync_changes where run_id = :id)
-         or exists (select from groups g where g.directory = :directory
-           and g.id not in (select unnest(unchanged_ids) from staged_pages where run_id = :id))
+         or exists (
+           select from groups g where g.directory = :directory and not ${groupStays}
+             and not exists (
+               select from staged_groups s where s.run_id = :id and s.directory_id = g.directory_id))
        ) as differ`,
     { ...run },
   );
@@ -27,7 +41,8 @@ export async function planMemberships(trx: Transaction, run: PlanRun, nested: bo
     `with recursive kept as (
        select g.id, g.directory_id, g.dn_key from groups g
        where g.directory = :directory
-         and g.id in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id)
+         and ${groupStays}
+         and not exists (select from staged_groups s where s.run_id = :id and s.directory_id = g.directory_id)
      ), listed as (
        select directory_id, dn_key from kept
        union all

@@ -1,0 +1,29 @@
+// Compares how far a server's copy had got in two listings. Pure.
+
+/**
+ * True when `current` is behind `previous`, both from one server: it was restored from a backup, or is a replica behind a
+ * shared name that lags. Understands Active Directory's highestCommittedUSN (one number) and OpenLDAP's contextCSN (one
+ * change number for each server that takes writes, its id third: 20260131120000.000001Z#000000#001#000000). False where
+ * a server does not tell, or in a form that is not known.
+ */
+export function isOlderState(previous: string | null, current: string | null): boolean {
+  if (previous === null || current === null) return false;
+  if (isNumber(previous) && isNumber(current)) return BigInt(current) < BigInt(previous);
+  const now = changeNumbers(current);
+  if (now.size === 0) return false;
+  for (const [serverId, change] of changeNumbers(previous)) {
+    const reached = now.get(serverId);
+    // Of equal length and layout, so they compare as text.
+    if (reached === undefined || reached < change) return true;
+  }
+  return false;
+}
+
+function isNumber(state: string): boolean {
+  return /^\d{1,20}$/.test(state); // 64 bits have up to 20 digits
+}
+
+function changeNumbers(state: string): Map<string, string> {
+  const numbers = state.matchAll(/(\d{14}\.\d{6}Z#[0-9a-f]{6})#([0-9a-f]{3})#[0-9a-f]{6}/g);
+  return new Map([...numbers].map(([, change = "", serverId = ""]) => [serverId, change]));
+}

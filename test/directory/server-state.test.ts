@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { isOlderState } from "../../src/directory/server-state.ts";
+
+const csn = (second: string, serverId: string) => `202601311200${second}.000001Z#000000#${serverId}#000000`;
+
+test.each([
+  ["a lower USN", "9007199254740993", "9007199254740992", true],
+  ["the same USN", "12", "12", false],
+  ["a higher USN with more digits", "9", "10", false],
+  ["an earlier change of the only provider", csn("30", "001"), csn("29", "001"), true],
+  ["the same change", csn("30", "001"), csn("30", "001"), false],
+  [
+    "one provider ahead, another behind",
+    `${csn("30", "001")} ${csn("30", "002")}`,
+    `${csn("31", "001")} ${csn("29", "002")}`,
+    true,
+  ],
+  [
+    "a provider that is not known any more",
+    `${csn("30", "001")} ${csn("30", "002")}`,
+    csn("31", "001"),
+    true,
+  ],
+  ["a new provider", csn("30", "001"), `${csn("30", "001")} ${csn("01", "002")}`, false],
+  ["a server that does not tell", csn("30", "001"), null, false],
+  ["a server that did not tell before", null, csn("30", "001"), false],
+  ["something else", "abc", "abb", false],
+])("%s is told apart", (_, previous, current, older) => {
+  expect(isOlderState(previous, current)).toBe(older);
+});
