@@ -81,19 +81,20 @@ function tryLock(folder: string): FolderLock | undefined {
 }
 
 async function own(folder: string, lock: FolderLock, log: Log): Promise<EmbeddedDatabase> {
-  const socketFolder = await makeSocketFolder(folder);
   const ownerFile = join(folder, "owner.json");
-  const release = async () => {
-    await rm(ownerFile, { force: true });
-    await rm(socketFolder, { recursive: true, force: true });
-    lock.release();
-  };
   try {
+    const socketFolder = await makeSocketFolder(folder);
     await writeOwner(ownerFile, { pid: process.pid, socketFolder });
     const stop = await keepThread({ folder, socketPath: socketPathIn(socketFolder) }, log);
-    return { socketFolder, close: () => stop().then(release) };
+    const close = async () => {
+      await stop();
+      await rm(ownerFile, { force: true });
+      await rm(socketFolder, { recursive: true, force: true });
+      lock.release();
+    };
+    return { socketFolder, close };
   } catch (error) {
-    await release();
+    lock.release();
     throw new AppError("database-unavailable", `The embedded database in ${folder} cannot be opened.`, {
       remedy: "Check that the disk is not full and that the files belong to dirmfa's user.",
       cause: error,
