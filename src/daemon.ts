@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { Actor } from "./audit/audit-events-table.ts";
+import { startAuditSealing } from "./audit/audit-sealing.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -17,6 +18,7 @@ import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
 import { applyPolicy } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
 import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
+import { openChainKey } from "./verification/chain-key.ts";
 import { openSealingKeys } from "./verification/sealing-keys.ts";
 
 export interface Daemon {
@@ -38,16 +40,16 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const { db } = database;
   await requireCurrentSchema(db);
   const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
+  const chainKey = await openChainKey({ db, keys, randomBytes });
   const policy = mfaPolicyOf(config.mfa);
   const requirements = await applyPolicy({ db, policy }, actor);
 
+  const holder = holderName();
+  started.adopt(startAuditSealing({ db, log, chainKey, holder }), (it) => it.stop());
   started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
   const metrics = createMetrics(() => listSyncAges(db));
   const onFinished = (run: SyncRun) => metrics.countSyncRun(run.directory, run.status);
-  const runner = started.adopt(
-    createSyncRunner({ db, log, policy, holder: holderName(), onFinished }),
-    (it) => it.stop(),
-  );
+  const runner = started.adopt(createSyncRunner({ db, log, policy, holder, onFinished }), (it) => it.stop());
   const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
   started.adopt(schedule, (it) => it.stop());
   const hasher = createBackupCodeHasher();
