@@ -116,7 +116,11 @@ const guardedSql = (spendSql: string) => `
   ), counted as (
     update lockouts l set
       failures = case when j.outcome = 'accepted' or j.failures + 1 >= :limit then 0 else j.failures + 1 end,
-      level = case when j.outcome = 'accepted' then 0 when j.failures + 1 >= :limit then j.level + 1 else j.level end,
+      level = case
+        when j.outcome = 'accepted' then greatest(j.level - 1, 0)
+        when j.failures + 1 >= :limit then j.level + 1
+        else j.level
+      end,
       locked_until = case when j.outcome <> 'accepted' and j.failures + 1 >= :limit then
         clock_timestamp() + least(:firstMs * 2.0 ^ least(j.level, 40), :maximumMs) * interval '1 millisecond'
       end

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa } from "../../src/verification/disable-mfa.ts";
+import { spendStep } from "../../src/verification/guard-table.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
 import { verificationStateOf } from "../../src/verification/status-of.ts";
 import { unlockUser } from "../../src/verification/unlock-user.ts";
@@ -104,19 +105,35 @@ test("a lockout holds to its last moment and ends by the database's clock alone"
   expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
 });
 
-test("each lockout lasts twice as long as the one before, up to the maximum, until a success", async () => {
-  const user = await world.addEnrolledUser();
-  const deps = await world.replica({ lockout: { failures: 2, firstMs: 60_000, maximumMs: 200_000 } });
-  for (const expected of [60_000, 120_000, 200_000, 200_000]) {
+describe("the length of a lockout", () => {
+  const lockOutFor = async (user: EnrolledUser, expectedMs: number, deps: VerificationDeps) => {
     await fail(user, 2, deps);
     const ms = await lockedForMs(user);
-    expect(ms).toBeLessThanOrEqual(expected);
-    expect(ms).toBeGreaterThan(expected - 10_000);
+    expect(ms).toBeLessThanOrEqual(expectedMs);
+    expect(ms).toBeGreaterThan(expectedMs - 10_000);
     await endLockout(user, "clock_timestamp()");
-  }
-  await verify(user, right(user), "totp", deps);
-  await fail(user, 2, deps);
-  expect(await lockedForMs(user)).toBeLessThanOrEqual(60_000);
+  };
+  const lockout = { failures: 2, firstMs: 60_000, maximumMs: 200_000 };
+
+  test("doubles each time, up to the maximum", async () => {
+    const user = await world.addEnrolledUser();
+    const deps = await world.replica({ lockout });
+    for (const expected of [60_000, 120_000, 200_000, 200_000]) await lockOutFor(user, expected, deps);
+  });
+
+  test("takes one step back for each success, and not all of them", async () => {
+    const user = await world.addEnrolledUser();
+    const deps = await world.replica({ lockout });
+    await lockOutFor(user, 60_000, deps);
+    await lockOutFor(user, 120_000, deps);
+    await verify(user, right(user), "totp", deps);
+    await lockOutFor(user, 120_000, deps);
+    for (let success = 0; success < 5; success++) {
+      world.clock.step();
+      await verify(user, right(user), "totp", deps);
+    }
+    await lockOutFor(user, 60_000, deps);
+  });
 });
 
 test("after a thousand lockouts the next one lasts for the maximum", async () => {
@@ -155,6 +172,31 @@ describe("every path that takes a code", () => {
       outcome: "locked-out",
     });
   });
+});
+
+test("a right code that meets a lockout only when it is spent, is not spent", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 5);
+  const authenticator = await world.database.db("authenticators").where({ user_id: user.id }).first();
+  const attempt = {
+    userId: user.id,
+    directory: "main",
+    method: "totp",
+    actor: caller,
+    mismatch: undefined,
+    details: {},
+  } as const;
+  const code = {
+    authenticatorId: authenticator.id,
+    state: "active",
+    step: Number(authenticator.last_step) + 5,
+  } as const;
+  expect(await spendStep(world.deps.db, attempt, world.deps.mfa.lockout, code)).toMatchObject({
+    outcome: "locked-out",
+  });
+  expect(await world.database.db("authenticators").where({ user_id: user.id }).first()).toEqual(
+    authenticator,
+  );
 });
 
 test("another replica, as after a restart, knows the lockout", async () => {
