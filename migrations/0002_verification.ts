@@ -114,7 +114,7 @@ const statements = [
     constraint audit_gaps_order check (first_id <= last_id)
   )`,
 
-  // Append-only, whoever asks. docs/operations.md says how to take the grants away as well.
+  // Append-only, whoever asks. docs/decisions/0013-audit-chain.md says how to take the grants away as well.
   `create function refuse_change() returns trigger language plpgsql as $$
   begin
     raise exception 'table % is append-only', tg_table_name using errcode = 'insufficient_privilege';
