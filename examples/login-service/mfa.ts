@@ -1,0 +1,106 @@
+// A user's own second factor: enrollment, asked for or wanted, and the settings page. Keeps an enrollment in the session
+// between its two pages, since dirmfa shows a secret once.
+
+import { type Client, DirmfaClientError, type Status } from "../../src/client/client.ts";
+import { backupCodesPage, enrollmentIntroPage, enrollmentPage, settingsPage } from "./pages.ts";
+import type { Session } from "./sessions.ts";
+import { type Answer, type Asked, atStage, isCodeRefusal, type Site } from "./site.ts";
+
+export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { dirmfa: Client }): void {
+  const enrolling = ["enroll", "signed-in"] as const;
+
+  get(
+    "/enrollment",
+    atStage(enrolling, async ({ visit }, session) => {
+      if (session.enrollment) return enrollmentPage(visit, session.enrollment);
+      if (session.stage === "signed-in") return { goTo: "/settings" };
+      const { enrollment } = await dirmfa.signIn(nameOf(session.user));
+      return enrollmentIntroPage(visit, enrollment);
+    }),
+  );
+
+  post(
+    "/enrollment",
+    atStage(enrolling, async (asked, session) => {
+      const status = await statusOf(session);
+      // Replacing an authenticator takes a code of it, and a session that is signed in by more than a password.
+      const totp = session.stage === "signed-in" ? asked.form.get("code") : null;
+      const name = nameOf(session.user);
+      try {
+        session.enrollment = await dirmfa.beginEnrollment(totp === null ? name : { ...name, totp });
+        return { goTo: "/enrollment" };
+      } catch (error) {
+        return settingsAfter(error, asked, status);
+      }
+    }),
+  );
+
+  post(
+    "/enrollment/confirm",
+    atStage(enrolling, async (asked, session) => {
+      const { user, enrollment } = session;
+      if (!enrollment) return { goTo: "/enrollment" };
+      try {
+        const totp = asked.form.get("code") ?? "";
+        const { backupCodes } = await dirmfa.confirmEnrollment({ ...nameOf(user), totp });
+        // Sent in answer to the form, and kept nowhere: they are shown this once.
+        return backupCodesPage(enter(asked, { stage: "signed-in", user }), backupCodes);
+      } catch (error) {
+        if (error instanceof DirmfaClientError && error.status === 409) session.enrollment = undefined; // too late
+        if (!isCodeRefusal(error)) throw error;
+        asked.reply.code(403);
+        return enrollmentPage(asked.visit, enrollment, error);
+      }
+    }),
+  );
+
+  get(
+    "/settings",
+    atStage(["signed-in"], async ({ visit }, session) => {
+      const { notice } = session;
+      session.notice = undefined;
+      return settingsPage(visit, await statusOf(session), { notice });
+    }),
+  );
+
+  post(
+    "/settings/backup-codes",
+    atStage(["signed-in"], async (asked, session) => {
+      const status = await statusOf(session);
+      try {
+        const totp = asked.form.get("code") ?? "";
+        const { backupCodes } = await dirmfa.regenerateBackupCodes({ ...nameOf(session.user), totp });
+        return backupCodesPage(asked.visit, backupCodes);
+      } catch (error) {
+        return settingsAfter(error, asked, status);
+      }
+    }),
+  );
+
+  post(
+    "/settings/disable",
+    atStage(["signed-in"], async (asked, session) => {
+      const status = await statusOf(session);
+      try {
+        await dirmfa.disableMfa({ ...nameOf(session.user), totp: asked.form.get("code") ?? "" });
+        session.notice = "Two-step sign-in is off.";
+        return { goTo: "/settings" };
+      } catch (error) {
+        return settingsAfter(error, asked, status);
+      }
+    }),
+  );
+
+  async function statusOf({ user }: Session): Promise<Status> {
+    const status = await dirmfa.status(nameOf(user));
+    // A session may be older than a rename in the directory. Somebody else's settings are not shown, let alone changed.
+    if (status.user.id !== user.id) throw new DirmfaClientError("user-unknown");
+    return status;
+  }
+
+  function settingsAfter(error: unknown, { visit, reply }: Asked, status: Status): Answer {
+    if (!isCodeRefusal(error)) throw error;
+    reply.code(403);
+    return settingsPage(visit, status, { refusal: error });
+  }
+}

@@ -1,0 +1,110 @@
+// Signing in: the password, then what dirmfa decides. `followDecision` and a verified code are the only ways in here.
+
+import type { Client, SignIn } from "../../src/client/client.ts";
+import { codePage, deniedPage, homePage, lockedOutPage, type Method, signInPage } from "./pages.ts";
+import type { CheckPassword } from "./password.ts";
+import { type Answer, type Asked, atStage, isCodeRefusal, type Site } from "./site.ts";
+
+// What dirmfa decides, the stage that a right password leads to, and the page. `deny` is not among them.
+const steps = {
+  allow: { stage: "signed-in", goTo: "/" },
+  challenge: { stage: "challenge", goTo: "/sign-in/code" },
+  enroll: { stage: "enroll", goTo: "/enrollment" },
+} as const;
+
+export function addSignInRoutes(
+  { get, post, enter, nameOf }: Site,
+  { dirmfa, checkPassword }: { dirmfa: Client; checkPassword: CheckPassword },
+): void {
+  get(
+    "/",
+    atStage(["signed-in"], async ({ visit }, session) => {
+      const { notice } = session;
+      session.notice = undefined;
+      return homePage(visit, session.user, notice);
+    }),
+  );
+
+  get("/sign-in", async ({ visit }) =>
+    visit.session?.stage === "signed-in" ? { goTo: "/" } : signInPage(visit),
+  );
+
+  post("/sign-in", async (asked) => {
+    const usernameAsTyped = asked.form.get("username") ?? "";
+    const username = await checkPassword(usernameAsTyped.trim(), asked.form.get("password") ?? "");
+    if (username === undefined) {
+      asked.reply.code(403);
+      return signInPage(asked.visit, usernameAsTyped);
+    }
+    return followDecision(asked, username, await dirmfa.signIn(nameOf({ username })));
+  });
+
+  /** For a user whose password was right, and for no one else. */
+  async function followDecision(asked: Asked, username: string, answer: SignIn): Promise<Answer> {
+    if (answer.decision === "deny" || answer.user === null) {
+      enter(asked, undefined);
+      asked.reply.code(403);
+      return answer.reasons.includes("locked-out") ? lockedOutPage(answer.lockedUntil) : deniedPage();
+    }
+    const { stage, goTo } = steps[answer.decision];
+    const { id, displayName } = answer.user;
+    enter(asked, { stage, user: { id, username, displayName: displayName ?? username } });
+    return { goTo };
+  }
+
+  // dirmfa is asked again each time: a lockout, an admin's reset or the last backup code may have changed what is asked.
+  async function askForCode(asked: Asked, username: string, method: Method, isWrong: boolean) {
+    const answer = await dirmfa.signIn(nameOf({ username }));
+    if (answer.decision !== "challenge") return followDecision(asked, username, answer);
+    return codePage(asked.visit, { method, isWrong, answer });
+  }
+
+  const codePaths = [
+    ["totp", "/sign-in/code"],
+    ["backup-code", "/sign-in/backup-code"],
+  ] as const;
+  for (const [method, path] of codePaths) {
+    get(
+      path,
+      atStage(["challenge"], (asked, { user }) => askForCode(asked, user.username, method, false)),
+    );
+
+    post(
+      path,
+      atStage(["challenge"], async (asked, { user }) => {
+        const code = asked.form.get("code") ?? "";
+        try {
+          const typed = method === "totp" ? { totp: code } : { backupCode: code };
+          const verified = await dirmfa.verify({ ...nameOf(user), ...typed });
+          // The name may have gone to somebody else since the password.
+          if (verified.user.id !== user.id) return { goTo: "/sign-in" };
+          const left = `You used a backup code. ${verified.backupCodesRemaining} are left.`;
+          enter(asked, { stage: "signed-in", user, notice: method === "totp" ? undefined : left });
+          return { goTo: "/" };
+        } catch (error) {
+          if (!isCodeRefusal(error)) throw error;
+          asked.reply.code(403);
+          return askForCode(asked, user.username, method, true);
+        }
+      }),
+    );
+  }
+
+  // dirmfa decides again, since the time for "later" may be over by now.
+  post(
+    "/sign-in/later",
+    atStage(["enroll"], async (asked, { user }) => {
+      const answer = await dirmfa.signIn(nameOf(user));
+      if (answer.user?.id !== user.id || answer.enrollment?.mayDefer !== true) {
+        return followDecision(asked, user.username, answer);
+      }
+      enter(asked, { stage: "signed-in", user });
+      return { goTo: "/" };
+    }),
+  );
+
+  post("/sign-out", async (asked) => {
+    enter(asked, undefined);
+    return { goTo: "/sign-in" };
+  });
+}

@@ -1,0 +1,87 @@
+// How a page is asked for and sent: the cookie, the form's token, the stage that was reached. Knows no page, and no dirmfa.
+
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { DirmfaClientError, type UserRequest } from "../../src/client/client.ts";
+import type { Html } from "./html.ts";
+import { outdatedPage } from "./pages.ts";
+import type { Session, Sessions, Stage, Visit } from "./sessions.ts";
+
+/** A page, or where to go instead. */
+export type Answer = Html | { goTo: string };
+
+export interface Asked {
+  visit: Visit;
+  /** Of a POST, its token checked; empty for a GET. */
+  form: URLSearchParams;
+  reply: FastifyReply;
+}
+
+export interface Site {
+  get(path: string, route: (asked: Asked) => Promise<Answer>): void;
+  post(path: string, route: (asked: Asked) => Promise<Answer>): void;
+  /** Ends the visit and begins another one, at the stage that was reached. */
+  enter(asked: Asked, session: Session | undefined): Visit;
+  /** The user of a session, in the form in which dirmfa is asked. */
+  nameOf(user: { username: string }): UserRequest;
+}
+
+export function createSite(app: FastifyInstance, sessions: Sessions, directory: string | undefined): Site {
+  return {
+    get(path, route) {
+      app.get(path, async (request, reply) => {
+        const known = sessions.find(request.headers.cookie);
+        // A link from elsewhere comes without a SameSite=Strict cookie. Asked again from here, the browser sends it.
+        if (!known && request.headers["sec-fetch-site"] === "cross-site") {
+          return reply.header("refresh", "0").type("text/html").send("");
+        }
+        const visit = known ?? sessions.begin();
+        if (!known) reply.header("set-cookie", sessions.setCookie(visit));
+        return send(reply, await route({ visit, form: new URLSearchParams(), reply }));
+      });
+    },
+    post(path, route) {
+      app.post(path, async (request, reply) => {
+        const visit = sessions.find(request.headers.cookie);
+        const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+        if (!visit || !sessions.isCsrfToken(visit, form.get("csrf") ?? "")) {
+          return send(reply.code(403), outdatedPage());
+        }
+        return send(reply, await route({ visit, form, reply }));
+      });
+    },
+    enter({ visit, reply }, session) {
+      sessions.end(visit);
+      const next = sessions.begin(session);
+      reply.header("set-cookie", sessions.setCookie(next));
+      return next;
+    },
+    nameOf: ({ username }) => (directory === undefined ? { username } : { username, directory }),
+  };
+}
+
+/** A route for those who have come as far as one of the stages; others go to where they belong. */
+export function atStage(
+  stages: readonly Stage[],
+  route: (asked: Asked, session: Session) => Promise<Answer>,
+): (asked: Asked) => Promise<Answer> {
+  return async (asked) => {
+    const { session } = asked.visit;
+    return session && stages.includes(session.stage) ? route(asked, session) : { goTo: placeOf(session) };
+  };
+}
+
+function placeOf(session: Session | undefined): string {
+  if (!session) return "/sign-in";
+  return { challenge: "/sign-in/code", enroll: "/enrollment", "signed-in": "/" }[session.stage];
+}
+
+/** True for a code that dirmfa did not take, for whatever reason: the user may have another one. */
+export function isCodeRefusal(error: unknown): boolean {
+  const refusals: unknown[] = ["code-rejected", "locked-out", "invalid-request"];
+  return error instanceof DirmfaClientError && refusals.includes(error.code);
+}
+
+export function send(reply: FastifyReply, answer: Answer) {
+  if ("goTo" in answer) return reply.redirect(answer.goTo, 303); // 303: with GET, whatever it was before
+  return reply.type("text/html; charset=utf-8").send(answer.text);
+}
