@@ -2,12 +2,13 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createKeyFile } from "../../src/verification/key-folder.ts";
 import { keyStatus } from "../../src/verification/key-status.ts";
 import { generateKey, type RotateKeysInput, rotateKeys } from "../../src/verification/rotate-keys.ts";
 import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
+import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 import {
   admin,
   caller,
@@ -17,11 +18,16 @@ import {
   type VerificationWorld,
 } from "./verification-world.ts";
 
+let database: TestDatabase;
 let world: VerificationWorld;
+beforeAll(async () => {
+  database = await openTestDatabase();
+});
 beforeEach(async () => {
-  world = await openVerificationWorld();
+  world = await openVerificationWorld(database);
 });
 afterEach(() => world.close());
+afterAll(() => database.close());
 
 const keyDeps = () => ({ ...world.deps, folder: world.folder });
 const rotate = (input: Partial<RotateKeysInput> = {}) =>
