@@ -1,5 +1,6 @@
 // Which tests run where. A file named *.postgres.test.ts needs a PostgreSQL server and *.embedded.test.ts the embedded
-// database; all other tests of the listed folders run on both engines.
+// database; all other tests of the listed folders run on both engines. `npm test` leaves out `interop`, which starts large
+// servers of other makers and has a command of its own.
 
 import { defineConfig } from "vitest/config";
 
@@ -17,7 +18,7 @@ export default defineConfig({
         test: {
           name: "postgres",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/checks/**", "test/**/*.embedded.test.ts"],
+          exclude: ["test/checks/**", "test/interop/**", "test/**/*.embedded.test.ts"],
           provide: { engine: "postgres" },
           globalSetup,
         },
@@ -30,6 +31,19 @@ export default defineConfig({
           exclude: ["test/**/*.postgres.test.ts"],
           provide: { engine: "embedded" },
           globalSetup,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "interop",
+          include: ["test/interop/**/*.test.ts"],
+          provide: { engine: "postgres" },
+          globalSetup,
+          // A domain takes some ten seconds to make, much longer beside other work.
+          hookTimeout: 180_000,
+          // Each file has a large server of its own.
+          maxWorkers: 2,
         },
       },
     ],

@@ -9,7 +9,7 @@ import { accessSync, constants, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-export type ServerName = "slapd" | "postgresql" | "chromium" | "oathtool" | "zbar";
+export type ServerName = "slapd" | "samba" | "389-ds" | "postgresql" | "chromium" | "oathtool" | "zbar";
 
 interface Server {
   packages: string[];
@@ -26,6 +26,19 @@ const servers: Record<ServerName, Server> = {
     programs: [["slapd"], ["ldapsearch"], ["ldapadd"], ["ldapmodify"]],
     folders: () => ["/usr/sbin", "/usr/libexec"],
     units: ["slapd"],
+  },
+  // An Active Directory domain controller, and what makes a domain for it.
+  samba: {
+    packages: ["samba", "samba-ad-dc", "samba-ad-provision", "samba-dsdb-modules", "ldap-utils"],
+    programs: [["samba"], ["samba-tool"], ["ldapsearch"], ["ldapadd"], ["ldapmodify"]],
+    folders: () => ["/usr/sbin"],
+    units: ["samba-ad-dc", "smbd", "nmbd", "winbind"],
+  },
+  "389-ds": {
+    packages: ["389-ds-base", "ldap-utils"],
+    programs: [["ns-slapd"], ["dscreate"], ["ldapsearch"], ["ldapadd"], ["ldapmodify"]],
+    folders: () => ["/usr/sbin"],
+    units: [],
   },
   postgresql: {
     packages: ["postgresql"],

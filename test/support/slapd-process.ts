@@ -93,8 +93,9 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
+/** Whether something takes connections there. */
+export async function accepts(port: number, address = "127.0.0.1"): Promise<boolean> {
+  const socket = connect(port, address);
   try {
     await once(socket, "connect");
     return true;
@@ -109,8 +110,8 @@ async function freePorts(launch: SlapdLaunch): Promise<SlapdPorts> {
   return { port: await freePort(), ldapsPort: launch.withTls ? await freePort() : 0 };
 }
 
-// Below the range from which kernels take ports for outgoing connections, so that a restart finds its port free.
-async function freePort(): Promise<number> {
+/** Below the range from which kernels take ports for outgoing connections, so that a restart finds its port free. */
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = 15_000 + Math.floor(Math.random() * 15_000);
     const server = createServer();

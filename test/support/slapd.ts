@@ -1,9 +1,7 @@
 // A private OpenLDAP server: own folder, own loopback port, own passwords, run as the current user. Started by tests,
 // the demo and the bench; never touches a slapd of the system.
 
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +11,8 @@ import { ensureServers } from "../../scripts/install-servers.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { createCertificateAuthority } from "./certificates.ts";
 import { processInPidFile } from "./end-with-parent.ts";
-import { type LdifEntry, parseLdif } from "./ldif.ts";
+import { ldapTools, run } from "./ldap-tools.ts";
+import type { LdifEntry } from "./ldif.ts";
 import { baseEntries, slapdConfiguration } from "./slapd-configuration.ts";
 import { endOf, endSlapd, launchSlapd, type SlapdLaunch, spawnSlapd } from "./slapd-process.ts";
 
@@ -155,12 +154,7 @@ async function startIn(
       return child.pid ?? 0;
     },
     exited: () => endOf(child),
-    add: async (ldif) => void (await run("ldapadd", asAdmin, ldif)),
-    modify: async (ldif) => void (await run("ldapmodify", asAdmin, ldif)),
-    search: async (filter, attributes = ["*", "+"]) => {
-      const scope = ["-LLL", "-o", "ldif-wrap=no", "-b", suffix];
-      return parseLdif(await run("ldapsearch", [...asAdmin, ...scope, filter, ...attributes]));
-    },
+    ...ldapTools({ asAdmin, suffix }),
     kill: () => endSlapd(child, "SIGKILL"),
     restart: async () => {
       await endSlapd(child, "SIGTERM");
@@ -185,7 +179,10 @@ async function loadDatabase(launch: SlapdLaunch, base: string, options: SlapdOpt
 }
 
 /** What a test hands to the code under test to sync from this server; plain LDAP unless overridden. */
-export function directoryConfigFor(slapd: Slapd, overrides: Partial<DirectoryConfig> = {}): DirectoryConfig {
+export function directoryConfigFor(
+  slapd: Pick<Slapd, "url" | "caPem" | "suffix" | "syncDn" | "syncPassword">,
+  overrides: Partial<DirectoryConfig> = {},
+): DirectoryConfig {
   return {
     name: "example",
     kind: "openldap",
@@ -216,7 +213,8 @@ export function directoryConfigFor(slapd: Slapd, overrides: Partial<DirectoryCon
   };
 }
 
-async function passwordIn(path: string): Promise<string> {
+/** The password in the file, which is made with a new one where it is missing. */
+export async function passwordIn(path: string): Promise<string> {
   if (existsSync(path)) return readFile(path, "utf8");
   const password = randomBytes(15).toString("base64url"); // 120 bits, and no character that a configuration quotes
   await writeFile(path, password, { mode: 0o600 });
@@ -251,21 +249,4 @@ async function endStaleServer(folder: string): Promise<void> {
   if (pid === undefined) return;
   process.kill(pid, "SIGKILL");
   await sleep(100); // the kernel frees its port and its lock on the data
-}
-
-/** Runs a program to its end and returns what it printed; throws with its error output. */
-async function run(command: string, args: string[], input = ""): Promise<string> {
-  const child = spawn(command, args, { env: { ...process.env, LDAPNOINIT: "1" } }); // no ldaprc of the user
-  const printed: Buffer[] = [];
-  const complained: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => printed.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => complained.push(chunk));
-  child.stdin.on("error", () => {}); // the program may end before it has read all; its exit code tells
-  child.stdin.end(input);
-  const [code] = await once(child, "close");
-  if (code !== 0) {
-    const said = Buffer.concat(complained).toString().trim();
-    throw new Error(`${command} ended with ${code}: ${said}`);
-  }
-  return Buffer.concat(printed).toString();
 }
