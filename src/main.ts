@@ -3,6 +3,12 @@
 
 import { runCommandLine } from "./cli/command-line.ts";
 
+// Whoever reads may have read enough, as `head` has: that is the end of the work, not a failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit();
+  throw error;
+});
+
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,

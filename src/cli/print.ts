@@ -36,7 +36,10 @@ export function printTable(context: CliContext, header: string[], rows: (string 
 }
 
 /** Label and value pairs, a line each. */
-export function printFacts(context: CliContext, facts: [label: string, value: string | null][]): void {
+export function printFacts(
+  context: CliContext,
+  facts: (readonly [label: string, value: string | null])[],
+): void {
   const width = Math.max(...facts.map(([label]) => label.length));
   for (const [label, value] of facts) {
     printLine(context, `${paint(context, "dim", label.padEnd(width))}  ${visible(value ?? "-")}`);

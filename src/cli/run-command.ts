@@ -15,7 +15,7 @@ import {
 } from "./context.ts";
 import { printFacts, printJson, printLine, printTable } from "./print.ts";
 import { printRunSummary } from "./run-summary.ts";
-import { exitCodeOf, withRunner } from "./sync-command.ts";
+import { awaitRun, exitCodeOf, withRunner } from "./sync-command.ts";
 
 interface ListOptions extends OutputOptions {
   directory?: string;
@@ -93,13 +93,15 @@ async function showRun(context: CliContext, db: Database, id: string, options: S
   const skips = await listSkips(db, run.id, limit);
   if (options.json) return printJson(context, { run, changes, skips });
   printRunSummary(context, run);
-  printFacts(context, [
-    ["  trigger", `${run.trigger}, by ${run.requestedBy}`],
-    ["  started", run.startedAt.toISOString()],
-    ["  server", run.serverUrl],
-    ["  approved", run.approvedAt && `${run.approvedAt.toISOString()} by ${run.approvedBy}`],
-    ["  carries out", run.approves],
-  ]);
+  printFacts(
+    context,
+    [
+      ["  started", `${run.startedAt.toISOString()}, ${run.trigger} by ${run.requestedBy}`] as const,
+      ["  server", run.serverUrl] as const,
+      ["  approved", run.approvedAt && `${run.approvedAt.toISOString()} by ${run.approvedBy}`] as const,
+      ["  carries out", run.approves] as const,
+    ].filter(([, value]) => value !== null),
+  );
   if (changes.length > 0) printChanges(context, changes, plannedOf(run));
   if (skips.length > 0) {
     printLine(context);
@@ -151,18 +153,15 @@ async function approve(
 ): Promise<void> {
   const held = await getRun(open.db, id);
   const directory = getDirectory(open.config, held.directory);
+  const request = { directory, actor: open.actor, dryRun: false };
   const run = await withRunner(open, async (runner) => {
-    const started = await runner.start({
-      directory,
-      trigger: "approval",
-      actor: open.actor,
-      dryRun: false,
-      approves: held,
-    });
-    if (started.kind === "started") return started.finished;
-    throw new AppError("run-in-progress", `Run ${started.run.id} of ${held.directory} is going on.`, {
-      remedy: "Approve again when it has ended.",
-    });
+    for (;;) {
+      const started = await runner.start({ ...request, trigger: "approval", approves: held });
+      if (started.kind === "started") return started.finished;
+      // A scheduled run came first; the approval is not lost, it waits.
+      context.stderr.write(`dirmfa: waiting for run ${started.run.id} of ${held.directory} to end\n`);
+      await awaitRun(open, started.run);
+    }
   });
   if (options.json) printJson(context, { run });
   else printRunSummary(context, run);

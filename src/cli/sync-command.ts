@@ -87,7 +87,7 @@ async function runOne(
 }
 
 /** Follows a run of another process to its end. */
-async function awaitRun(open: OpenCommand, run: SyncRun): Promise<SyncRun> {
+export async function awaitRun(open: OpenCommand, run: SyncRun): Promise<SyncRun> {
   let current = run;
   while (current.status === "running") {
     // Runs take seconds; looking twice a second costs nothing.

@@ -8,6 +8,7 @@ import { setRequiredByAdmin } from "../users/require-mfa.ts";
 import type { User, UserState } from "../users/user.ts";
 import { findUser, findUserByName, listUsers } from "../users/users-table.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
+import { verificationStateOf } from "../verification/status-of.ts";
 import { unlockUser } from "../verification/unlock-user.ts";
 import {
   type CliContext,
@@ -17,6 +18,7 @@ import {
   withDatabase,
 } from "./context.ts";
 import { printFacts, printJson, printLine, printTable } from "./print.ts";
+import { userAsJson, userFacts } from "./user-facts.ts";
 
 interface ListOptions extends OutputOptions {
   search?: string;
@@ -108,8 +110,9 @@ async function getUser(db: Database, who: string, directory: string | undefined)
 
 async function printUsers(context: CliContext, open: OpenCommand, options: ListOptions): Promise<void> {
   const policy = mfaPolicyOf(open.config.mfa);
-  const users = await listUsers(open.db, { ...options, limit: parseLimit(options.limit, 100_000) });
-  if (options.json) return printJson(context, { users: users.map((user) => factsOf(user, policy)) });
+  const limit = parseLimit(options.limit, 100_000);
+  const users = await listUsers(open.db, { ...options, limit });
+  if (options.json) return printJson(context, { users: users.map((user) => userAsJson(user, policy)) });
   printTable(
     context,
     ["USERNAME", "NAME", "DIRECTORY", "STATE", "MFA REQUIRED BY"],
@@ -121,10 +124,7 @@ async function printUsers(context: CliContext, open: OpenCommand, options: ListO
       decideRequirement(user, policy).requiredBy.join(", ") || null,
     ]),
   );
-}
-
-function factsOf(user: User, policy: ReturnType<typeof mfaPolicyOf>) {
-  return { ...user, groups: user.groups.map((group) => group.name), ...decideRequirement(user, policy) };
+  if (users.length === limit) printLine(context, `The first ${limit}; --limit shows more, --search fewer.`);
 }
 
 async function showUser(
@@ -134,23 +134,9 @@ async function showUser(
   options: OutputOptions,
 ): Promise<void> {
   const policy = mfaPolicyOf(open.config.mfa);
-  if (options.json) return printJson(context, { user: factsOf(user, policy) });
-  const requirement = decideRequirement(user, policy);
-  printFacts(context, [
-    ["username", user.username],
-    ["name", user.displayName],
-    ["e-mail", user.email],
-    ["state", user.removedAt ? `removed since ${user.removedAt.toISOString()}` : user.state],
-    ["MFA required", requirement.required ? requirement.requiredBy.join(", ") : "no"],
-    ["enroll by", requirement.deadline?.toISOString() ?? null],
-    ["groups", user.groups.map((group) => group.name).join(", ") || null],
-    ["directory", user.directory],
-    ["directory id", user.directoryId],
-    ["DN", user.dn],
-    ["user id", user.id],
-    ["first seen", user.createdAt.toISOString()],
-    ["last change", user.changedAt.toISOString()],
-  ]);
+  const verification = await verificationStateOf(open, { userId: user.id });
+  if (options.json) printJson(context, { user: userAsJson(user, policy), verification });
+  else printFacts(context, userFacts(user, decideRequirement(user, policy), verification));
 }
 
 async function setRequired(
@@ -163,7 +149,7 @@ async function setRequired(
   const policy = mfaPolicyOf(open.config.mfa);
   await setRequiredByAdmin({ db: open.db, policy }, { userId: user.id, required, actor: open.actor });
   const after = await getUser(open.db, user.id, undefined);
-  if (options.json) return printJson(context, { user: factsOf(after, policy) });
+  if (options.json) return printJson(context, { user: userAsJson(after, policy) });
   const requirement = decideRequirement(after, policy);
   printLine(
     context,

@@ -180,9 +180,9 @@ const mfaSchema = mapping(
         "Users first seen while this is on must use MFA; turning it on or off later changes no one.",
     }),
     initialImport: Type.Enum(["exempt", "include"], {
-      default: "exempt",
+      default: "include",
       description:
-        "Whether the first import of a directory counts as new users; `include` with requireForNewUsers asks everyone at once.",
+        "Whether the first import of a directory counts as new users. With requireForNewUsers, `include` asks everyone at once; `exempt` never asks those who were there before dirmfa.",
     }),
     enrollmentGrace: duration(["0s", "90d"], {
       default: "0s",

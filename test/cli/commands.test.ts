@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runCommand } from "../support/command.ts";
+import { createInstallation, type Installation } from "../support/installation.ts";
+import { deletions, openSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
+
+let world: SyncWorld;
+let installation: Installation;
+beforeAll(async () => {
+  world = await openSyncWorld({ ldif: people(30) });
+  installation = await createInstallation({
+    slapd: world.slapd,
+    database: world.database.config,
+    config: { mfa: { requireForNewUsers: true } },
+  });
+});
+afterAll(async () => {
+  await installation.remove();
+  await world.stop();
+});
+
+const dirmfa = (...args: string[]) => runCommand("--config", installation.configPath, ...args);
+const json = async (...args: string[]) => JSON.parse((await dirmfa(...args, "--json")).stdout);
+
+test("sync prints a summary and exits with 0", async () => {
+  const { code, stdout, stderr } = await dirmfa("sync");
+  expect(stdout).toMatch(
+    /^example: succeeded in \d+\.\d s\n {2}30 listed, 30 added\n {2}run [0-9a-f-]{36}\n$/,
+  );
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+});
+
+test("run show names each user of the plan with its reason", async () => {
+  const [run] = (await json("run", "list")).runs;
+  const { stdout } = await dirmfa("run", "show", run.id);
+  expect(stdout).toMatch(/^ACTION +USERNAME +REASONS +DN$/m);
+  expect(stdout).toMatch(/^add +user0007 +new-in-directory +uid=user0007,ou=people,dc=example,dc=org$/m);
+  expect((await json("run", "show", run.id)).changes).toHaveLength(30);
+});
+
+test("run show says how many users it leaves out", async () => {
+  const [run] = (await json("run", "list")).runs;
+  expect((await dirmfa("run", "show", run.id, "--limit", "3")).stdout).toContain("… and 27 more");
+});
+
+test("user require and unrequire change one user, and say what holds now", async () => {
+  expect((await dirmfa("user", "require", "USER0001")).stdout).toBe(
+    "MFA is required for user0001: required-new-user, required-by-admin.\n",
+  );
+  expect((await dirmfa("user", "unrequire", "user0001")).stdout).toBe("MFA is not required for user0001.\n");
+  const events = (await json("audit", "list")).events.map(
+    ({ action, via }: { action: string; via: string }) => [action, via],
+  );
+  expect(events).toEqual(
+    expect.arrayContaining([
+      ["mfa-require", "cli"],
+      ["mfa-unrequire", "cli"],
+    ]),
+  );
+});
+
+test("user list finds by parts of names and by requirement", async () => {
+  expect((await json("user", "list", "--search", "R0001")).users).toMatchObject([{ username: "user0001" }]);
+  expect((await json("user", "list", "--no-required")).users).toMatchObject([{ username: "user0001" }]);
+  expect((await json("user", "list", "--required", "--limit", "5")).users).toHaveLength(5);
+});
+
+test("user show tells why MFA is required and by when to enroll", async () => {
+  const { stdout } = await dirmfa("user", "show", "user0002");
+  expect(stdout).toMatch(/^MFA required +required-new-user$/m);
+  expect(stdout).toMatch(/^authenticator +none; has to enroll by the next sign-in$/m);
+});
+
+test("a held run exits with 3, and approving it carries it out", async () => {
+  await world.slapd.modify(
+    deletions(Array.from({ length: 15 }, (_, n) => `user${String(n + 10).padStart(4, "0")}`)),
+  );
+  const held = await dirmfa("sync");
+  expect(held.code).toBe(3);
+  const [, id = ""] = /dirmfa run approve ([0-9a-f-]{36})/.exec(held.stdout) ?? [];
+  expect((await json("user", "list", "--state", "removed")).users).toEqual([]);
+  const approved = await dirmfa("run", "approve", id);
+  expect(approved.stdout).toMatch(/^example: succeeded/);
+  expect(approved.code).toBe(0);
+  expect((await json("user", "list", "--state", "removed")).users).toHaveLength(15);
+  const again = await dirmfa("run", "approve", id);
+  expect(again.code).toBe(1);
+  expect(again.stderr).toContain("is not waiting for approval");
+});
+
+test("a dry run says that nothing was applied", async () => {
+  const { stdout, code } = await dirmfa("sync", "--dry-run", "--directory", "example");
+  expect(stdout).toMatch(/^example: succeeded \(dry run: nothing was applied\)/);
+  expect(code).toBe(0);
+});
+
+test("key generate, status and audit verify work together", async () => {
+  expect((await dirmfa("audit", "verify")).stderr).toContain("There is no sealing key");
+  const generated = await dirmfa("key", "generate");
+  expect(generated.stdout).toContain("keep a copy apart from the database's backups");
+  const verified = await dirmfa("audit", "verify");
+  expect(verified.stdout).toMatch(/^0 events are as they were sealed, \d+ wait for their seal\.$/m);
+  expect(verified.code).toBe(0);
+  expect((await json("key", "status")).keys).toMatchObject([{ state: "active", file: "present" }]);
+});
+
+test("token create prints a token once and the digest that goes into the configuration", async () => {
+  const { stdout } = await runCommand("token", "create", "--json");
+  const { token, tokenSha256 } = JSON.parse(stdout);
+  expect(token).toMatch(/^dirmfa_[\w-]{43}$/);
+  expect(tokenSha256).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test("config schema prints a JSON Schema", async () => {
+  const schema = JSON.parse((await runCommand("config", "schema")).stdout);
+  expect(schema.properties).toHaveProperty("directories");
+});
+
+test.each([
+  [["frobnicate"], "unknown command"],
+  [["user", "show"], "missing required argument"],
+  [["sync", "--directory", "nowhere"], "There is no directory nowhere"],
+  [["run", "list", "--limit", "many"], "--limit wants a whole number"],
+])("wrong usage %j exits with 2 and says what is wrong", async (args, words) => {
+  const { code, stderr } = await dirmfa(...args);
+  expect(stderr).toContain(words);
+  expect(code).toBe(2);
+});
+
+test.each([
+  [["user", "show", "nobody"], "There is no user nobody"],
+  [["run", "show", "1"], "There is no run 1"],
+])("what is not there, %j, exits with 1", async (args, words) => {
+  const { code, stderr } = await dirmfa(...args);
+  expect(stderr).toContain(words);
+  expect(code).toBe(1);
+});
+
+test("a missing configuration exits with 2 and names the option", async () => {
+  const { code, stderr } = await runCommand("--config", "/nowhere/dirmfa.yaml", "sync");
+  expect(stderr).toContain("--config");
+  expect(code).toBe(2);
+});
+
+test("stored text cannot steer the terminal", async () => {
+  await world.slapd.modify(
+    "dn: uid=user0001,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: cn\ncn:: G1szMW1yZWQ=\n\n",
+  );
+  await dirmfa("sync");
+  const { stdout } = await dirmfa("user", "show", "user0001");
+  expect(stdout).not.toContain("\u001b");
+});
