@@ -50,9 +50,10 @@ export async function disableMfaByAdmin(
   const user = await findUser(deps.db, input.userId);
   if (!user) return { outcome: "user-unknown" };
   return deps.db.transaction(async (trx) => {
+    // In the order in which the guard locks rows, or the two could wait for each other.
+    const lockouts = await clearLockouts(trx, user.id);
     const wasEnrolled = await deleteActive(trx, user.id);
     await deletePending(trx, user.id);
-    const lockouts = await clearLockouts(trx, user.id);
     await recordAuditEvent(trx, {
       actor: input.actor,
       action: "mfa-disable",

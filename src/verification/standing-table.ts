@@ -2,7 +2,7 @@
 // and the database's time. Every flow starts from this; what is decided on it is checked again by the statement that writes.
 
 import type { Database } from "../store/database.ts";
-import { usernameKeyOf } from "../username.ts";
+import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
 import { namedUsersSql, type UserRow, userColumns, userOf } from "../users/users-table.ts";
 import type { Method, UserName } from "./answers.ts";
@@ -57,6 +57,8 @@ const standingColumns = `clock_timestamp() as now,
 
 /** Whom a sign-in name means (rule 3), and where they stand. */
 export async function findStandingByName(db: Database, name: UserName): Promise<NamedStanding> {
+  // No user has such a name, and PostgreSQL refuses text with a null character.
+  if (!isUsableUsername(name.username) || name.directory?.includes("\0")) return { kind: "unknown" };
   const { rows } = await db.raw<{ rows: (StandingRow & { match: NamedUser["match"] })[] }>(
     `select named.match, ${userColumns}, ${standingColumns}
      from (${namedUsersSql}) named join users u on u.id = named.id`,

@@ -145,12 +145,30 @@ describe("a locked out user", () => {
 
 describe("denied, whatever else holds, is", () => {
   test("a name that matches no one", async () => {
-    for (const username of ["nobody", "", " ", "%", "' or true --", "\u0001", "x".repeat(10_000)]) {
+    for (const username of [
+      "nobody",
+      "",
+      " ",
+      "%",
+      "' or true --",
+      "\u0000",
+      "a\u0000b",
+      "\u0001",
+      "\ud800",
+      "x".repeat(10_000),
+    ]) {
       expect(await decide({ username })).toMatchObject({
         decision: "deny",
         reasons: ["user-unknown"],
         user: null,
       });
+    }
+  });
+
+  test("a name in a directory that is not one", async () => {
+    const user = await world.addUser();
+    for (const directory of ["other", "", "MAIN", "\u0000"]) {
+      expect(await decide({ ...user, directory })).toMatchObject({ reasons: ["user-unknown"] });
     }
   });
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
+import { spendStep } from "../../src/verification/guard-table.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
 import {
   caller,
@@ -102,6 +103,29 @@ test("an enrollment can be confirmed until it expires, and not a moment later", 
     outcome: "enrollment-expired",
   });
   expect(await verify(user.username, totpOf(secret, world.clock.now()))).toEqual({ outcome: "not-enrolled" });
+});
+
+test("an enrollment that expires between reading and spending is not confirmed", async () => {
+  const user = await world.addUser();
+  await begun(user.username);
+  const { db } = world.database;
+  await db("authenticators")
+    .where({ user_id: user.id })
+    .update({ expires_at: db.raw("clock_timestamp()") });
+  const pending = await db("authenticators").where({ user_id: user.id }).first();
+  const attempt = {
+    userId: user.id,
+    directory: "main",
+    method: "totp",
+    actor: caller,
+    mismatch: undefined,
+    details: {},
+  } as const;
+  const code = { authenticatorId: pending.id, state: "pending", step: 5 } as const;
+  expect(await spendStep(db, attempt, world.deps.mfa.lockout, code)).toMatchObject({
+    outcome: "already-spent",
+  });
+  expect(await db("authenticators").where({ user_id: user.id }).first()).toEqual(pending);
 });
 
 test("confirming what was never begun is refused, and tells whether an authenticator is active", async () => {
