@@ -1,5 +1,5 @@
-// `npm run demo`: a small organization in a private OpenLDAP, and dirmfa beside it on the embedded database. Keeps its data
-// in .demo/ for the next time, and ends everything that it started.
+// `npm run demo`: a small organization in a private OpenLDAP, dirmfa beside it on the embedded database, and the example login
+// service. Keeps its data in .demo/ for the next time, and ends everything that it started.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -13,7 +13,15 @@ import { endingWithParent, processInPidFile } from "../test/support/end-with-par
 import { ldifEntry } from "../test/support/ldif.ts";
 import { generateOrganization, organizationOverlays } from "../test/support/organization.ts";
 import { type Slapd, startSlapd } from "../test/support/slapd.ts";
-import { configPath, type DemoPlace, printGuide, writeDemoConfig, writeDemoScripts } from "./demo/folder.ts";
+import {
+  configPath,
+  type DemoPlace,
+  demoPassword,
+  printGuide,
+  writeDemoConfig,
+  writeDemoScripts,
+} from "./demo/folder.ts";
+import { startLoginService } from "./demo/login-service.ts";
 import { createNarrator } from "./demo/narrator.ts";
 import { ensureServers } from "./install-servers.ts";
 
@@ -45,10 +53,13 @@ async function runDemo(folder: string, signal: AbortSignal): Promise<void> {
   started.defer(() => stopDaemon(daemon));
   const daemonEnd = endOf(daemon);
   await waitUntilReady(place, daemonEnd, signal);
+  const loginService = await startLoginService(place, slapd);
+  started.defer(() => loginService.stop());
   printGuide(place, slapd);
   const ended = await Promise.race([
     daemonEnd.then(() => "dirmfa"),
     slapd.exited().then(() => "OpenLDAP"),
+    loginService.exited.then(() => "The login service"),
     aborted(signal).then(() => undefined),
   ]);
   if (ended !== undefined) throw new Error(`${ended} ended; its last words are in ${folder}`);
@@ -61,7 +72,7 @@ function demoLdif(): string {
     ["objectClass", "organizationalUnit"],
     ["ou", "archive"],
   ]);
-  return archive + generateOrganization().ldif;
+  return archive + generateOrganization({ password: demoPassword }).ldif;
 }
 
 /** One demo a folder. What a killed demo left behind does not count: its processes are looked at, not its files. */
@@ -83,6 +94,7 @@ async function preparePlace(folder: string, slapd: Slapd): Promise<DemoPlace> {
     keysFolder: join(folder, "keys"),
     mainFile,
     port: await freePort(8420), // the port of the documentation, so that its commands fit
+    loginPort: await freePort(8421), // the login service's own default
     loginToken: await tokenIn(join(folder, "login.token")),
     adminToken: await tokenIn(join(folder, "admin.token")),
   };

@@ -13,9 +13,14 @@ export interface DemoPlace {
   mainFile: string;
   /** Of the HTTP API. */
   port: number;
+  /** Of the example login service. */
+  loginPort: number;
   loginToken: string;
   adminToken: string;
 }
+
+/** Of everybody in the demo's directory. It opens nothing but the demo. */
+export const demoPassword = "demo";
 
 /** Every 20 seconds, so that a change in LDAP shows soon; six fields, seconds first. */
 const schedule = "*/20 * * * * *";
@@ -36,7 +41,7 @@ export async function writeDemoConfig(place: DemoPlace, slapd: Slapd): Promise<v
         { name: "admin", tokenSha256: sha256(place.adminToken), scopes: ["admin", "metrics"] },
       ],
     },
-    mfa: { requireForNewUsers: true, issuer: "dirmfa demo" },
+    mfa: { requireForNewUsers: true, initialImport: "exempt", issuer: "dirmfa demo" },
   });
 }
 
@@ -103,6 +108,7 @@ function hireScript(slapd: Slapd): string[] {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own expansion
     'sn:: $(base64_of "${1##* }")',
     "mail: $2@example.org",
+    `userPassword: ${demoPassword}`,
     "LDIF",
     'echo "$1 is in the directory; the next run adds $2, within 20 seconds."',
   ];
@@ -146,7 +152,7 @@ export function printGuide(place: DemoPlace, slapd: Slapd): void {
     ["Who is known", "dirmfa user list"],
     ["Hire someone in LDAP", 'hire.sh "Ada Lovelace" ada'],
     ["… 20 s later: MFA is required, as Ada is new", "dirmfa user show ada"],
-    ["… and what the login service is told", "sign-in.sh ada"],
+    ["… what the login service is told; ada may sign in too", "sign-in.sh ada"],
     ["Let half of the people vanish from LDAP", "vanish.sh"],
     ["… the next run is held and removes no one", "dirmfa run list --limit 3"],
     ["… approve it, by the id that the list shows", "dirmfa run approve ID"],
@@ -154,7 +160,11 @@ export function printGuide(place: DemoPlace, slapd: Slapd): void {
   ] as const;
   const width = Math.max(...steps.map(([what]) => what.length));
   console.log(`
-The demo is running. A run every 20 seconds; Ctrl-C stops it all. Try, in a second terminal:
+The demo is running. A run every 20 seconds; Ctrl-C stops it all. Try, in a browser:
+
+  http://127.0.0.1:${place.loginPort}/   ${dim(`user jmueller, password ${demoPassword}; turn on MFA in the settings`)}
+
+and in a second terminal:
 
 ${steps.map(([what, command]) => `  ${dim(what.padEnd(width))}   ${here}/${command}`).join("\n")}
 

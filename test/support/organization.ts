@@ -40,9 +40,12 @@ const departments = [
   { path: ["Verwaltung Zürich"], weight: 15 },
 ] as const;
 
-/** About 200 people in 9 departments and 15 groups. What is awkward in it stands in `awkwardPeople` and `groupsOf`. */
+/**
+ * About 200 people in 9 departments and 15 groups. What is awkward in it stands in `awkwardPeople` and `groupsOf`. Nobody has
+ * a password unless one is given; then everybody has that one.
+ */
 export function generateOrganization(
-  options: { suffix?: string; seed?: number; people?: number } = {},
+  options: { suffix?: string; seed?: number; people?: number; password?: string } = {},
 ): Organization {
   const suffix = options.suffix ?? "dc=example,dc=org";
   const random = randomFrom(options.seed ?? 1);
@@ -64,6 +67,7 @@ export function generateOrganization(
     people.push(personIn(pickWeighted(random, places), { random, suffix, givenName, sn, uid }));
   }
   const groups = groupsOf(random, suffix, people);
+  const passwords = options.password === undefined ? [] : [["userPassword", options.password] as const];
   const ldif = [
     ...places.map(({ dn, ou }) =>
       ldifEntry(dn, [
@@ -71,7 +75,7 @@ export function generateOrganization(
         ["ou", ou],
       ]),
     ),
-    ...people.map((person) => ldifEntry(person.dn, person.attributes)),
+    ...people.map((person) => ldifEntry(person.dn, [...person.attributes, ...passwords])),
     ...groups.map((group) => ldifEntry(group.dn, group.attributes)),
   ].join("");
   return {
