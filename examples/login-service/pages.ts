@@ -46,6 +46,8 @@ function noticeOf(text: string | undefined): Html | undefined {
   return text === undefined ? undefined : html`<p class="notice" role="status">${text}</p>`;
 }
 
+const focus = html`autofocus`;
+
 interface CodeField {
   label: string;
   /** Unique in the page. */
@@ -55,8 +57,8 @@ interface CodeField {
 
 function totpField({ label, id = "code", hasFocus = true }: CodeField): Html {
   return html`<label for="${id}">${label}</label>
-<input class="code" id="${id}" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="64" placeholder="000 000"
- required ${hasFocus ? html`autofocus` : undefined} aria-describedby="problem">`;
+<input class="code" id="${id}" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="64" required
+ ${hasFocus ? focus : undefined} aria-describedby="problem">`;
 }
 
 /** In words, since a server does not know the user's time zone. */
@@ -76,9 +78,10 @@ export function signInPage(visit: Visit, usernameAsTyped?: string): Html {
   const content = html`${problem(isWrong ? "The user name or the password is not right." : undefined)}
 <label for="username">User name</label>
 <input id="username" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="1024"
- required autofocus value="${usernameAsTyped}" aria-describedby="problem">
+ required ${isWrong ? undefined : focus} value="${usernameAsTyped}" aria-describedby="problem">
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" maxlength="1024" required>
+<input id="password" name="password" type="password" autocomplete="current-password" maxlength="1024"
+ required ${isWrong ? focus : undefined}>
 <button class="primary">Sign in</button>`;
   return page("Sign in", form(visit, "/sign-in", content), visit);
 }
@@ -110,13 +113,14 @@ ${totpField({ label: "Code" })}
 <p>Type one of the codes that you kept when you set up two-step sign-in. It works this once.</p>
 <label for="code">Backup code</label>
 <input class="code" id="code" name="code" autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="64"
- placeholder="XXXX-XXXX-XXXX" required autofocus aria-describedby="problem">
+ required autofocus aria-describedby="problem">
 <button class="primary">Continue</button>`;
   return page("Use a backup code", html`${form(visit, "/sign-in/backup-code", content)}${links}`, visit);
 }
 
 export function enrollmentIntroPage(visit: Visit, enrollment: SignIn["enrollment"]): Html {
-  const until = enrollment?.deadline ? ` You have until ${dateOf(enrollment.deadline)}.` : "";
+  const until =
+    enrollment?.mayDefer && enrollment.deadline ? ` You have until ${dateOf(enrollment.deadline)}.` : "";
   return page(
     "Protect your account",
     html`<p>Your organization asks you for a second step at sign-in: a code from an app on your phone.${until}</p>
@@ -129,7 +133,7 @@ ${enrollment?.mayDefer ? button(visit, "/sign-in/later", "Later", "plain") : und
 
 export function enrollmentPage(visit: Visit, { qrSvg, secret, uri }: Enrollment, refusal?: unknown): Html {
   const qr = `data:image/svg+xml;base64,${Buffer.from(qrSvg).toString("base64")}`;
-  const content = html`${totpField({ label: "Code that the app shows now" })}
+  const content = html`${totpField({ label: "Type the code that it shows", hasFocus: refusal !== undefined })}
 <button class="primary">Turn on</button>`;
   return page(
     "Set up your app",
@@ -139,7 +143,7 @@ export function enrollmentPage(visit: Visit, { qrSvg, secret, uri }: Enrollment,
 <img class="qr" src="${qr}" alt="QR code for the authenticator app; the key below says the same" width="220" height="220">
 <details><summary>I cannot scan it</summary>
 <p>On this phone: <a href="${uri}">open it in the app</a>. Or type this key into the app, as a time-based one:</p>
-<p><code class="secret">${secret.replace(/(.{4})(?=.)/g, "$1 ")}</code></p>
+<p><code id="secret" class="secret">${secret.replace(/(.{4})(?=.)/g, "$1 ")}</code></p>
 </details></li>
 <li>${form(visit, "/enrollment/confirm", content)}</li>
 </ol>`,
@@ -187,7 +191,7 @@ on your phone is asked as well.</p>${button(visit, "/enrollment", "Turn on")}`;
     )}</details>`;
   return page(
     "Two-step sign-in",
-    html`${top}<p>Two-step sign-in is <strong>on</strong>${since}. You have <strong>${status.backupCodesRemaining}</strong> backup codes left.</p>
+    html`${top}<p>Two-step sign-in is <strong>on</strong>${since}. Backup codes left: <strong>${status.backupCodesRemaining}</strong>.</p>
 ${change("New backup codes", "All the old ones stop working.", "/settings/backup-codes", "code-for-backup-codes")}
 ${change("Change to another phone or app", "The present one works until the new one is confirmed.", "/enrollment", "code-for-change")}
 ${

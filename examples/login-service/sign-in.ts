@@ -78,7 +78,7 @@ export function addSignInRoutes(
           const verified = await dirmfa.verify({ ...nameOf(user), ...typed });
           // The name may have gone to somebody else since the password.
           if (verified.user.id !== user.id) return { goTo: "/sign-in" };
-          const left = `You used a backup code. ${verified.backupCodesRemaining} are left.`;
+          const left = `You used a backup code. You have ${verified.backupCodesRemaining} left.`;
           enter(asked, { stage: "signed-in", user, notice: method === "totp" ? undefined : left });
           return { goTo: "/" };
         } catch (error) {
@@ -98,7 +98,7 @@ export function addSignInRoutes(
       if (answer.user?.id !== user.id || answer.enrollment?.mayDefer !== true) {
         return followDecision(asked, user.username, answer);
       }
-      enter(asked, { stage: "signed-in", user });
+      enter(asked, { stage: "signed-in", user, notice: "You can set up two-step sign-in in the settings." });
       return { goTo: "/" };
     }),
   );
