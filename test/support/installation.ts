@@ -31,7 +31,8 @@ export interface Installation {
 }
 
 export interface InstallationOptions {
-  slapd: Slapd;
+  /** The directory server, of whatever kind. */
+  slapd: Pick<Slapd, "url" | "suffix" | "syncDn" | "syncPasswordFile">;
   /** Default: embedded, in the installation's folder. */
   database?: DatabaseConfig;
   /** Merged over the configuration's sections. */

@@ -9,8 +9,8 @@ export interface LdapTools {
   add(ldif: string): Promise<void>;
   /** LDIF change records: modify, delete, modrdn, add. */
   modify(ldif: string): Promise<void>;
-  /** Entries below the suffix as the admin sees them; by default all attributes, operational ones too. */
-  search(filter: string, attributes?: string[]): Promise<LdifEntry[]>;
+  /** Entries below `base`, by default the suffix, as the admin sees them; by default all attributes, operational ones too. */
+  search(filter: string, attributes?: string[], base?: string): Promise<LdifEntry[]>;
 }
 
 /** `asAdmin`: URL and bind as the tools' options. `env`: of the tools, for a CA of the server's own. */
@@ -23,8 +23,8 @@ export function ldapTools(server: {
   return {
     add: async (ldif) => void (await run("ldapadd", asAdmin, ldif, env)),
     modify: async (ldif) => void (await run("ldapmodify", asAdmin, ldif, env)),
-    search: async (filter, attributes = ["*", "+"]) => {
-      const scope = ["-LLL", "-o", "ldif-wrap=no", "-b", suffix];
+    search: async (filter, attributes = ["*", "+"], base = suffix) => {
+      const scope = ["-LLL", "-o", "ldif-wrap=no", "-b", base];
       return parseLdif(await run("ldapsearch", [...asAdmin, ...scope, filter, ...attributes], "", env));
     },
   };

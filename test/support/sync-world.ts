@@ -12,8 +12,8 @@ import { openTestDatabase, type TestDatabase } from "./databases.ts";
 import { ldifEntry } from "./ldif.ts";
 import { directoryConfigFor, type Slapd, type SlapdOptions, startSlapd } from "./slapd.ts";
 
-export interface SyncWorld {
-  slapd: Slapd;
+/** A store and the sync of one directory into it. */
+export interface SyncedStore {
   database: TestDatabase;
   /** Changed in place by tests that configure the directory otherwise. */
   directory: DirectoryConfig;
@@ -26,6 +26,10 @@ export interface SyncWorld {
   user(username: string): Promise<User>;
   changes(run: SyncRun): Promise<SyncChange[]>;
   stop(): Promise<void>;
+}
+
+export interface SyncWorld extends SyncedStore {
+  slapd: Slapd;
 }
 
 export const optionalMfa: MfaConfig = {
@@ -43,17 +47,30 @@ export const optionalMfa: MfaConfig = {
 
 export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWorld> {
   const [slapd, database] = await Promise.all([startSlapd(options), openTestDatabase()]);
+  const store = syncedStore(database, directoryConfigFor(slapd));
+  const stopStore = store.stop;
+  const stop = async () => {
+    await Promise.all([slapd.stop(), stopStore()]);
+  };
+  return Object.assign(store, { slapd, stop });
+}
+
+/** An empty store beside a directory server that is somebody else's to stop. */
+export async function openSyncedStore(directory: DirectoryConfig): Promise<SyncedStore> {
+  return syncedStore(await openTestDatabase(), directory);
+}
+
+function syncedStore(database: TestDatabase, directory: DirectoryConfig): SyncedStore {
   const { db } = database;
-  const world: SyncWorld = {
-    slapd,
+  const store: SyncedStore = {
     database,
-    directory: directoryConfigFor(slapd),
+    directory,
     mfa: { ...optionalMfa },
     start: (request = {}) =>
       startSync(
-        { db, log: pino({ level: "silent" }), policy: mfaPolicyOf(world.mfa), holder: "test" },
+        { db, log: pino({ level: "silent" }), policy: mfaPolicyOf(store.mfa), holder: "test" },
         {
-          directory: world.directory,
+          directory: store.directory,
           trigger: "request",
           actor: { name: "test", via: "sync" },
           dryRun: false,
@@ -62,7 +79,7 @@ export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWor
         },
       ),
     async sync(request) {
-      const started = await world.start(request);
+      const started = await store.start(request);
       if (started.kind === "already-running") throw new Error("another run is going on");
       return started.finished;
     },
@@ -73,11 +90,9 @@ export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWor
       return match.user;
     },
     changes: (run) => listChanges(db, run.id, { limit: 10_000 }),
-    async stop() {
-      await Promise.all([slapd.stop(), database.close()]);
-    },
+    stop: () => database.close(),
   };
-  return world;
+  return store;
 }
 
 /** LDIF of one person under ou=people, or under `ou`. */
@@ -111,7 +126,7 @@ export function rename(from: string, to: string): string {
 }
 
 /** What must never differ after a run that failed: who is stored, in which state, with which flags. */
-export async function storedFacts(world: SyncWorld): Promise<unknown> {
+export async function storedFacts(world: Pick<SyncedStore, "database">): Promise<unknown> {
   const { rows } = await world.database.db.raw(
     `select id, directory_id, username_key, state, required_new_user, required_by_admin, required_since,
        enrollment_deadline, entry_hash, removed_at from users order by id`,
