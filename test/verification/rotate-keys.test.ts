@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createKeyFile } from "../../src/verification/key-folder.ts";
 import { keyStatus } from "../../src/verification/key-status.ts";
 import { generateKey, type RotateKeysInput, rotateKeys } from "../../src/verification/rotate-keys.ts";
+import { resealRows, sealedTables } from "../../src/verification/sealed-rows-table.ts";
 import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
@@ -198,6 +199,16 @@ describe("a rotation", () => {
     });
     const events = await world.database.db("audit_events").where({ action: "key-rotate" }).orderBy("id");
     expect(events.map(({ outcome }) => outcome)).toEqual(["done", "begun", "incomplete"]);
+  });
+
+  test("does not put an old secret in the place of one that was stored meanwhile", async () => {
+    const user = await world.addEnrolledUser();
+    const [table] = sealedTables;
+    if (!table) throw new Error("no tables");
+    const { id, sealed } = await database.db("authenticators").where({ user_id: user.id }).first();
+    const stale = { id, sealed: Buffer.alloc(48, 1), resealed: Buffer.alloc(48, 2) };
+    expect(await resealRows(database.db, table, "first", [stale])).toBe(0);
+    expect(await database.db("authenticators").where({ id }).first("sealed")).toEqual({ sealed });
   });
 
   test("that was stopped goes on where it stopped", async () => {

@@ -10,6 +10,7 @@ import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
 import { keyStatus } from "../../src/verification/key-status.ts";
 import { generateKey, rotateKeys } from "../../src/verification/rotate-keys.ts";
 import { nonceBytes, seal } from "../../src/verification/sealing.ts";
+import { withActiveKey } from "../../src/verification/sealing-keys.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
 import {
   admin,
@@ -100,3 +101,34 @@ async function killAfterFirstBatch(to: string): Promise<void> {
   child.kill("SIGKILL");
   await ended;
 }
+
+test("a secret that is being stored with the old key while a rotation begins is resealed by it", async () => {
+  const { id: owner } = await world.addUser();
+  await generateKey(keyDeps());
+  const held = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const storing = withActiveKey(world.deps, async (trx, key) => {
+    held.resolve();
+    await goOn.promise;
+    const sealed = seal(key, { purpose: "totp-secret", owner }, randomBytes(20), randomBytes(nonceBytes));
+    await trx("authenticators").insert({
+      user_id: owner,
+      state: "pending",
+      key_id: key.id,
+      sealed,
+      expires_at: new Date(Date.now() + 600_000),
+    });
+    return key.id;
+  });
+  await held.promise;
+  const rotating = rotateKeys(keyDeps(), { to: undefined, actor: admin });
+  // Time for a rotation that does not wait to be over.
+  await Promise.race([rotating, new Promise((resolve) => setTimeout(resolve, 500))]);
+  goOn.resolve();
+  const oldKey = await storing;
+  const { activeKey, retired } = await rotating;
+  expect(retired).toContain(oldKey);
+  expect(await world.database.db("authenticators").where({ user_id: owner }).first("key_id")).toEqual({
+    key_id: activeKey,
+  });
+});
