@@ -13,6 +13,8 @@ export interface Bench {
   programs: Record<string, string>;
   /** An empty folder on disk, removed at the end. */
   folder: string;
+  /** Aborted by Ctrl-C: the running program is ended, and the row throws. */
+  signal: AbortSignal;
   /** A line for the person who waits. */
   say(text: string): void;
 }

@@ -48,6 +48,8 @@ const options = parseOptions();
 const wanted = options.only?.split(",");
 const chosen = rows.filter((row) => wanted === undefined || wanted.includes(row.name));
 const folder = await mkdtemp(join(tmpdir(), "dirmfa-bench-"));
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stopping.abort());
 const profileFolder = options.profile ? resolve("bench-results") : undefined;
 if (profileFolder !== undefined) await mkdir(profileFolder, { recursive: true });
 try {
@@ -59,7 +61,11 @@ try {
     profileFolder,
     programs,
     folder,
-    say: (text) => process.stderr.write(`${text}\n`),
+    signal: stopping.signal,
+    say: (text) => {
+      stopping.signal.throwIfAborted();
+      process.stderr.write(`${text}\n`);
+    },
   };
   const results: BenchResult[] = [];
   for (const row of chosen) results.push(...(await row.run(bench)));
@@ -68,6 +74,9 @@ try {
   if (profileFolder !== undefined)
     bench.say(`CPU profiles are in ${profileFolder}; open them in Chrome's DevTools.`);
   if (results.some((result) => !result.met)) process.exitCode = 1;
+} catch (error) {
+  if (!stopping.signal.aborted) throw error;
+  process.exitCode = 130; // as shells count a program ended by Ctrl-C
 } finally {
   await rm(folder, { recursive: true, force: true });
 }

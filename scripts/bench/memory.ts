@@ -43,6 +43,7 @@ async function peaksAt(bench: Bench, users: number): Promise<{ firstImport: numb
       bench.say(`Peak memory at ${users} users, ${name}`);
       const file = join(bench.folder, "peak");
       await runNode(
+        bench,
         ["--import", "./scripts/bench/report-peak.ts", "src/main.ts", "--config", scene.configFile, "sync"],
         { PEAK_FILE: file },
       );

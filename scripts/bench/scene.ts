@@ -80,7 +80,7 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer): SyncScen
       const profile =
         bench.profileFolder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${bench.profileFolder}`];
       const answer: SyncOnceAnswer = JSON.parse(
-        await runNode([...profile, "scripts/bench/sync-once.ts", configFile]),
+        await runNode(bench, [...profile, "scripts/bench/sync-once.ts", configFile]),
       );
       if (answer.status !== "succeeded")
         throw new Error(`the sync run ended as ${answer.status}: ${answer.error}`);
@@ -90,11 +90,11 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer): SyncScen
       const bind = ["-x", "-H", slapd.url, "-D", slapd.syncDn, "-y", slapd.syncPasswordFile];
       const page = paged ? ["-E", `pr=${pageSize}/noprompt`] : [];
       const base = ["-b", `ou=people,${slapd.suffix}`, "(objectClass=inetOrgPerson)"];
-      await runToNowhere(bench.programs.ldapsearch ?? "ldapsearch", [
+      await runToNowhere(bench, bench.programs.ldapsearch ?? "ldapsearch", [
         ...[...bind, "-LLL", "-o", "ldif-wrap=no", ...page, ...base, ...attributes],
       ]);
     },
-    psql: (command) => runToNowhere(bench.programs.psql ?? "psql", ["-qX", "-d", url, "-c", command]),
+    psql: (command) => runToNowhere(bench, bench.programs.psql ?? "psql", ["-qX", "-d", url, "-c", command]),
     queryRow: async (sql) => {
       const client = new pg.Client({ connectionString: url });
       await client.connect();
@@ -121,18 +121,23 @@ async function migrate(url: string): Promise<void> {
   }
 }
 
-async function runToNowhere(command: string, args: string[]): Promise<void> {
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+async function runToNowhere(bench: Bench, command: string, args: string[]): Promise<void> {
+  const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"], signal: bench.signal });
   const [code] = await once(child, "close");
   if (code !== 0) throw new Error(`${command} ended with ${code}`);
 }
 
 /** Runs node in the project's folder and returns what it printed. */
-export async function runNode(args: string[], env: Record<string, string> = {}): Promise<string> {
+export async function runNode(
+  bench: Bench,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<string> {
   const child = spawn(process.execPath, args, {
     cwd: join(import.meta.dirname, "../.."),
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "inherit"],
+    signal: bench.signal,
   });
   let printed = "";
   child.stdout.on("data", (chunk: Buffer) => {
