@@ -23,6 +23,19 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   }
 }
 
+/** Makes a test's database as new for the next test; much cheaper than another one. */
+export async function emptyTables({ db }: TestDatabase): Promise<void> {
+  const tables: { tablename: string }[] = await db("pg_tables")
+    .select("tablename")
+    .where("schemaname", "public")
+    .whereNot("tablename", "schema_version");
+  await db.transaction(async (trx) => {
+    // Audit events refuse to be truncated; the role of a replica runs no triggers.
+    await trx.raw("set local session_replication_role = replica");
+    await trx.raw(`truncate ${tables.map(({ tablename }) => tablename).join(", ")}`);
+  });
+}
+
 /** The same, for tests that open the database themselves or in another process. */
 export async function createTestDatabase(): Promise<{ config: DatabaseConfig; drop(): Promise<void> }> {
   return inject("engine") === "embedded" ? await copyEmbedded() : await clonePostgres();

@@ -1,6 +1,7 @@
 // A directory, a store and the sync between them, for tests that look at what a run leaves behind.
 
 import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import type { DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
 import { type StartedSync, type SyncRequest, startSync } from "../../src/sync/run-sync.ts";
 import type { SyncChange, SyncRun } from "../../src/sync/sync-run.ts";
@@ -8,7 +9,7 @@ import { listChanges } from "../../src/sync/sync-runs-table.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import type { User } from "../../src/users/user.ts";
 import { findUserByName, listUsers } from "../../src/users/users-table.ts";
-import { openTestDatabase, type TestDatabase } from "./databases.ts";
+import { emptyTables, openTestDatabase, type TestDatabase } from "./databases.ts";
 import { ldifEntry } from "./ldif.ts";
 import { directoryConfigFor, type Slapd, type SlapdOptions, startSlapd } from "./slapd.ts";
 
@@ -53,6 +54,21 @@ export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWor
     await Promise.all([slapd.stop(), stopStore()]);
   };
   return Object.assign(store, { slapd, stop });
+}
+
+/** For files whose tests each want a fresh directory and an empty store: gives every test a world of its own. */
+export function eachTestInSyncWorld(options: SlapdOptions, use: (world: SyncWorld) => unknown): void {
+  let database: TestDatabase;
+  let slapd: Slapd;
+  beforeAll(async () => {
+    database = await openTestDatabase();
+  });
+  beforeEach(async () => {
+    [slapd] = await Promise.all([startSlapd(options), emptyTables(database)]);
+    await use(Object.assign(syncedStore(database, directoryConfigFor(slapd)), { slapd }));
+  });
+  afterEach(() => slapd.stop());
+  afterAll(() => database.close());
 }
 
 /** An empty store beside a directory server that is somebody else's to stop. */

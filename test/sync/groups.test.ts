@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
 import { ldifEntry } from "../support/ldif.ts";
-import { openSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
+import { eachTestInSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
 
 const dnOf = (uid: string) => `uid=${uid},ou=people,dc=example,dc=org`;
 const groupDn = (cn: string) => `cn=${cn},ou=groups,dc=example,dc=org`;
@@ -13,16 +13,18 @@ const group = (cn: string, ...members: string[]) =>
   ]);
 
 let world: SyncWorld;
-beforeEach(async () => {
-  world = await openSyncWorld({
+eachTestInSyncWorld(
+  {
     ldif:
       ["anna", "ben", "cleo"].map((uid) => person(uid)).join("") +
       group("outer", groupDn("inner"), dnOf("anna")) +
       group("inner", dnOf("ben"), groupDn("outer")) +
       group("alone", dnOf("cleo"), "uid=nobody,ou=people,dc=example,dc=org"),
-  });
-});
-afterEach(() => world.stop());
+  },
+  (fresh) => {
+    world = fresh;
+  },
+);
 
 const groupsOf = async (username: string) => (await world.user(username)).groups.map((one) => one.name);
 const modify = (dn: string, change: string) =>

@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import {
   deletions,
-  openSyncWorld,
+  eachTestInSyncWorld,
   people,
   person,
   type SyncWorld,
@@ -10,11 +10,10 @@ import {
 } from "../support/sync-world.ts";
 
 let world: SyncWorld;
-beforeEach(async () => {
-  world = await openSyncWorld({ ldif: people(40) });
-  await world.sync();
+eachTestInSyncWorld({ ldif: people(40) }, (fresh) => {
+  world = fresh;
+  return world.sync();
 });
-afterEach(() => world.stop());
 
 const names = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, n) => `user${String(from + n).padStart(4, "0")}`);

@@ -1,13 +1,12 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ldifEntry } from "../support/ldif.ts";
-import { deletions, openSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
+import { deletions, eachTestInSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
-beforeEach(async () => {
-  world = await openSyncWorld({ ldif: ["anna", "ben", "cleo"].map((uid) => person(uid)).join("") });
-  await world.sync();
+eachTestInSyncWorld({ ldif: ["anna", "ben", "cleo"].map((uid) => person(uid)).join("") }, (fresh) => {
+  world = fresh;
+  return world.sync();
 });
-afterEach(() => world.stop());
 
 const idsByName = async () =>
   Object.fromEntries((await world.users()).map((user) => [user.username, user.id]));

@@ -1,12 +1,11 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
-import { openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
+import { eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
-beforeEach(async () => {
-  world = await openSyncWorld({ ldif: people(3) });
+eachTestInSyncWorld({ ldif: people(3) }, (fresh) => {
+  world = fresh;
 });
-afterEach(() => world.stop());
 
 const requiredBy = async (username: string) =>
   decideRequirement(await world.user(username), mfaPolicyOf(world.mfa)).requiredBy;
