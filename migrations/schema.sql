@@ -157,7 +157,8 @@ CREATE TABLE public.staged_entries (
     dn_key text NOT NULL,
     alias_keys text,
     disabled boolean NOT NULL,
-    entry_hash text NOT NULL
+    entry_hash text NOT NULL,
+    primary_group_key text
 );
 
 ALTER TABLE public.staged_entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -278,6 +279,11 @@ ALTER TABLE public.sync_skips ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.user_absences (
+    user_id uuid NOT NULL,
+    listings integer NOT NULL
+);
+
 CREATE TABLE public.user_aliases (
     alias_key text NOT NULL,
     user_id uuid NOT NULL
@@ -308,6 +314,7 @@ CREATE TABLE public.users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     removed_at timestamp with time zone,
+    primary_group_key text,
     CONSTRAINT users_deadline_matches CHECK (((required_since IS NULL) = (enrollment_deadline IS NULL))),
     CONSTRAINT users_removed_at_matches CHECK (((state = 'removed'::text) = (removed_at IS NOT NULL))),
     CONSTRAINT users_state_known CHECK ((state = ANY (ARRAY['active'::text, 'disabled'::text, 'removed'::text])))
@@ -382,6 +389,9 @@ ALTER TABLE ONLY public.sync_runs
 ALTER TABLE ONLY public.sync_skips
     ADD CONSTRAINT sync_skips_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.user_absences
+    ADD CONSTRAINT user_absences_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.user_aliases
     ADD CONSTRAINT user_aliases_pkey PRIMARY KEY (alias_key, user_id);
 
@@ -452,6 +462,9 @@ ALTER TABLE ONLY public.group_members
 
 ALTER TABLE ONLY public.lockouts
     ADD CONSTRAINT lockouts_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.user_absences
+    ADD CONSTRAINT user_absences_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.user_aliases
     ADD CONSTRAINT user_aliases_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -87,7 +87,7 @@ export const disabledRuleSchema = mapping(
   {
     rule: Type.Enum(["never", "user-account-control", "attribute"], {
       description:
-        "`user-account-control` reads Active Directory's bit 2, `attribute` any attribute; `never` lets users whom the directory disabled sign in here.",
+        "`user-account-control` reads Active Directory's bit 2 and accountExpires, `attribute` any attribute; `never` lets users whom the directory disabled sign in here.",
     }),
     attribute: Type.Optional(
       text({ ...attributeName, description: "Attribute to read; `rule: attribute` needs it." }),

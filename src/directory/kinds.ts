@@ -14,6 +14,17 @@ export interface KindDefaults {
   groupFilter: string;
   groupNameAttribute: string;
   memberAttributes: readonly string[];
+  primaryGroup: PrimaryGroupRule;
+}
+
+/**
+ * How users name a group that does not list them: by a number of its own (`gid`, RFC 2307), or by the last part of its SID
+ * (`rid`, Active Directory). As member keys: `gid:100`, `rid:513`.
+ */
+export interface PrimaryGroupRule {
+  kind: "gid" | "rid";
+  userAttribute: string;
+  groupAttribute: string;
 }
 
 const person = {
@@ -24,6 +35,7 @@ const person = {
   groupFilter: "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))",
   groupNameAttribute: "cn",
   memberAttributes: ["member", "uniqueMember", "memberUid"],
+  primaryGroup: { kind: "gid", userAttribute: "gidNumber", groupAttribute: "gidNumber" },
 } as const;
 
 export const kindDefaults: Readonly<Record<DirectoryKind, KindDefaults>> = {
@@ -55,8 +67,9 @@ export const kindDefaults: Readonly<Record<DirectoryKind, KindDefaults>> = {
     groupFilter: "(objectCategory=group)",
     // Unique in the domain, which cn is not.
     groupNameAttribute: "sAMAccountName",
-    // The primary group's members are not in it: they name it in primaryGroupID.
     memberAttributes: ["member"],
+    // "Domain Users" and its like list nobody.
+    primaryGroup: { kind: "rid", userAttribute: "primaryGroupID", groupAttribute: "objectSid" },
   },
 };
 
@@ -70,6 +83,8 @@ export interface UserMapping {
   disabled: DisabledRule;
   aliasAttributes: readonly string[];
   aliasDomain: string | undefined;
+  /** Undefined when no groups are configured. */
+  primaryGroup: PrimaryGroupRule | undefined;
 }
 
 export function userMappingOf(directory: DirectoryConfig, kind: DirectoryKind): UserMapping {
@@ -85,6 +100,7 @@ export function userMappingOf(directory: DirectoryConfig, kind: DirectoryKind): 
     disabled: disabled ?? defaults.disabled,
     aliasAttributes: aliases,
     aliasDomain,
+    primaryGroup: directory.groups === undefined ? undefined : defaults.primaryGroup,
   };
 }
 
@@ -93,6 +109,7 @@ export interface GroupMapping {
   idAttribute: string;
   nameAttribute: string;
   memberAttributes: readonly string[];
+  primaryGroup: PrimaryGroupRule;
 }
 
 /** Undefined when no groups are configured. */
@@ -105,6 +122,7 @@ export function groupMappingOf(directory: DirectoryConfig, kind: DirectoryKind):
     idAttribute: attributes.id ?? defaults.idAttribute,
     nameAttribute: attributes.name ?? defaults.groupNameAttribute,
     memberAttributes: members ?? defaults.memberAttributes,
+    primaryGroup: defaults.primaryGroup,
   };
 }
 
@@ -117,6 +135,8 @@ export interface RootDse {
   namingContexts: string[];
   dsServiceName: string | undefined;
   highestCommittedUsn: string | undefined;
+  /** Active Directory: the server's own clock. */
+  currentTime: Date | undefined;
   /** 389-ds: names the server's own host and port. */
   netscapeMdsuffix: string | undefined;
 }
@@ -164,3 +184,23 @@ function decodeGuid(value: Buffer): DecodedId {
   const head = order.map((index) => (index === -1 ? "-" : pair(index))).join("");
   return { id: `${head}${hex.slice(16, 20)}-${hex.slice(20)}` };
 }
+
+/**
+ * The member key of whoever has this primary group; undefined for what is no group of its own domain. For `rid` of a group
+ * the value is a SID ([MS-DTYP] 2.4.2.2), whose last 32 bits, little-endian, are the number that users name.
+ */
+export function primaryGroupKeyOf(
+  rule: PrimaryGroupRule,
+  value: Buffer,
+  of: "user" | "group",
+): string | undefined {
+  if (rule.kind === "rid" && of === "group") {
+    const isOfDomain = value.length === 28 && value.subarray(0, domainSidHead.length).equals(domainSidHead);
+    return isOfDomain ? `rid:${value.readUInt32LE(24)}` : undefined;
+  }
+  const digits = value.toString("latin1");
+  return /^\d{1,10}$/.test(digits) ? `${rule.kind}:${Number(digits)}` : undefined; // 32 bits have up to 10 digits
+}
+
+// S-1-5-21-x-y-z-RID: revision 1, five parts, authority 5, and 21 for "of a domain"; BUILTIN groups have other numbers.
+const domainSidHead = Buffer.from([1, 5, 0, 0, 0, 0, 0, 5, 21, 0, 0, 0]);

@@ -1,16 +1,16 @@
 // One complete listing over one session: server and bases before, users, groups, server and bases after (rule 4).
 // Returns only when all of it has been handed over and nothing has moved underneath; runs in the listing's thread.
 
-import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
+import type { DirectoryConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import { connectFirst, type UnreachableServer } from "./connect-session.ts";
 import { dnKeyOf } from "./dn.ts";
-import { parseFilter } from "./filter.ts";
+import { type ParsedFilter, parseFilter } from "./filter.ts";
 import { detectKind, groupMappingOf, userMappingOf } from "./kinds.ts";
 import type { LdapSession } from "./ldap-session.ts";
 import { listGroups } from "./list-groups.ts";
 import type { EntryColumns, ListingPage, ListingReport, SkippedEntry } from "./listing-page.ts";
-import { createEntryMapper, emptyEntryColumns } from "./map-entry.ts";
+import { createEntryMapper, type EntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { searchPaged } from "./paged-search.ts";
 import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.ts";
 
@@ -53,7 +53,10 @@ async function listSession(
   sink: ListingSink,
 ): Promise<ListingReport> {
   const bindDn = directory.bind?.dn;
-  const kind = directory.kind ?? detectKind(await readRootDse(session, bindDn));
+  const rootDse = await readRootDse(session, bindDn);
+  const kind = directory.kind ?? detectKind(rootDse);
+  // Times in a directory are by its own clock; only Active Directory has times that matter here, and tells its clock.
+  const directoryTime = rootDse.currentTime ?? new Date();
   const userBases = distinctBases(directory.users.bases);
   const groupBases = distinctBases(directory.groups?.bases ?? []);
   const bases = distinctBases([...userBases, ...groupBases]);
@@ -62,7 +65,10 @@ async function listSession(
 
   const report: ListingReport = { server, entries: 0, skipped: 0, groups: 0, members: 0 };
   const counting = countingSink(sink, report);
-  for (const base of userBases) await listUsers(session, directory, kind, base, counting);
+  const userMapping = userMappingOf(directory, kind);
+  const mapper = createEntryMapper(userMapping, directoryTime);
+  const filter = parseFilter(userMapping.filter);
+  for (const base of userBases) await listUsers({ session, directory, base, mapper, filter, sink: counting });
   const mapping = groupMappingOf(directory, kind);
   if (mapping !== undefined) {
     for (const base of groupBases) {
@@ -78,16 +84,17 @@ async function listSession(
   return report;
 }
 
+interface UserListing {
+  session: LdapSession;
+  directory: DirectoryConfig;
+  base: string;
+  mapper: EntryMapper;
+  filter: ParsedFilter;
+  sink: ListingSink;
+}
+
 /** Lists the users below one base, in pages of up to `limits.pageSize` rows. */
-export async function listUsers(
-  session: LdapSession,
-  directory: DirectoryConfig,
-  kind: DirectoryKind,
-  base: string,
-  sink: ListingSink,
-): Promise<void> {
-  const mapping = userMappingOf(directory, kind);
-  const mapper = createEntryMapper(mapping);
+async function listUsers({ session, directory, base, mapper, filter, sink }: UserListing): Promise<void> {
   const { pageSize } = directory.limits;
   let entries: EntryColumns = emptyEntryColumns();
   let skipped: SkippedEntry[] = [];
@@ -100,7 +107,7 @@ export async function listUsers(
   };
   await searchPaged(
     session,
-    { base, scope: "sub", filter: parseFilter(mapping.filter), attributes: mapper.attributes, pageSize },
+    { base, scope: "sub", filter, attributes: mapper.attributes, pageSize },
     {
       // Counted by rows and not by the server's pages, which a server may make as long as it likes.
       onEntry: (entry) => {

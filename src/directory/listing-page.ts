@@ -15,6 +15,8 @@ export interface EntryColumns {
   disabled: boolean[];
   /** JSON array of further sign-in names in matching form, sorted, or null where there are none. */
   aliasKeys: (string | null)[];
+  /** Member key of the primary group, `rid:513` or `gid:100`, which does not list the entry itself; null without one. */
+  primaryGroupKeys: (string | null)[];
   /** Digest of everything mapped from the entry: equal digests mean that nothing dirmfa stores has changed. */
   hashes: string[];
 }
@@ -54,7 +56,7 @@ export interface GroupColumns {
 /** Row i is one edge "this group lists this member". A large group's edges arrive over several pages. */
 export interface MemberColumns {
   groupDirectoryIds: string[];
-  /** `dn:` and a DN key, or `uid:` and a username key. */
+  /** `dn:` and a DN key, `uid:` and a username key, or `rid:`, `gid:` and a number: all that have it as primary group. */
   memberKeys: string[];
 }
 

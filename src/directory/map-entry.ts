@@ -7,7 +7,7 @@ import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { AttributeSlots } from "./attribute-slots.ts";
 import { decodeText, describeBytes } from "./decode-text.ts";
 import { attributeTypeKey, dnKeyOf, parseDn } from "./dn.ts";
-import { decodeId, type UserMapping } from "./kinds.ts";
+import { decodeId, primaryGroupKeyOf, type UserMapping } from "./kinds.ts";
 import type { RawAttribute, RawEntry } from "./ldap-message.ts";
 import type { EntryColumns, SkippedEntry, SkipReason } from "./listing-page.ts";
 
@@ -29,6 +29,7 @@ export function emptyEntryColumns(): EntryColumns {
     dnKeys: [],
     disabled: [],
     aliasKeys: [],
+    primaryGroupKeys: [],
     hashes: [],
   };
 }
@@ -42,14 +43,17 @@ const longestAliases = 65_536;
 // More values than this of a username or alias attribute are not read.
 const mostValues = 1000;
 
-export function createEntryMapper(mapping: UserMapping): EntryMapper {
+/** `directoryTime` is the time by the server's clock: an account that has expired by then is disabled. */
+export function createEntryMapper(mapping: UserMapping, directoryTime: Date): EntryMapper {
   const slots = new AttributeSlots();
   const idSlot = slots.add(mapping.idAttribute);
   const usernameSlot = slots.add(mapping.usernameAttribute);
   const displayNameSlots = mapping.displayNameAttributes.map((attribute) => slots.add(attribute));
   const emailSlot = slots.add(mapping.emailAttribute);
   const aliasSlots = mapping.aliasAttributes.map((attribute) => slots.add(attribute));
-  const disabled = disabledRuleReader(mapping.disabled, slots);
+  const disabled = disabledRuleReader(mapping.disabled, slots, directoryTime);
+  const { primaryGroup } = mapping;
+  const primaryGroupSlot = primaryGroup === undefined ? -1 : slots.add(primaryGroup.userAttribute);
   const idAttribute = mapping.idAttribute.toLowerCase();
 
   function map(entry: RawEntry, into: EntryColumns): SkippedEntry | undefined {
@@ -81,6 +85,11 @@ export function createEntryMapper(mapping: UserMapping): EntryMapper {
     if ("reason" in aliases) return skip(aliases);
 
     const isDisabled = disabled(found);
+    const primaryGroupValue = found[primaryGroupSlot]?.first();
+    const primaryGroupKey =
+      primaryGroup === undefined || primaryGroupValue === undefined
+        ? null
+        : (primaryGroupKeyOf(primaryGroup, primaryGroupValue, "user") ?? null);
     into.directoryIds.push(id.value);
     into.usernames.push(username.value);
     into.usernameKeys.push(username.key);
@@ -90,6 +99,7 @@ export function createEntryMapper(mapping: UserMapping): EntryMapper {
     into.dnKeys.push(dnKey);
     into.disabled.push(isDisabled);
     into.aliasKeys.push(aliases.value);
+    into.primaryGroupKeys.push(primaryGroupKey);
     into.hashes.push(
       digestOf([
         id.value,
@@ -99,6 +109,7 @@ export function createEntryMapper(mapping: UserMapping): EntryMapper {
         dn,
         isDisabled ? "disabled" : "",
         aliases.value,
+        primaryGroupKey,
       ]),
     );
     return undefined;
@@ -258,13 +269,17 @@ const accountDisabledBit = 0x2;
 function disabledRuleReader(
   rule: DisabledRule,
   slots: AttributeSlots,
+  directoryTime: Date,
 ): (found: readonly (RawAttribute | undefined)[]) => boolean {
   if (rule.kind === "never") return () => false;
   const slot = slots.add(rule.attribute);
   if (rule.kind === "user-account-control") {
+    const expirySlot = slots.add("accountExpires");
+    const now = fileTimeOf(directoryTime);
     return (found) => {
       const text = found[slot]?.first()?.toString("latin1") ?? "";
-      return /^-?\d+$/.test(text) && (Number(text) & accountDisabledBit) !== 0;
+      const isDisabled = /^-?\d+$/.test(text) && (Number(text) & accountDisabledBit) !== 0;
+      return isDisabled || hasExpired(found[expirySlot]?.first()?.toString("latin1"), now);
     };
   }
   const values = new Set(rule.values.map((value) => value.toLowerCase()));
@@ -277,4 +292,17 @@ function disabledRuleReader(
     }
     return false;
   };
+}
+
+// accountExpires passes without a change of the entry. What is hashed is the state and not the time, so the first complete
+// listing after it disables the user; until then Active Directory itself refuses the password.
+function hasExpired(accountExpires: string | undefined, now: bigint): boolean {
+  // 0 and the largest number mean never ([MS-ADA1] 2.1); 64 bits have up to 19 digits.
+  if (accountExpires === undefined || !/^[1-9]\d{0,18}$/.test(accountExpires)) return false;
+  return BigInt(accountExpires) <= now;
+}
+
+// [MS-DTYP] 2.3.3: 100 ns since 1601, 11,644,473,600 s before 1970.
+function fileTimeOf(time: Date): bigint {
+  return (BigInt(time.getTime()) + 11_644_473_600_000n) * 10_000n;
 }

@@ -5,7 +5,7 @@ import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { AttributeSlots } from "./attribute-slots.ts";
 import { decodeText, describeBytes } from "./decode-text.ts";
 import { dnKeyMaxBytes, dnKeyOf } from "./dn.ts";
-import type { GroupMapping } from "./kinds.ts";
+import { type GroupMapping, primaryGroupKeyOf } from "./kinds.ts";
 import type { RawAttribute, RawEntry } from "./ldap-message.ts";
 import type { SkippedEntry } from "./listing-page.ts";
 import { digestOf, readId } from "./map-entry.ts";
@@ -31,6 +31,8 @@ export function createGroupMapper(mapping: GroupMapping): GroupMapper {
   const idSlot = slots.add(mapping.idAttribute);
   const nameSlot = slots.add(mapping.nameAttribute);
   const members = mapping.memberAttributes.map((attribute) => ({ attribute, slot: slots.add(attribute) }));
+  const { primaryGroup } = mapping;
+  const primaryGroupSlot = slots.add(primaryGroup.groupAttribute);
   const idAttribute = mapping.idAttribute.toLowerCase();
 
   function map(entry: RawEntry): MappedGroup | SkippedEntry {
@@ -57,6 +59,10 @@ export function createGroupMapper(mapping: GroupMapping): GroupMapper {
       .map(({ attribute }) => attribute)
       .filter((attribute) => isRanged(entry, attribute));
     const memberKeys: string[] = [];
+    const number = found[primaryGroupSlot]?.first();
+    const primaryGroupKey =
+      number === undefined ? undefined : primaryGroupKeyOf(primaryGroup, number, "group");
+    if (primaryGroupKey !== undefined) memberKeys.push(primaryGroupKey);
     for (const { attribute, slot } of members) {
       const values = found[slot];
       if (values !== undefined && !rangedAttributes.includes(attribute))

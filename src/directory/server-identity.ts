@@ -23,6 +23,7 @@ const rootDseAttributes = [
   "namingContexts",
   "dsServiceName",
   "highestCommittedUSN",
+  "currentTime",
   "netscapemdsuffix",
 ];
 
@@ -38,8 +39,18 @@ export async function readRootDse(session: LdapSession, bindDn: string | undefin
     namingContexts: all("namingContexts"),
     dsServiceName: all("dsServiceName")[0],
     highestCommittedUsn: all("highestCommittedUSN")[0],
+    currentTime: parseGeneralizedTime(all("currentTime")[0]),
     netscapeMdsuffix: all("netscapemdsuffix")[0],
   };
+}
+
+// As Active Directory writes it: 20260131120000.0Z (RFC 4517, 3.3.13, without its other forms).
+function parseGeneralizedTime(text: string | undefined): Date | undefined {
+  const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.\d+)?Z$/.exec(text ?? "");
+  if (parts === null) return undefined;
+  const [, year, month, day, hour, minute, second] = parts;
+  const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(time.getTime()) ? undefined : time;
 }
 
 const idAttributes = ["entryUUID", "objectGUID", "nsUniqueId", "ipaUniqueID"];

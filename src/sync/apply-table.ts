@@ -34,7 +34,8 @@ export async function updateUsers(trx: Transaction, run: PlanRun): Promise<void>
   await trx.raw(
     `update users u set
        username = s.username, username_key = s.username_key, display_name = s.display_name, email = s.email,
-       dn = s.dn, dn_key = s.dn_key, alias_keys = s.alias_keys, entry_hash = s.entry_hash,
+       dn = s.dn, dn_key = s.dn_key, alias_keys = s.alias_keys,
+       primary_group_key = s.primary_group_key, entry_hash = s.entry_hash,
        state = case when s.disabled then 'disabled' else 'active' end, removed_at = null, changed_at = now()
      from staged_entries s
      where s.run_id = :id and u.directory = :directory and u.directory_id = s.directory_id`,
@@ -54,9 +55,9 @@ export async function insertUsers(
   const { policy, requiredNewUser } = flags;
   await trx.raw(
     `insert into users (id, directory, directory_id, username, username_key, display_name, email, dn, dn_key, alias_keys,
-       entry_hash, state, required_new_user, required_since, enrollment_deadline)
+       primary_group_key, entry_hash, state, required_new_user, required_since, enrollment_deadline)
      select c.user_id, :directory, s.directory_id, s.username, s.username_key, s.display_name, s.email, s.dn, s.dn_key,
-       s.alias_keys, s.entry_hash, case when s.disabled then 'disabled' else 'active' end, :requiredNewUser,
+       s.alias_keys, s.primary_group_key, s.entry_hash, case when s.disabled then 'disabled' else 'active' end, :requiredNewUser,
        case when :required then now() end,
        case when :required then now() + :graceMs * interval '1 millisecond' end
      from sync_changes c join staged_entries s on s.run_id = c.run_id and s.directory_id = c.directory_id

@@ -60,9 +60,9 @@ export async function planMemberships(trx: Transaction, run: PlanRun, nested: bo
        union
        select ancestor.child, parent.container from ancestor join parent on parent.child = ancestor.container
      ), final_user as (
-       select directory_id, dn_key, username_key from staged_entries where run_id = :id
+       select directory_id, dn_key, username_key, primary_group_key from staged_entries where run_id = :id
        union all
-       select u.directory_id, u.dn_key, u.username_key from users u
+       select u.directory_id, u.dn_key, u.username_key, u.primary_group_key from users u
        where u.directory = :directory and u.state <> 'removed'
          and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
          and not exists (
@@ -73,6 +73,9 @@ export async function planMemberships(trx: Transaction, run: PlanRun, nested: bo
        union
        select final_user.directory_id, edge.container
        from edge join final_user on edge.member_key = 'uid:' || final_user.username_key
+       union
+       select final_user.directory_id, edge.container
+       from edge join final_user on edge.member_key = final_user.primary_group_key
      ), wanted as (
        select distinct direct.directory_id, ancestor.container
        from direct join ancestor on ancestor.child = direct.container

@@ -95,6 +95,7 @@ const comparedFields = [
   ["email-changed", "email", "u.email", "s.email"],
   ["moved", "dn", "u.dn", "s.dn"],
   ["aliases-changed", "aliases", "u.alias_keys", "s.alias_keys"],
+  ["primary-group-changed", "primaryGroup", "u.primary_group_key", "s.primary_group_key"],
 ] as const;
 
 const changedReasons = comparedFields

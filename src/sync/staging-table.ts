@@ -50,10 +50,10 @@ export async function stageUnchanged(
 export async function stageEntries(db: Database, run: StagingRun, entries: EntryColumns): Promise<void> {
   await db.raw(
     `insert into staged_entries (run_id, directory_id, username, username_key, display_name, email, dn, dn_key,
-       alias_keys, disabled, entry_hash)
+       alias_keys, primary_group_key, disabled, entry_hash)
      select :runId::uuid, page.* from unnest(:directoryIds::text[], :usernames::text[], :usernameKeys::text[],
        :displayNames::text[], :emails::text[], :dns::text[], :dnKeys::text[], :aliasKeys::text[],
-       :disabled::boolean[], :hashes::text[]) as page`,
+       :primaryGroupKeys::text[], :disabled::boolean[], :hashes::text[]) as page`,
     { runId: run.id, ...entries },
   );
 }

@@ -9,16 +9,27 @@ import { createEntryMapper, emptyEntryColumns } from "../../src/directory/map-en
 import { directoryConfigForFake, entry, type FakeAttributes, uuidOf } from "../support/fake-ldap-server.ts";
 
 const baseConfig = directoryConfigForFake({ url: "ldap://127.0.0.1" });
+const groups = {
+  bases: ["dc=a"],
+  filter: undefined,
+  attributes: { id: undefined, name: undefined },
+  members: undefined,
+  nested: true,
+};
+const noon = new Date("2026-01-31T12:00:00Z");
 
 interface Case {
   dn?: string | Buffer;
   kind?: DirectoryKind;
   users?: Partial<DirectoryConfig["users"]>;
+  /** Default: noon of a day in January 2026. */
+  directoryTime?: Date;
 }
 
-function map(attributes: FakeAttributes, { dn = "uid=anna,dc=a", kind = "openldap", users = {} }: Case = {}) {
-  const config = { ...baseConfig, users: { ...baseConfig.users, ...users } };
-  const mapper = createEntryMapper(userMappingOf(config, kind));
+function map(attributes: FakeAttributes, options: Case = {}) {
+  const { dn = "uid=anna,dc=a", kind = "openldap", users = {}, directoryTime = noon } = options;
+  const config = { ...baseConfig, groups, users: { ...baseConfig.users, ...users } };
+  const mapper = createEntryMapper(userMappingOf(config, kind), directoryTime);
   const columns = emptyEntryColumns();
   const skipped = mapper.map(decodeEntry(openMessage(entry(1, dn, attributes))), columns);
   return {
@@ -32,6 +43,7 @@ function map(attributes: FakeAttributes, { dn = "uid=anna,dc=a", kind = "openlda
     dnKey: columns.dnKeys[0],
     disabled: columns.disabled[0],
     aliases: columns.aliasKeys[0],
+    primaryGroup: columns.primaryGroupKeys[0],
     hash: columns.hashes[0],
   };
 }
@@ -124,6 +136,50 @@ describe("disabled", () => {
     } satisfies DisabledRule;
     expect(map({ ...anna, employeeType: ["x", "LEFT"] }, { users: { disabled } }).disabled).toBe(true);
     expect(map({ ...anna, pwdAccountLockedTime: ["x"] }, { users: { disabled } }).disabled).toBe(false);
+  });
+});
+
+describe("accountExpires", () => {
+  const adUser = { objectGUID: [Buffer.alloc(16, 1)], sAMAccountName: ["anna"], userAccountControl: ["512"] };
+  const atNoon = "134143344000000000"; // 100 ns since 1601
+  const disabledWith = (accountExpires: string, directoryTime = noon) =>
+    map({ ...adUser, accountExpires: [accountExpires] }, { kind: "active-directory", directoryTime })
+      .disabled;
+
+  test.each([
+    ["a moment that has come", atNoon, true],
+    ["a moment still to come", "134143344000000001", false],
+    ["long ago", "116444736000000000", true],
+    ["0, which means never", "0", false],
+    ["the largest number, which means never", "9223372036854775807", false],
+    ["what is no time", "soon", false],
+    ["a number beyond 64 bits", "99999999999999999999", false],
+    ["a negative number", "-1", false],
+  ])("%s", (_, accountExpires, disabled) => {
+    expect(disabledWith(accountExpires)).toBe(disabled);
+  });
+
+  test("when it passes, the entry's digest changes although the entry does not", () => {
+    const entryOf = (directoryTime: Date) =>
+      map({ ...adUser, accountExpires: [atNoon] }, { kind: "active-directory", directoryTime });
+    const before = entryOf(new Date(noon.getTime() - 1));
+    const after = entryOf(noon);
+    expect([before.disabled, after.disabled]).toEqual([false, true]);
+    expect(before.hash).not.toBe(after.hash);
+    expect(entryOf(new Date(noon.getTime() + 86_400_000)).hash).toBe(after.hash);
+  });
+});
+
+describe("the primary group", () => {
+  test.each<[DirectoryKind, string, string, string | null]>([
+    ["active-directory", "primaryGroupID", "513", "rid:513"],
+    ["openldap", "gidNumber", "0100", "gid:100"],
+    ["openldap", "gidNumber", "-1", null],
+    ["389ds", "gidNumber", "99999999999", null],
+    ["openldap", "primaryGroupID", "513", null],
+  ])("%s: %s %s is %s", (kind, attribute, value, key) => {
+    const ids = { objectGUID: [Buffer.alloc(16, 1)], nsUniqueId: ["a-b-c-d"], sAMAccountName: ["anna"] };
+    expect(map({ ...anna, ...ids, [attribute]: [value] }, { kind }).primaryGroup).toBe(key);
   });
 });
 
@@ -256,6 +312,7 @@ test("kinds are told from the root DSE", () => {
     namingContexts: [],
     dsServiceName: undefined,
     highestCommittedUsn: undefined,
+    currentTime: undefined,
     netscapeMdsuffix: undefined,
   };
   expect(detectKind(nothing)).toBe("generic");

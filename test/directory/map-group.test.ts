@@ -87,3 +87,19 @@ test("the digest notices name, DN and members", () => {
   ];
   expect(new Set(hashes).size).toBe(hashes.length);
 });
+
+test("a group is found by its own number: a SID of its domain, or a gidNumber", () => {
+  const keysOf = (attributes: FakeAttributes, kind: DirectoryKind) => {
+    const ids = { objectGUID: [Buffer.alloc(16, 1)], sAMAccountName: ["Staff"] };
+    const mapped = map({ ...staff, ...ids, ...attributes }, kind);
+    return "reason" in mapped ? mapped : mapped.memberKeys;
+  };
+  const sid = (hex: string) => ({ objectSid: [Buffer.from(hex, "hex")] });
+  const domain = "0105000000000005150000000102030405060708090a0b0c";
+  expect(keysOf(sid(`${domain}01020000`), "active-directory")).toEqual(["rid:513"]);
+  expect(keysOf(sid(`${domain}ffffffff`), "active-directory")).toEqual(["rid:4294967295"]);
+  // BUILTIN\Users, S-1-5-32-545, and what is no SID.
+  expect(keysOf(sid("01020000000000052000000021020000"), "active-directory")).toEqual([]);
+  expect(keysOf(sid("0105"), "active-directory")).toEqual([]);
+  expect(keysOf({ gidNumber: ["100"], memberUid: ["anna"] }, "openldap")).toEqual(["gid:100", "uid:anna"]);
+});
