@@ -1,0 +1,22 @@
+// A private Chromium for tests: no profile but an empty one of its own, no traffic of its own.
+
+import { type Browser, chromium } from "playwright-core";
+import { ensureServers } from "../../scripts/install-servers.ts";
+
+/** Ends with close(). Each newContext() is a browser of its own, with no cookies. */
+export async function startBrowser(): Promise<Browser> {
+  const programs = await ensureServers(["chromium"]);
+  return chromium.launch({
+    ...(programs.chromium === undefined ? {} : { executablePath: programs.chromium }),
+    args: [
+      "--headless",
+      "--no-sandbox", // root has none, and the pages are ours
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
