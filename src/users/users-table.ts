@@ -1,7 +1,7 @@
 // Reading users, and the one flag that an admin writes. Rows are added, changed and removed by sync/apply-table.ts alone.
 
 import type { Database, Transaction } from "../store/database.ts";
-import { usernameKeyOf } from "../username.ts";
+import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type NameMatch, type User, type UserState } from "./user.ts";
 
 /** The columns of a user as `UserRow`, from a table aliased `u`; for statements elsewhere that read users with more. */
@@ -74,6 +74,8 @@ export async function findUserByName(
   db: Database,
   name: { username: string; directory?: string | undefined },
 ): Promise<NameMatch> {
+  // No stored name is unusable, and PostgreSQL refuses some that are, as one with U+0000.
+  if (!isUsableUsername(name.username)) return { kind: "unknown" };
   const { rows } = await db.raw<{ rows: (UserRow & { match: NamedUser["match"] })[] }>(
     `select named.match, ${userColumns} from (${namedUsersSql}) named join users u on u.id = named.id`,
     { usernameKey: usernameKeyOf(name.username), directory: name.directory ?? null },
@@ -108,7 +110,7 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<User[
        and (:directory::text is null or u.directory = :directory)
        and (:required::boolean is null or (u.required_since is not null) = :required)
        and (:enrolled::boolean is null
-         or exists (select from authenticators a where a.user_id = u.id) = :enrolled)
+         or exists (select from authenticators a where a.user_id = u.id and a.state = 'active') = :enrolled)
        and (:search::text is null or strpos(u.username_key, :search) > 0
          or strpos(lower(u.display_name), :search) > 0 or strpos(lower(u.email), :search) > 0)
        and (:afterKey::text is null or (u.username_key, u.id) > (:afterKey, :afterId::uuid))
