@@ -1,45 +1,61 @@
-// Proof by programs that are not ours: oathtool makes the codes, zbarimg reads the QR codes.
+// Proof by programs that are not ours: oathtool makes the codes, Chromium draws the QR codes, zbarimg reads them.
 
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ensureServers } from "../../scripts/install-servers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import { qrPngOf, qrSvgOf } from "../../src/verification/key-uri.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
+import { startBrowser } from "../support/browser.ts";
 import { caller, openVerificationWorld, type VerificationWorld } from "./verification-world.ts";
 
 const run = promisify(execFile);
 
 let world: VerificationWorld;
 let folder: string;
+let browser: Browser;
+let programs: Record<string, string>;
 beforeAll(async () => {
-  world = await openVerificationWorld();
+  programs = await ensureServers(["oathtool", "zbar"]);
+  [world, browser] = await Promise.all([openVerificationWorld(), startBrowser()]);
   folder = await mkdtemp(join(tmpdir(), "dirmfa-qr-"));
 });
 afterAll(async () => {
+  await browser.close();
   await rm(folder, { recursive: true });
   await world.close();
 });
 
 async function oathtool(secretBase32: string): Promise<string> {
   const at = world.clock.now().toISOString().replace("T", " ").replace(/\..*/, " UTC");
-  return (await run("oathtool", ["--totp", "--base32", `--now=${at}`, secretBase32])).stdout.trim();
+  return (
+    await run(programs.oathtool ?? "", ["--totp", "--base32", `--now=${at}`, secretBase32])
+  ).stdout.trim();
 }
 
 async function zbarimg(name: string, content: string | Buffer): Promise<string> {
   const path = join(folder, name);
   await writeFile(path, content);
-  const { stdout } = await run("zbarimg", ["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", path]);
+  const { stdout } = await run(programs.zbarimg ?? "", [
+    "--quiet",
+    "--raw",
+    "-Sdisable",
+    "-Sqrcode.enable",
+    path,
+  ]);
   return stdout.replace(/\n$/, "");
 }
 
-async function begun(username: string) {
+async function begun(username: string, issuer = "ACME") {
   const user = await world.addUser({ username });
-  const answer = await beginEnrollment(world.deps, { name: user, actor: caller });
+  const deps = { ...world.deps, mfa: { ...world.deps.mfa, issuer } };
+  const answer = await beginEnrollment(deps, { name: user, actor: caller });
   if (answer.outcome !== "begun") throw new Error(answer.outcome);
   return answer;
 }
@@ -68,45 +84,46 @@ describe("codes made by oathtool", () => {
 });
 
 test.each([
-  ["plain", "alice"],
-  ["with a colon and a slash", "a:b/c"],
-  ["with an umlaut", "jürgen"],
-  ["in Japanese", "山田太郎"],
-  ["of 200 letters", "u".repeat(200)],
-  ["of 200 CJK characters", "山".repeat(200)],
-])("for a user name %s, both QR codes read back exactly as the URI", async (_, username) => {
-  const { uri, qrPng, qrSvg } = await begun(username);
+  ["plain", "alice", "ACME"],
+  ["with a slash, an at sign and a plus", "CORP\\a/b+c@example.org", "R/D + Söhne"],
+  ["with what a URI gives a meaning", "x?y=z&secret=AAAA#%00", "a&b=c?d#e%20"],
+  ["with an umlaut", "jürgen", "Käse GmbH"],
+  ["in Japanese", "山田太郎", "株式会社"],
+  ["of 200 letters", "u".repeat(200), "ACME"],
+  ["of 200 CJK characters", "山".repeat(200), "社".repeat(20)],
+])("for names %s, both QR codes read back exactly as the URI", async (_, username, issuer) => {
+  const { uri, qrPng, qrSvg } = await begun(username, issuer);
+  const { pathname, searchParams } = new URL(uri);
+  expect(decodeURIComponent(pathname)).toBe(`/${issuer}:${username}`);
+  expect(searchParams.get("issuer")).toBe(issuer);
   expect(await zbarimg("qr.png", Buffer.from(qrPng.split(",")[1] ?? "", "base64"))).toBe(uri);
-  expect(await zbarimg("qr.pgm", drawn(qrSvg))).toBe(uri);
+  expect(await zbarimg("qr-drawn.png", await drawn(qrSvg))).toBe(uri);
 });
 
-/** Draws what our SVG consists of, a path of horizontal strokes, as a gray map: zbarimg reads no SVG. */
-function drawn(svg: string): Buffer {
-  const size = Number(/viewBox="0 0 (\d+) \1"/.exec(svg)?.[1]);
-  const path = /stroke="#000000" d="([^"]+)"/.exec(svg)?.[1] ?? "";
-  const scale = 4; // pixels a module, which zbarimg reads well
-  const pixels = Buffer.alloc((size * scale) ** 2, 255);
-  let [x, y] = [0, 0];
-  for (const [, command, first = "0", second = "0"] of path.matchAll(
-    /([Mmh])(-?[\d.]+)(?:[ ,](-?[\d.]+))?/g,
-  )) {
-    const [dx, dy] = [Number(first), Number(second)];
-    if (command === "M") [x, y] = [dx, dy];
-    else if (command === "m") [x, y] = [x + dx, y + dy];
-    else {
-      for (let row = (y - 0.5) * scale; row < (y + 0.5) * scale; row++) {
-        pixels.fill(0, row * size * scale + x * scale, row * size * scale + (x + dx) * scale);
-      }
-      x += dx;
-    }
+/** The SVG as a browser draws it: zbarimg reads no SVG. */
+async function drawn(svg: string): Promise<Buffer> {
+  const page = await browser.newPage({ viewport: { width: 800, height: 800 } });
+  try {
+    await page.setContent(
+      `<img width="760" src="data:image/svg+xml;base64,${Buffer.from(svg).toString("base64")}">`,
+    );
+    return await page.locator("img").screenshot();
+  } finally {
+    await page.close();
   }
-  return Buffer.concat([Buffer.from(`P5 ${size * scale} ${size * scale} 255\n`), pixels]);
 }
+
+test("for a name with a colon, which would end the issuer, both QR codes read back as the URI", async () => {
+  const { uri, qrPng, qrSvg } = await begun("corp:alice");
+  expect(decodeURIComponent(new URL(uri).pathname)).toBe("/ACME:corp-alice");
+  expect(await zbarimg("qr.png", Buffer.from(qrPng.split(",")[1] ?? "", "base64"))).toBe(uri);
+  expect(await zbarimg("qr-drawn.png", await drawn(qrSvg))).toBe(uri);
+});
 
 test("the longest URI still reads back", async () => {
   const uri = `otpauth://totp/${"%E5%B1%B1".repeat(250)}?secret=A`;
   expect(await zbarimg("long.png", Buffer.from((await qrPngOf(uri)).split(",")[1] ?? "", "base64"))).toBe(
     uri,
   );
-  expect(await qrSvgOf(uri)).toContain("<svg");
+  expect(await zbarimg("long-drawn.png", await drawn(await qrSvgOf(uri)))).toBe(uri);
 });
