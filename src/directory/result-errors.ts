@@ -140,8 +140,9 @@ function explainSearchResult(result: LdapResult, { what, bindDn }: Asked): Expla
         remedy: "Nothing needs to be done if the next run succeeds; otherwise look at the server's load.",
       };
     case resultCode.operationsError:
-      // Active Directory answers an anonymous search this way, and names the missing bind.
-      if (/bind must be completed/i.test(result.diagnostic)) return explainNoAccess(result, what, who);
+      // Active Directory answers an anonymous search this way, and names the missing bind; so does Samba.
+      if (/bind must be completed|without authentication/i.test(result.diagnostic))
+        return explainNoAccess(result, what, who);
       return explainFailure(result, what);
     default:
       return explainFailure(result, what);

@@ -2,11 +2,11 @@
 // know of a server, and nothing that the code under test knows.
 
 import type { DirectoryConfig } from "../../src/config/config.ts";
-import { directoryConfigForDs389, startDs389 } from "../support/ds389.ts";
+import { type Ds389, directoryConfigForDs389, startDs389 } from "../support/ds389.ts";
 import type { LdapTools } from "../support/ldap-tools.ts";
 import { ldifEntry, rdn } from "../support/ldif.ts";
-import { directoryConfigForSamba, startSamba } from "../support/samba.ts";
-import { directoryConfigFor, startSlapd } from "../support/slapd.ts";
+import { directoryConfigForSamba, type Samba, startSamba } from "../support/samba.ts";
+import { directoryConfigFor, type Slapd, type SlapdOptions, startSlapd } from "../support/slapd.ts";
 
 export interface PersonFacts {
   /** Default: the username. Part of the DN in Active Directory. */
@@ -85,8 +85,8 @@ const inetOrgPersons = {
     `dn: uid=${from},${unit}\nchangetype: modrdn\nnewrdn: uid=${to}\ndeleteoldrdn: 1\n\n`,
 };
 
-export async function startOpenLdap(): Promise<DirectoryUnderTest> {
-  const slapd = await startSlapd({ overlays: ["ppolicy"] });
+export async function startOpenLdap(options: SlapdOptions = {}): Promise<DirectoryUnderTest & Slapd> {
+  const slapd = await startSlapd({ overlays: ["ppolicy"], ...options });
   return {
     ...slapd,
     ...inetOrgPersons,
@@ -97,7 +97,7 @@ export async function startOpenLdap(): Promise<DirectoryUnderTest> {
   };
 }
 
-export async function startThreeEightNine(): Promise<DirectoryUnderTest> {
+export async function startThreeEightNine(): Promise<DirectoryUnderTest & Ds389> {
   const server = await startDs389();
   return {
     ...server,
@@ -109,7 +109,7 @@ export async function startThreeEightNine(): Promise<DirectoryUnderTest> {
   };
 }
 
-export async function startActiveDirectory(): Promise<DirectoryUnderTest> {
+export async function startActiveDirectory(): Promise<DirectoryUnderTest & Samba> {
   const samba = await startSamba();
   return {
     ...samba,

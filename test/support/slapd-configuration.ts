@@ -2,9 +2,9 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { SlapdOptions } from "./slapd.ts";
+import type { Overlay, SlapdOptions } from "./slapd.ts";
 
-const baseSchemas = ["core", "cosine", "nis", "inetorgperson"];
+const baseSchemas = ["core", "cosine", "nis", "inetorgperson", "dyngroup"];
 
 export interface SlapdConfiguration {
   folder: string;
@@ -14,6 +14,10 @@ export interface SlapdConfiguration {
   syncDn: string;
   options: SlapdOptions;
 }
+
+const overlayLines: Partial<Record<Overlay, string[]>> = {
+  dynlist: ["dynlist-attrset groupOfURLs memberURL member"], // a group whose URL says who its members are
+};
 
 export function slapdConfiguration({
   folder,
@@ -50,7 +54,7 @@ export function slapdConfiguration({
     ...limits.map((line) => `limits ${line}`),
     ...access.map((line) => `access ${line}`),
     ...(options.databaseLines ?? []),
-    ...overlays.map((overlay) => `overlay ${overlay}`),
+    ...overlays.flatMap((overlay) => [`overlay ${overlay}`, ...(overlayLines[overlay] ?? [])]),
     "",
   ].join("\n");
 }

@@ -16,7 +16,7 @@ import type { LdifEntry } from "./ldif.ts";
 import { baseEntries, slapdConfiguration } from "./slapd-configuration.ts";
 import { endOf, endSlapd, launchSlapd, type SlapdLaunch, spawnSlapd } from "./slapd-process.ts";
 
-export type Overlay = "memberof" | "ppolicy" | "syncprov";
+export type Overlay = "memberof" | "ppolicy" | "syncprov" | "dynlist";
 
 export interface SlapdTls {
   certPem: string;
