@@ -4,7 +4,7 @@
 import { type Client, DirmfaClientError, type Status } from "../../src/client/client.ts";
 import { backupCodesPage, enrollmentIntroPage, enrollmentPage, settingsPage } from "./pages.ts";
 import type { Session } from "./sessions.ts";
-import { type Answer, type Asked, atStage, isCodeRefusal, type Site } from "./site.ts";
+import { type Answer, type Asked, atStage, isCodeRefusal, requireSame, type Site } from "./site.ts";
 
 export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { dirmfa: Client }): void {
   const enrolling = ["enroll", "signed-in"] as const;
@@ -93,8 +93,7 @@ export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { d
 
   async function statusOf({ user }: Session): Promise<Status> {
     const status = await dirmfa.status(nameOf(user));
-    // A session may be older than a rename in the directory. Somebody else's settings are not shown, let alone changed.
-    if (status.user.id !== user.id) throw new DirmfaClientError("user-unknown");
+    requireSame(user, status.user);
     return status;
   }
 

@@ -97,9 +97,11 @@ export function codePage(
       : html`<a href="/sign-in/backup-code">Use a backup code</a>`,
   )}</p><p><a href="/sign-in">Start again</a></p>`;
   if (!answer.methods.includes(method)) {
-    const paused = method === "totp" ? "codes from your app" : "backup codes";
-    const why = answer.lockedUntil === null ? "There are none left." : pauseUntil(answer.lockedUntil);
-    return page("Paused", html`${problem(`There were too many wrong ${paused}. ${why}`)}${links}`, visit);
+    const kind = method === "totp" ? "codes from your app" : "backup codes";
+    if (answer.lockedUntil === null)
+      return page("None left", html`${problem(`You have no ${kind} left.`)}${links}`, visit);
+    const wrong = `There were too many wrong ${kind}. ${pauseUntil(answer.lockedUntil)}`;
+    return page("Paused", html`${problem(wrong)}${links}`, visit);
   }
   const wrong = isWrong ? "This code was not accepted. Each code works once." : undefined;
   if (method === "totp") {
@@ -143,7 +145,7 @@ export function enrollmentPage(visit: Visit, { qrSvg, secret, uri }: Enrollment,
 <img class="qr" src="${qr}" alt="QR code for the authenticator app; the key below says the same" width="220" height="220">
 <details><summary>I cannot scan it</summary>
 <p>On this phone: <a href="${uri}">open it in the app</a>. Or type this key into the app, as a time-based one:</p>
-<p><code id="secret" class="secret">${secret.replace(/(.{4})(?=.)/g, "$1 ")}</code></p>
+<p><code class="secret">${secret.replace(/(.{4})(?=.)/g, "$1 ")}</code></p>
 </details></li>
 <li>${form(visit, "/enrollment/confirm", content)}</li>
 </ol>`,

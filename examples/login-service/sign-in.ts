@@ -3,7 +3,8 @@
 import type { Client, SignIn } from "../../src/client/client.ts";
 import { codePage, deniedPage, homePage, lockedOutPage, type Method, signInPage } from "./pages.ts";
 import type { CheckPassword } from "./password.ts";
-import { type Answer, type Asked, atStage, isCodeRefusal, type Site } from "./site.ts";
+import type { Session } from "./sessions.ts";
+import { type Answer, type Asked, atStage, isCodeRefusal, requireSame, type Site } from "./site.ts";
 
 // What dirmfa decides, the stage that a right password leads to, and the page. `deny` is not among them.
 const steps = {
@@ -39,7 +40,7 @@ export function addSignInRoutes(
     return followDecision(asked, username, await dirmfa.signIn(nameOf({ username })));
   });
 
-  /** For a user whose password was right, and for no one else. */
+  /** For the user whose password was right, and for no one else. */
   async function followDecision(asked: Asked, username: string, answer: SignIn): Promise<Answer> {
     if (answer.decision === "deny" || answer.user === null) {
       enter(asked, undefined);
@@ -52,10 +53,16 @@ export function addSignInRoutes(
     return { goTo };
   }
 
-  // dirmfa is asked again each time: a lockout, an admin's reset or the last backup code may have changed what is asked.
-  async function askForCode(asked: Asked, username: string, method: Method, isWrong: boolean) {
-    const answer = await dirmfa.signIn(nameOf({ username }));
-    if (answer.decision !== "challenge") return followDecision(asked, username, answer);
+  // Asked again at each step: a lockout, an admin's reset or the end of a deadline may have changed what is asked.
+  async function decisionFor(user: Session["user"]): Promise<SignIn> {
+    const answer = await dirmfa.signIn(nameOf(user));
+    requireSame(user, answer.user);
+    return answer;
+  }
+
+  async function askForCode(asked: Asked, user: Session["user"], method: Method, isWrong: boolean) {
+    const answer = await decisionFor(user);
+    if (answer.decision !== "challenge") return followDecision(asked, user.username, answer);
     return codePage(asked.visit, { method, isWrong, answer });
   }
 
@@ -66,7 +73,7 @@ export function addSignInRoutes(
   for (const [method, path] of codePaths) {
     get(
       path,
-      atStage(["challenge"], (asked, { user }) => askForCode(asked, user.username, method, false)),
+      atStage(["challenge"], (asked, { user }) => askForCode(asked, user, method, false)),
     );
 
     post(
@@ -76,28 +83,24 @@ export function addSignInRoutes(
         try {
           const typed = method === "totp" ? { totp: code } : { backupCode: code };
           const verified = await dirmfa.verify({ ...nameOf(user), ...typed });
-          // The name may have gone to somebody else since the password.
-          if (verified.user.id !== user.id) return { goTo: "/sign-in" };
+          requireSame(user, verified.user);
           const left = `You used a backup code. You have ${verified.backupCodesRemaining} left.`;
           enter(asked, { stage: "signed-in", user, notice: method === "totp" ? undefined : left });
           return { goTo: "/" };
         } catch (error) {
           if (!isCodeRefusal(error)) throw error;
           asked.reply.code(403);
-          return askForCode(asked, user.username, method, true);
+          return askForCode(asked, user, method, true);
         }
       }),
     );
   }
 
-  // dirmfa decides again, since the time for "later" may be over by now.
   post(
     "/sign-in/later",
     atStage(["enroll"], async (asked, { user }) => {
-      const answer = await dirmfa.signIn(nameOf(user));
-      if (answer.user?.id !== user.id || answer.enrollment?.mayDefer !== true) {
-        return followDecision(asked, user.username, answer);
-      }
+      const answer = await decisionFor(user);
+      if (!answer.enrollment?.mayDefer) return followDecision(asked, user.username, answer);
       enter(asked, { stage: "signed-in", user, notice: "You can set up two-step sign-in in the settings." });
       return { goTo: "/" };
     }),

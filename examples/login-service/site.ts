@@ -1,4 +1,5 @@
-// How a page is asked for and sent: the cookie, the form's token, the stage that was reached. Knows no page, and no dirmfa.
+// How a page is asked for and sent: the cookie, the form's token, the stage that was reached; and what routes share. Asks
+// dirmfa nothing.
 
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { DirmfaClientError, type UserRequest } from "../../src/client/client.ts";
@@ -73,6 +74,11 @@ export function atStage(
 function placeOf(session: Session | undefined): string {
   if (!session) return "/sign-in";
   return { challenge: "/sign-in/code", enroll: "/enrollment", "signed-in": "/" }[session.stage];
+}
+
+/** A name may go to somebody else while a session lasts. Nobody else is signed in, or has their settings changed, by it. */
+export function requireSame(user: Session["user"], answered: { id: string } | null): void {
+  if (answered?.id !== user.id) throw new DirmfaClientError("user-unknown");
 }
 
 /** True for a code that dirmfa did not take, for whatever reason: the user may have another one. */

@@ -27,8 +27,8 @@ const awkward = { uid: "zoë.ünal/山田", cn: 'Ünal, Zoë "Z"', rdn: 'cn=Üna
 let world: LoginServiceWorld;
 let browser: Browser;
 beforeAll(async () => {
-  const people = ["ada", "ben", "cleo", "dan", "ed", "flo", "fred", "gus", "ida", "kim"].map((uid) =>
-    personLdif(uid),
+  const people = ["ada", "ben", "cleo", "dan", "ed", "flo", "fred", "gus", "ida", "kim", "pat", "quin"].map(
+    (uid) => personLdif(uid),
   );
   const ldif = [
     ...people,
@@ -315,6 +315,24 @@ test("each step has a session id of its own, and earlier ones are worth nothing"
   for (const old of [visitor, halfway]) expect(await titleFor(old, "/settings")).toBe("Sign in");
   await signOut(page);
   expect(await titleFor(signedIn, "/settings")).toBe("Sign in");
+});
+
+test("a name that goes to somebody else in the middle opens nothing of theirs", async () => {
+  await world.enroll("pat");
+  const halfway = await openPage();
+  await typePassword(halfway, "pat");
+  const signedIn = await openPage();
+  await typePassword(signedIn, "quin");
+  // As a sync does when both are renamed; whoever has a name now has no MFA, or is asked for it.
+  await world.sql(`update users set username = 'gone', username_key = 'gone' where username_key = 'pat'`);
+  await world.sql(`update users set username = 'pat', username_key = 'pat' where username_key = 'quin'`);
+  await world.sql(`update users set username = 'quin', username_key = 'quin' where username_key = 'gone'`);
+  await halfway.goto(`${world.url}/sign-in/code`);
+  expect(await heading(halfway)).toBe("No access");
+  await halfway.goto(world.url);
+  expect(await heading(halfway)).toBe("Sign in");
+  await signedIn.goto(`${world.url}/settings`);
+  expect(await heading(signedIn)).toBe("No access");
 });
 
 test("half-way in, with the password alone, every page leads to the code", async () => {
