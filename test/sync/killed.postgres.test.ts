@@ -56,7 +56,7 @@ async function recover(): Promise<void> {
 test("killed while staging, the store is as before, and the next run marks the dead one as abandoned", async () => {
   const before = await storedFacts(world);
   const proxy = await startFaultProxy(world.slapd.port);
-  proxy.fault = { kind: "stall", afterBytes: 8_000 };
+  proxy.faults = [{ kind: "stall", afterBytes: 8_000 }];
   const behind = await createInstallation({
     slapd: world.slapd,
     database: world.database.config,
@@ -128,7 +128,7 @@ test("killed at arbitrary moments, the store is as before or as after, never bet
 test("a replica that was thought dead cannot apply any more", async () => {
   const before = await storedFacts(world);
   const proxy = await startFaultProxy(world.slapd.port);
-  proxy.fault = { kind: "stall", afterBytes: 8_000 };
+  proxy.faults = [{ kind: "stall", afterBytes: 8_000 }];
   world.directory.urls = [proxy.url];
   world.directory.limits.pageSize = 10;
   world.directory.timeouts.idleMs = 3_000;
@@ -193,7 +193,7 @@ test("the database goes away in the middle, and comes back with everything", asy
     expect((await own.json("sync")).runs[0].counts).toMatchObject({ added: 63 });
     await world.slapd.add(person("late"));
     const proxy = await startFaultProxy(world.slapd.port);
-    proxy.fault = { kind: "stall", afterBytes: 8_000 };
+    proxy.faults = [{ kind: "stall", afterBytes: 8_000 }];
     const behind = await createInstallation({
       slapd: world.slapd,
       database: { kind: "postgres", url: postgres.url, poolSize: 4 },

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterEach(() => {
   world.directory = directoryConfigFor(world.slapd);
   world.directory.limits.pageSize = 10;
-  proxy.fault = undefined;
+  proxy.faults = [];
 });
 afterAll(async () => {
   await proxy.close();
@@ -59,27 +59,27 @@ test("the server dies in the middle of a listing", async () => {
 
 test("the connection is reset", async () => {
   throughProxy();
-  proxy.fault = { kind: "reset", afterBytes: middleOfAnswers };
+  proxy.faults = [{ kind: "reset", afterBytes: middleOfAnswers }];
   await expectNothingLost(await world.sync(), "directory-connection-lost", /connection/i);
 });
 
 test("the connection ends in an orderly way in the middle of a page", async () => {
   throughProxy();
-  proxy.fault = { kind: "end", afterBytes: middleOfAnswers };
+  proxy.faults = [{ kind: "end", afterBytes: middleOfAnswers }];
   await expectNothingLost(await world.sync(), "directory-connection-lost", /connection/i);
 });
 
 test("the server falls silent", async () => {
   throughProxy();
   world.directory.timeouts.idleMs = 300;
-  proxy.fault = { kind: "stall", afterBytes: middleOfAnswers };
+  proxy.faults = [{ kind: "stall", afterBytes: middleOfAnswers }];
   await expectNothingLost(await world.sync(), "directory-timeout", /answer|time/i);
 });
 
 test("the listing takes longer than it may", async () => {
   throughProxy();
   world.directory.timeouts.listingMs = 400;
-  proxy.fault = { kind: "stall", afterBytes: middleOfAnswers };
+  proxy.faults = [{ kind: "stall", afterBytes: middleOfAnswers }];
   await expectNothingLost(await world.sync(), "directory-timeout", /time|long/i);
 });
 
@@ -219,7 +219,7 @@ test("wherever the listing is cut, no user is lost", async () => {
   const whole = proxy.bytesSeen;
   for (const share of [0.05, 0.2, 0.5, 0.8, 0.95, 0.999]) {
     for (const kind of ["reset", "end", "stall"] as const) {
-      proxy.fault = { kind, afterBytes: Math.floor(whole * share) };
+      proxy.faults = [{ kind, afterBytes: Math.floor(whole * share) }];
       await world.sync();
       expect(await storedFacts(world), `${kind} at ${share}`).toEqual(before);
     }
