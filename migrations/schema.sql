@@ -21,7 +21,7 @@ CREATE TABLE public.audit_events (
     via text NOT NULL,
     action text NOT NULL,
     user_id uuid,
-    directory text,
+    directory text COLLATE pg_catalog."C",
     outcome text NOT NULL,
     details jsonb NOT NULL,
     CONSTRAINT audit_events_via_known CHECK ((via = ANY (ARRAY['api'::text, 'cli'::text, 'sync'::text, 'daemon'::text])))
@@ -96,18 +96,18 @@ CREATE TABLE public.directories (
 
 CREATE TABLE public.group_members (
     group_id uuid NOT NULL,
-    member_key text NOT NULL
+    member_key text NOT NULL COLLATE pg_catalog."C"
 );
 
 CREATE TABLE public.groups (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
-    directory text NOT NULL,
-    directory_id text NOT NULL,
+    directory text NOT NULL COLLATE pg_catalog."C",
+    directory_id text NOT NULL COLLATE pg_catalog."C",
     name text NOT NULL,
-    name_key text NOT NULL,
+    name_key text NOT NULL COLLATE pg_catalog."C",
     dn text NOT NULL,
-    dn_key text NOT NULL,
-    entry_hash text NOT NULL
+    dn_key text NOT NULL COLLATE pg_catalog."C",
+    entry_hash text NOT NULL COLLATE pg_catalog."C"
 );
 
 CREATE TABLE public.leases (
@@ -148,16 +148,16 @@ CREATE TABLE public.sealing_keys (
 CREATE TABLE public.staged_entries (
     id bigint NOT NULL,
     run_id uuid NOT NULL,
-    directory_id text NOT NULL,
+    directory_id text NOT NULL COLLATE pg_catalog."C",
     username text NOT NULL,
-    username_key text NOT NULL,
+    username_key text NOT NULL COLLATE pg_catalog."C",
     display_name text,
     email text,
     dn text NOT NULL,
-    dn_key text NOT NULL,
+    dn_key text NOT NULL COLLATE pg_catalog."C",
     alias_keys text,
     disabled boolean NOT NULL,
-    entry_hash text NOT NULL,
+    entry_hash text NOT NULL COLLATE pg_catalog."C",
     primary_group_key text
 );
 
@@ -172,19 +172,19 @@ ALTER TABLE public.staged_entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
 
 CREATE TABLE public.staged_group_members (
     run_id uuid NOT NULL,
-    group_directory_id text NOT NULL,
-    member_key text NOT NULL
+    group_directory_id text NOT NULL COLLATE pg_catalog."C",
+    member_key text NOT NULL COLLATE pg_catalog."C"
 );
 
 CREATE TABLE public.staged_groups (
     id bigint NOT NULL,
     run_id uuid NOT NULL,
-    directory_id text NOT NULL,
+    directory_id text NOT NULL COLLATE pg_catalog."C",
     name text NOT NULL,
-    name_key text NOT NULL,
+    name_key text NOT NULL COLLATE pg_catalog."C",
     dn text NOT NULL,
-    dn_key text NOT NULL,
-    entry_hash text NOT NULL
+    dn_key text NOT NULL COLLATE pg_catalog."C",
+    entry_hash text NOT NULL COLLATE pg_catalog."C"
 );
 
 ALTER TABLE public.staged_groups ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -198,8 +198,8 @@ ALTER TABLE public.staged_groups ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
 
 CREATE TABLE public.staged_memberships (
     run_id uuid NOT NULL,
-    directory_id text NOT NULL,
-    group_directory_id text NOT NULL,
+    directory_id text NOT NULL COLLATE pg_catalog."C",
+    group_directory_id text NOT NULL COLLATE pg_catalog."C",
     joins boolean NOT NULL
 );
 
@@ -211,7 +211,7 @@ CREATE TABLE public.staged_pages (
 
 CREATE TABLE public.sync_changes (
     run_id uuid NOT NULL,
-    directory_id text NOT NULL,
+    directory_id text NOT NULL COLLATE pg_catalog."C",
     user_id uuid,
     action text NOT NULL,
     username text NOT NULL,
@@ -224,7 +224,7 @@ CREATE TABLE public.sync_changes (
 
 CREATE TABLE public.sync_runs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
-    directory text NOT NULL,
+    directory text NOT NULL COLLATE pg_catalog."C",
     kind text NOT NULL,
     trigger text NOT NULL,
     requested_by text NOT NULL,
@@ -263,9 +263,9 @@ CREATE TABLE public.sync_skips (
     id bigint NOT NULL,
     run_id uuid NOT NULL,
     dn text NOT NULL,
-    dn_key text,
-    directory_id text,
-    username_key text,
+    dn_key text COLLATE pg_catalog."C",
+    directory_id text COLLATE pg_catalog."C",
+    username_key text COLLATE pg_catalog."C",
     reason text NOT NULL,
     detail text NOT NULL
 );
@@ -285,7 +285,7 @@ CREATE TABLE public.user_absences (
 );
 
 CREATE TABLE public.user_aliases (
-    alias_key text NOT NULL,
+    alias_key text NOT NULL COLLATE pg_catalog."C",
     user_id uuid NOT NULL
 );
 
@@ -296,17 +296,17 @@ CREATE TABLE public.user_groups (
 
 CREATE TABLE public.users (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
-    directory text NOT NULL,
-    directory_id text NOT NULL,
+    directory text NOT NULL COLLATE pg_catalog."C",
+    directory_id text NOT NULL COLLATE pg_catalog."C",
     username text NOT NULL,
-    username_key text NOT NULL,
+    username_key text NOT NULL COLLATE pg_catalog."C",
     display_name text,
     email text,
     dn text NOT NULL,
-    dn_key text NOT NULL,
+    dn_key text NOT NULL COLLATE pg_catalog."C",
     alias_keys text,
     state text NOT NULL,
-    entry_hash text NOT NULL,
+    entry_hash text NOT NULL COLLATE pg_catalog."C",
     required_new_user boolean NOT NULL,
     required_by_admin boolean,
     required_since timestamp with time zone,

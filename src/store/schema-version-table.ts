@@ -3,8 +3,8 @@
 import type { Database, Transaction } from "./database.ts";
 
 // A starter that loses the race to create the table gets one of these instead of the promised "if not exists":
-// duplicate table, or duplicate key in the system's own catalogs.
-const alreadyCreated = new Set(["42P07", "23505"]);
+// duplicate table, duplicate object (the table's row type), or duplicate key in the system's own catalogs.
+const alreadyCreated = new Set(["42P07", "42710", "23505"]);
 
 const undefinedTable = "42P01";
 
