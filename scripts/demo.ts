@@ -27,6 +27,7 @@ import { ensureServers } from "./install-servers.ts";
 
 const projectFolder = resolve(import.meta.dirname, "..");
 const mainFile = join(projectFolder, "src/main.ts");
+const defaultFolder = join(projectFolder, ".demo");
 
 async function runDemo(folder: string, signal: AbortSignal): Promise<void> {
   const isFirst = !existsSync(join(folder, "ldap", "loaded"));
@@ -84,17 +85,29 @@ async function claimFolder(folder: string, started: AsyncDisposableStack): Promi
   }
   await writeFile(pidFile, String(process.pid));
   started.defer(() => rm(pidFile, { force: true }));
-  const staleDaemon = processInPidFile(join(folder, "daemon.pid"), join(folder, "dirmfa.yaml"));
-  if (staleDaemon !== undefined) process.kill(staleDaemon, "SIGKILL");
+  await endStaleDaemon(folder);
+}
+
+// The daemon of a killed demo is on its way out, where the kernel told it; it gets the time to close its database.
+async function endStaleDaemon(folder: string): Promise<void> {
+  const find = () => processInPidFile(join(folder, "daemon.pid"), join(folder, "dirmfa.yaml"));
+  const first = find();
+  if (first === undefined) return;
+  process.kill(first, "SIGTERM");
+  for (let left = 100; left > 0 && find() !== undefined; left -= 1) await sleep(100); // ten seconds in all
+  const last = find();
+  if (last !== undefined) process.kill(last, "SIGKILL");
 }
 
 async function preparePlace(folder: string, slapd: Slapd): Promise<DemoPlace> {
+  // A demo elsewhere, as tests start it, leaves the well-known ports to others.
+  const isDefault = folder === defaultFolder;
   const place: DemoPlace = {
     folder,
     keysFolder: join(folder, "keys"),
     mainFile,
-    port: await freePort(8420), // the port of the documentation, so that its commands fit
-    loginPort: await freePort(8421), // the login service's own default
+    port: await freePort(isDefault ? 8420 : 0), // the port of the documentation, so that its commands fit
+    loginPort: await freePort(isDefault ? 8421 : 0), // the login service's own default
     loginToken: await tokenIn(join(folder, "login.token")),
     adminToken: await tokenIn(join(folder, "admin.token")),
   };
@@ -175,7 +188,8 @@ async function waitUntilReady(
         `dirmfa did not start. Its last words:\n${log.trim().split("\n").slice(-5).join("\n")}`,
       );
     }
-    const answer = await fetch(`http://127.0.0.1:${place.port}/readyz`).catch(() => undefined);
+    const url = `http://127.0.0.1:${place.port}/readyz`;
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
     if (answer?.ok) return;
     await sleep(100);
   }
@@ -211,7 +225,7 @@ if (option !== undefined && (option !== "--folder" || folder === undefined)) {
   process.exitCode = 2;
 } else {
   try {
-    await runDemo(resolve(folder ?? join(projectFolder, ".demo")), stopping.signal);
+    await runDemo(resolve(folder ?? defaultFolder), stopping.signal);
   } catch (error) {
     if (!stopping.signal.aborted) {
       console.error(error instanceof Error ? error.message : String(error));
