@@ -42,13 +42,23 @@ afterAll(async () => {
   await world?.stop();
 });
 
-/** A browser of a person's own, at a phone's size. */
+const idlePages: Page[] = [];
+
+/** A browser of a person's own, at a phone's size. Used again by later tests, without cookies, as making one is dear. */
 async function openPage(): Promise<Page> {
+  const page = idlePages.pop() ?? (await newPage());
+  onTestFinished(async () => {
+    await page.context().clearCookies();
+    idlePages.push(page);
+  });
+  return page;
+}
+
+async function newPage(): Promise<Page> {
   const context = await browser.newContext({
     javaScriptEnabled: false,
     viewport: { width: 360, height: 740 },
   });
-  onTestFinished(() => context.close());
   context.setDefaultTimeout(10_000); // all of it is on this machine
   return context.newPage();
 }
