@@ -118,6 +118,8 @@ export interface DirectoryGroupsConfig {
 export interface DirectoryLimits {
   /** A run is held when it would remove more than `count` users and more than `percent` of the active ones. */
   removals: { count: number; percent: number };
+  /** Complete listings from one server, in a row, that a user must be missing from before it is removed; 1: at once. */
+  confirmRemovals: number;
   pageSize: number;
   /** Largest single LDAP message accepted, in bytes. */
   messageBytes: number;

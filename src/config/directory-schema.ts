@@ -207,6 +207,12 @@ const limitsSchema = mapping(
           "How many removals go through without a person's approval; both must be passed to hold a run.",
       },
     ),
+    confirmRemovals: wholeNumber([1, 100], {
+      default: 1,
+      description:
+        "Complete listings from one server in a row that a user must be missing from before it is removed; more than 1 waits out replicas that lag, and lets leavers stay as long.",
+      reason: "each one takes as long as the schedule has between two runs",
+    }),
     pageSize: wholeNumber([10, 10_000], {
       default: 1000,
       description:

@@ -42,6 +42,16 @@ const triesNextServer: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "directory-busy",
 ]);
 
+/**
+ * The servers to try after a listing that ended with `error`, anew and from its first page: those behind the one that
+ * failed. None when another server would not do better, or the error is not of one server.
+ */
+export function serversAfter(urls: readonly string[], error: unknown): string[] {
+  if (!(error instanceof AppError) || !triesNextServer.has(error.code)) return [];
+  const failed = urls.indexOf(String(error.fields.url));
+  return failed === -1 ? [] : urls.slice(failed + 1);
+}
+
 export interface UnreachableServer {
   url: string;
   error: AppError;

@@ -1,5 +1,7 @@
 // Compares how far a server's copy had got in two listings. Pure.
 
+import type { ServerIdentity } from "./listing-page.ts";
+
 /**
  * True when `current` is behind `previous`, both from one server: it was restored from a backup, or is a replica behind a
  * shared name that lags. Understands Active Directory's highestCommittedUSN (one number) and OpenLDAP's contextCSN (one
@@ -17,6 +19,24 @@ export function isOlderState(previous: string | null, current: string | null): b
     if (reached === undefined || reached < change) return true;
   }
   return false;
+}
+
+/**
+ * True when the copy that answered now is behind the one that answered before. Change numbers of OpenLDAP are the whole
+ * directory's, so they compare between its servers too; a USN is its own server's alone, and so is what has another suffix.
+ */
+export function isOlderCopy(previous: KnownCopy, current: KnownCopy): boolean {
+  if (!isOlderState(previous.state, current.state)) return false;
+  if (previous.identity === current.identity) return true;
+  const isUsn = isNumber(current.state ?? "");
+  return !isUsn && suffixIn(previous.identity) === suffixIn(current.identity);
+}
+
+export type KnownCopy = Pick<ServerIdentity, "identity" | "state">;
+
+// As server-identity.ts writes it, the id of the suffix stands behind the server's name.
+function suffixIn(identity: string): string {
+  return identity.slice(identity.lastIndexOf("|"));
 }
 
 function isNumber(state: string): boolean {

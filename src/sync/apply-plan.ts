@@ -14,9 +14,9 @@ import {
   updateUsers,
   vacateUsernames,
 } from "./apply-table.ts";
-import { type DirectoryMemory, rememberListing } from "./directories-table.ts";
+import { type DirectoryMemory, isSameServer, rememberListing } from "./directories-table.ts";
 import type { Plan } from "./make-plan.ts";
-import type { PlanRun } from "./plan-table.ts";
+import { countAbsences, forgetAbsences, type PlanRun } from "./plan-table.ts";
 import type { StagedListing } from "./stage-listing.ts";
 import { deleteStaging } from "./staging-table.ts";
 import { finishRun, type RunResult } from "./sync-runs-table.ts";
@@ -27,6 +27,8 @@ export interface ApplyInput {
   listing: StagedListing;
   memory: DirectoryMemory;
   policy: MfaPolicy;
+  /** Of the directory's limits. */
+  confirmRemovals: number;
   lease: Lease;
   actor: Actor;
 }
@@ -43,7 +45,8 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
     if (usersDiffer || plan.groupsDiffer) {
       await refreshRequirements(trx, policy, { directory: run.directory });
     }
-    await rememberListing(trx, run.directory, input.listing.server);
+    await rememberAbsences(trx, input);
+    await rememberListing(trx, run.directory, { memory: input.memory, server: input.listing.server });
     await endRun(trx, input, "succeeded");
     await recordAuditEvent(trx, {
       actor: input.actor,
@@ -53,6 +56,13 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
       details: { runId: run.id, approves: run.approves, ...plan.counts, planDigest: plan.digest },
     });
   });
+}
+
+/** Before staging is gone, and before the server of this listing is the remembered one. */
+async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<void> {
+  const { run, memory, listing } = input;
+  if (input.confirmRemovals === 1) await forgetAbsences(trx, run);
+  else await countAbsences(trx, run, !isSameServer(memory, listing.server));
 }
 
 /** The order matters: names are set free before anyone takes them, and users stand before their aliases. */

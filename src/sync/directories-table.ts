@@ -2,6 +2,7 @@
 // the initial import is over.
 
 import type { ServerIdentity } from "../directory/listing-page.ts";
+import { isOlderCopy } from "../directory/server-state.ts";
 import type { Database, Transaction } from "../store/database.ts";
 
 export interface DirectoryMemory {
@@ -30,11 +31,32 @@ export async function getDirectoryMemory(db: Database, name: string): Promise<Di
   return row ?? nothingRemembered;
 }
 
-/** Remembers the server of a complete listing, in the transaction that applies its plan. */
-export async function rememberListing(trx: Transaction, name: string, server: ServerIdentity): Promise<void> {
+/**
+ * True when absence from a listing of `server` means something: it is the server of the last listing, and its copy is no
+ * older than it was then (rule 4). Absence in any other copy proves nothing, since that may lag behind.
+ */
+export function isSameServer(memory: DirectoryMemory, server: ServerIdentity): boolean {
+  if (memory.serverIdentity === null) return true;
+  return memory.serverIdentity === server.identity && !isOlderCopy(lastCopy(memory), server);
+}
+
+function lastCopy({ serverIdentity, serverState }: DirectoryMemory) {
+  return { identity: serverIdentity ?? "", state: serverState };
+}
+
+/**
+ * Remembers the server of a complete listing, in the transaction that applies its plan. One whose copy is older than the
+ * one remembered stays another server until it has caught up, however often it answers.
+ */
+export async function rememberListing(
+  trx: Transaction,
+  name: string,
+  { memory, server }: { memory: DirectoryMemory; server: ServerIdentity },
+): Promise<void> {
+  const copy = isOlderCopy(lastCopy(memory), server) ? lastCopy(memory) : server;
   const seen = {
-    server_identity: server.identity,
-    server_state: server.state,
+    server_identity: copy.identity,
+    server_state: copy.state,
     last_complete_at: trx.fn.now(),
   };
   await trx("directories")

@@ -1,12 +1,12 @@
 // From a staged, complete listing to a sync plan and the decision whether it may be applied. Changes no user.
 
 import type { DirectoryConfig } from "../config/config.ts";
-import { isOlderState } from "../directory/server-state.ts";
 import type { Database, Transaction } from "../store/database.ts";
-import type { DirectoryMemory } from "./directories-table.ts";
+import { type DirectoryMemory, isSameServer } from "./directories-table.ts";
 import { decideHold } from "./limits.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import {
+  analyzePlan,
   countNamesUnderNewIds,
   countPlan,
   countStored,
@@ -18,7 +18,7 @@ import {
   skipNameClashes,
 } from "./plan-table.ts";
 import type { StagedListing } from "./stage-listing.ts";
-import { dropDuplicates } from "./staging-table.ts";
+import { analyzeStaging, dropDuplicates } from "./staging-table.ts";
 import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
@@ -40,20 +40,22 @@ export interface PlanInput {
   approvedHolds: HoldCode[];
 }
 
+// Below this many staged rows every way to join them is fast, above it statistics pay for themselves.
+const largePlan = 500;
+
 /** Makes the plan in one transaction, so that a plan in the store is always a whole one. */
 export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
   const { run, directory, listing, memory } = input;
+  const isLarge = listing.entries - listing.unchanged + listing.members > largePlan;
   return db.transaction(async (trx) => {
     await dropDuplicates(trx, run);
+    if (isLarge) await analyzeStaging(trx);
     const stored = await countStored(trx, run);
-    const sameServer =
-      memory.serverIdentity === null ||
-      (memory.serverIdentity === listing.server.identity &&
-        !isOlderState(memory.serverState, listing.server.state));
-    // Rule 4: absence in another server's copy proves nothing, since it may lag behind.
-    if (sameServer) await planRemovals(trx, run);
+    const sameServer = isSameServer(memory, listing.server);
+    if (sameServer) await planRemovals(trx, run, directory.limits.confirmRemovals);
     while ((await skipNameClashes(trx, run)) > 0);
     await planChanges(trx, run);
+    if (isLarge) await analyzePlan(trx);
     const groupsDiffer = await groupsMayDiffer(trx, run);
     if (groupsDiffer) {
       await planMemberships(trx, run, directory.groups?.nested ?? false);
@@ -77,7 +79,7 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
       groupsDiffer,
       digest: await digestPlan(trx, run),
       holdReasons: holdReasons.filter((reason) => !input.approvedHolds.includes(reason.code)),
-      notes: await findNotes(trx, run, sameServer),
+      notes: await findNotes(trx, run, { sameServer, confirmRemovals: directory.limits.confirmRemovals }),
     };
   });
 }
@@ -86,22 +88,31 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
 async function findNotes(
   trx: Transaction,
   run: PlanRun,
-  sameServer: boolean,
+  { sameServer, confirmRemovals }: { sameServer: boolean; confirmRemovals: number },
 ): Promise<RunRemark<NoteCode>[]> {
-  if (sameServer && run.approves === null) return [];
+  if (sameServer && run.approves === null && confirmRemovals === 1) return [];
   const kept = await countUnlistedKept(trx, run);
   if (kept === 0) return [];
-  return sameServer
-    ? [
-        {
-          code: "removals-beyond-approval",
-          text: `${kept} more users are gone from the directory but were not in the approved plan; the next run will plan them.`,
-        },
-      ]
-    : [
-        {
-          code: "another-server",
-          text: `The listing came from another server than the last one, or from an older copy, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
-        },
-      ];
+  if (!sameServer) {
+    return [
+      {
+        code: "another-server",
+        text: `The listing came from another server than the last one, or from an older copy, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
+      },
+    ];
+  }
+  if (run.approves === null) {
+    return [
+      {
+        code: "removals-unconfirmed",
+        text: `${kept} users are missing from the listing; they are removed when ${confirmRemovals} complete listings in a row do not name them.`,
+      },
+    ];
+  }
+  return [
+    {
+      code: "removals-beyond-approval",
+      text: `${kept} more users are gone from the directory but were not in the approved plan; the next run will plan them.`,
+    },
+  ];
 }

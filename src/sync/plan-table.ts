@@ -12,7 +12,8 @@ export interface PlanRun {
   approves: string | null;
 }
 
-// A user is in the listing when it is staged, unchanged, or an unusable entry may be its own (rule 8).
+// A user is in the listing when it is staged, unchanged, or an unusable entry may be its own (rule 8). One that is skipped for
+// its name alone is known by its id: under the DN of a user it is another entry in that one's place.
 const unlistedUsers = `
   from users u
   where u.directory = :directory and u.state <> 'removed'
@@ -21,30 +22,66 @@ const unlistedUsers = `
       select from staged_pages p cross join lateral unnest(p.unchanged_ids) as kept (id)
       where p.run_id = :id and kept.id = u.id)
     and not exists (select from sync_skips k where k.run_id = :id and k.directory_id = u.directory_id)
-    and not exists (select from sync_skips k where k.run_id = :id and k.dn_key = u.dn_key)
+    and not exists (
+      select from sync_skips k
+      where k.run_id = :id and k.dn_key = u.dn_key and k.reason <> 'username-clash')
     and not exists (select from sync_skips k where k.run_id = :id and k.username_key = u.username_key)`;
 
-/** Plans the removal of every user that the complete listing does not name; an approved run removes no one else. */
-export async function planRemovals(trx: Transaction, run: PlanRun): Promise<void> {
+// What else the plan says of a user, such as another group, does not name it.
+const removedByPlan = `exists (
+  select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')`;
+
+/**
+ * Plans the removal of every user that the complete listing does not name, and that as many listings before it have not
+ * named as make `confirmRemovals` with this one; an approved run removes no one else.
+ */
+export async function planRemovals(trx: Transaction, run: PlanRun, confirmRemovals: number): Promise<void> {
   await trx.raw(
     `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons)
      select :id::uuid, u.directory_id, u.id, 'remove', u.username, u.dn, array['not-in-directory']
      ${unlistedUsers}
+       and (:confirmRemovals = 1 or exists (
+         select from user_absences a where a.user_id = u.id and a.listings >= :confirmRemovals - 1))
        and (:approves::uuid is null or exists (
          select from sync_changes c where c.run_id = :approves and c.directory_id = u.directory_id and c.action = 'remove'
        ))`,
-    { ...run },
+    { ...run, confirmRemovals },
   );
 }
 
 /** Users that the listing does not name and the plan does not remove. */
 export async function countUnlistedKept(trx: Transaction, run: PlanRun): Promise<number> {
   const { rows } = await trx.raw<{ rows: { count: number }[] }>(
-    `select count(*)::int as count ${unlistedUsers}
-       and not exists (select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id)`,
+    `select count(*)::int as count ${unlistedUsers} and not ${removedByPlan}`,
     { ...run },
   );
   return rows[0]?.count ?? 0;
+}
+
+/**
+ * Counts, for every user that the listing does not name and the plan does not remove, one more listing in a row, and forgets
+ * the counts of all others. `anew` begins all counts with this listing, as after a change of server.
+ */
+export async function countAbsences(trx: Transaction, run: PlanRun, anew: boolean): Promise<void> {
+  await trx.raw(
+    `with missing as (
+       select u.id ${unlistedUsers} and not ${removedByPlan}
+     ), back as (
+       delete from user_absences a using users u
+       where a.user_id = u.id and u.directory = :directory and a.user_id not in (select id from missing)
+     )
+     insert into user_absences (user_id, listings) select id, 1 from missing
+     on conflict (user_id) do update set listings = case when :anew then 1 else user_absences.listings + 1 end`,
+    { ...run, anew },
+  );
+}
+
+/** Forgets all counts of the directory, for one that removes at once. */
+export async function forgetAbsences(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    "delete from user_absences a using users u where a.user_id = u.id and u.directory = :directory",
+    { ...run },
+  );
 }
 
 /**
@@ -54,28 +91,32 @@ export async function countUnlistedKept(trx: Transaction, run: PlanRun): Promise
  */
 export async function skipNameClashes(trx: Transaction, run: PlanRun): Promise<number> {
   const result = await trx.raw<{ rowCount: number }>(
-    `with claim as (
-       select s.username_key, s.username, s.directory_id, s.dn, s.dn_key, true as staged,
-         coalesce(u.username_key = s.username_key, false) as holds
-       from staged_entries s
-       left join users u on u.directory = :directory and u.directory_id = s.directory_id and u.state <> 'removed'
-       where s.run_id = :id
-       union all
-       select u.username_key, u.username, u.directory_id, u.dn, u.dn_key, false, true
-       from users u
+    `with staying as (
+       select u.username_key, u.username, u.directory_id, u.dn, u.dn_key from users u
        where u.directory = :directory and u.state <> 'removed'
          and u.username_key in (select username_key from staged_entries where run_id = :id)
          and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
          and not exists (
            select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')
-     ), shared as (
-       select username_key from claim group by username_key having count(*) > 1
+     ), shared as materialized (
+       select username_key from staged_entries where run_id = :id group by username_key having count(*) > 1
+       union
+       select username_key from staying
+     ), claim as (
+       select s.username_key, s.username, s.directory_id, s.dn, s.dn_key, true as staged,
+         coalesce(u.username_key = s.username_key, false) as holds
+       from shared
+       join staged_entries s on s.run_id = :id and s.username_key = shared.username_key
+       left join users u on u.directory = :directory and u.directory_id = s.directory_id and u.state <> 'removed'
+       union all
+       select staying.username_key, staying.username, staying.directory_id, staying.dn, staying.dn_key, false, true
+       from staying
      ), losing as (
        select c.*, (
          select string_agg(o.dn, ' and ' order by o.holds desc, o.dn) from claim o
          where o.username_key = c.username_key and o.directory_id <> c.directory_id
        ) as rivals
-       from claim c join shared on shared.username_key = c.username_key where c.staged and not c.holds
+       from claim c where c.staged and not c.holds
      ), unstaged as (
        delete from staged_entries s using losing l where s.run_id = :id and s.directory_id = l.directory_id
      )
@@ -143,6 +184,11 @@ export async function planChanges(trx: Transaction, run: PlanRun): Promise<void>
      where s.run_id = :id`,
     { ...run },
   );
+}
+
+/** As analyzeStaging, for the plan: applying it joins it with what is staged. */
+export async function analyzePlan(trx: Transaction): Promise<void> {
+  await trx.raw("analyze sync_changes");
 }
 
 /** Known usernames that the plan takes from users it removes and gives to new directory ids (rule 6). */

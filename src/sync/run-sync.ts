@@ -142,7 +142,17 @@ async function carryOut(
     const plan = await makePlan(db, { run: planRun, directory, listing, memory, approvedHolds });
     signal.throwIfAborted();
     kept.stop();
-    const decided = { run: planRun, plan, listing, memory, policy, lease, actor: request.actor };
+    const { confirmRemovals } = directory.limits;
+    const decided = {
+      run: planRun,
+      plan,
+      listing,
+      memory,
+      policy,
+      confirmRemovals,
+      lease,
+      actor: request.actor,
+    };
     if (plan.holdReasons.length > 0) await holdPlan(db, decided, dryRun);
     else if (dryRun) await keepPlan(db, decided);
     else await applyPlan(db, decided);

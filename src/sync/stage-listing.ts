@@ -2,6 +2,7 @@
 // known to be complete, and known to have arrived in the store whole.
 
 import type { DirectoryConfig } from "../config/config.ts";
+import { serversAfter } from "../directory/connect-session.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type {
   EntryColumns,
@@ -16,6 +17,7 @@ import type { Database } from "../store/database.ts";
 import {
   countStaged,
   insertSkips,
+  resetStaging,
   type StagingRun,
   stageEntries,
   stageGroups,
@@ -39,20 +41,30 @@ export interface StagedListing extends ListingReport {
 
 /**
  * Rejects with the listing's AppError unless the listing is complete (rule 4), and with `run-incomplete-staging` when the
- * store does not hold all that was handed over, as after a database failover that lost commits.
+ * store does not hold all that was handed over, as after a database failover that lost commits. Where a server fails in
+ * the middle, the listing starts anew on the next one: pages of two servers do not make one listing.
  */
 export async function stageListing(
   deps: { db: Database; log: Log },
   input: StageInput,
 ): Promise<StagedListing> {
-  const staging = new Staging(deps.db, input);
-  const report = await listDirectory(input.directory, {
-    signal: input.signal,
-    log: deps.log,
-    onPage: (page) => staging.add(page),
-  });
-  await staging.requireWhole();
-  return { ...report, unchanged: staging.unchangedUsers };
+  const { directory, signal } = input;
+  for (let { urls } = directory; ; ) {
+    const staging = new Staging(deps.db, input);
+    try {
+      const report = await listDirectory(
+        { ...directory, urls },
+        { signal, log: deps.log, onPage: (page) => staging.add(page) },
+      );
+      await staging.requireWhole();
+      return { ...report, unchanged: staging.unchangedUsers };
+    } catch (error) {
+      urls = serversAfter(urls, error);
+      if (urls.length === 0) throw error;
+      deps.log.warn({ err: error, next: urls[0] }, "listing starts anew on the next server");
+      await resetStaging(deps.db, input.run);
+    }
+  }
 }
 
 /** Counts what it has put into staging, to compare it with what is there in the end. */

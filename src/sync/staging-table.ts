@@ -130,6 +130,20 @@ export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise
   }
 }
 
+/**
+ * Tells the database's planner how much is staged. Its statistics are of other runs, or of none: without this a large plan
+ * can be joined row by row, and take hours.
+ */
+export async function analyzeStaging(trx: Transaction): Promise<void> {
+  await trx.raw("analyze staged_entries, staged_pages, staged_groups, staged_group_members");
+}
+
+/** Drops what a listing that is to start anew has staged, the entries it could not use included. */
+export async function resetStaging(db: Database, run: StagingRun): Promise<void> {
+  await deleteStaging(db, run.id);
+  await db("sync_skips").where({ run_id: run.id }).delete();
+}
+
 /** Drops a run's staging; its plan and its skips stay with the run. */
 export async function deleteStaging(db: Database | Transaction, runId: string): Promise<void> {
   for (const table of stagingTables) await db(table).where({ run_id: runId }).delete();

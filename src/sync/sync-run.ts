@@ -24,7 +24,7 @@ export interface RunRemark<Code extends HoldCode | NoteCode = HoldCode | NoteCod
 }
 
 export type HoldCode = "too-many-removals" | "listing-empty" | "names-under-new-ids" | "group-listing-empty";
-export type NoteCode = "another-server" | "removals-beyond-approval";
+export type NoteCode = "another-server" | "removals-beyond-approval" | "removals-unconfirmed";
 
 export interface SyncRun {
   id: string;

@@ -77,7 +77,7 @@ directories:
     schedule: on-demand
     timeZone: Europe/Vienna
     jitter: 0s
-    limits: {removals: {count: 1, percent: 0.5}, pageSize: 500, messageBytes: 1000000}
+    limits: {removals: {count: 1, percent: 0.5}, confirmRemovals: 3, pageSize: 500, messageBytes: 1000000}
     timeouts: {connect: 2s, idle: 3s, listing: 4m}
 mfa:
   mode: required
@@ -133,7 +133,12 @@ log: {level: debug}
         schedule: undefined,
         timeZone: "Europe/Vienna",
         jitterMs: 0,
-        limits: { removals: { count: 1, percent: 0.5 }, pageSize: 500, messageBytes: 1_000_000 },
+        limits: {
+          removals: { count: 1, percent: 0.5 },
+          confirmRemovals: 3,
+          pageSize: 500,
+          messageBytes: 1_000_000,
+        },
         timeouts: { connectMs: 2_000, idleMs: 3_000, listingMs: 240_000 },
       },
     ],

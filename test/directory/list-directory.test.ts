@@ -29,7 +29,12 @@ async function list(overrides: Partial<DirectoryConfig> = {}, server = slapd) {
   return { report, pages, ...rowsOf(pages) };
 }
 
-const limits = { removals: { count: 10, percent: 5 }, pageSize: 7, messageBytes: 1024 * 1024 };
+const limits = {
+  removals: { count: 10, percent: 5 },
+  confirmRemovals: 1,
+  pageSize: 7,
+  messageBytes: 1024 * 1024,
+};
 
 describe("an organization", () => {
   test("is listed completely, in pages of the configured size", async () => {

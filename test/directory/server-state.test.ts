@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isOlderState } from "../../src/directory/server-state.ts";
+import { isOlderCopy, isOlderState } from "../../src/directory/server-state.ts";
 
 const csn = (second: string, serverId: string) => `202601311200${second}.000001Z#000000#${serverId}#000000`;
 
@@ -27,4 +27,21 @@ test.each([
   ["something else", "abc", "abb", false],
 ])("%s is told apart", (_, previous, current, older) => {
   expect(isOlderState(previous, current)).toBe(older);
+});
+
+const copy = (url: string, suffix: string, state: string) => ({
+  identity: `openldap:${url}|${suffix}`,
+  state,
+});
+const [older, newer] = [csn("29", "001"), csn("30", "001")];
+
+test.each([
+  ["the same server, set back", copy("a", "x", newer), copy("a", "x", older), true],
+  ["a replica that lags", copy("a", "x", newer), copy("b", "x", older), true],
+  ["a replica that has caught up", copy("a", "x", newer), copy("b", "x", newer), false],
+  ["another directory", copy("a", "x", newer), copy("b", "y", older), false],
+  ["another server's USN", { identity: "ad:a|1", state: "20" }, { identity: "ad:b|1", state: "10" }, false],
+  ["the same server's USN", { identity: "ad:a|1", state: "20" }, { identity: "ad:a|1", state: "10" }, true],
+])("%s is told apart", (_, previous, current, isOlder) => {
+  expect(isOlderCopy(previous, current)).toBe(isOlder);
 });

@@ -195,7 +195,12 @@ export function directoryConfigForFake(
     schedule: undefined,
     timeZone: "UTC",
     jitterMs: 0,
-    limits: { removals: { count: 10, percent: 5 }, pageSize: 100, messageBytes: 1024 * 1024 },
+    limits: {
+      removals: { count: 10, percent: 5 },
+      confirmRemovals: 1,
+      pageSize: 100,
+      messageBytes: 1024 * 1024,
+    },
     timeouts: { connectMs: 2_000, idleMs: 2_000, listingMs: 20_000 },
     ...overrides,
   };

@@ -207,7 +207,12 @@ export function directoryConfigFor(
     schedule: undefined,
     timeZone: "UTC",
     jitterMs: 0,
-    limits: { removals: { count: 10, percent: 5 }, pageSize: 500, messageBytes: 16 * 1024 * 1024 },
+    limits: {
+      removals: { count: 10, percent: 5 },
+      confirmRemovals: 1,
+      pageSize: 500,
+      messageBytes: 16 * 1024 * 1024,
+    },
     timeouts: { connectMs: 5_000, idleMs: 10_000, listingMs: 600_000 },
     ...overrides,
   };

@@ -1,0 +1,168 @@
+// Several servers of one directory: a replica that lags behind, one that dies in the middle, one restored from a backup.
+
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import {
+  directoryConfigForFake,
+  entry,
+  fakeBase,
+  result,
+  scriptFor,
+  startFakeLdapServer,
+} from "../support/fake-ldap-server.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
+import { directoryConfigFor, type Slapd, startSlapd } from "../support/slapd.ts";
+import { deletions, openSyncedStore, people, person, type SyncedStore } from "../support/sync-world.ts";
+
+let folder: string;
+let primary: Slapd;
+let replica: Slapd;
+let store: SyncedStore;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "dirmfa-failover-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+beforeEach(async () => {
+  primary = await startSlapd({ folder: join(folder, "primary"), overlays: ["syncprov"], ldif: people(60) });
+  replica = await startReplica();
+  store = await openSyncedStore(directoryConfigFor(primary));
+  store.directory.urls = [primary.url, replica.url];
+});
+afterEach(async () => {
+  await Promise.all([primary.stop(), replica.stop(), store.stop()]);
+  for (const name of ["primary", "replica"]) await rm(join(folder, name), { recursive: true, force: true });
+});
+
+/** A server with the primary's data as they are now, suffix and ids the same; nothing reaches it later. */
+async function startReplica(): Promise<Slapd> {
+  await primary.stop();
+  await rm(join(folder, "replica"), { recursive: true, force: true });
+  await cp(join(folder, "primary"), join(folder, "replica"), { recursive: true });
+  await rm(join(folder, "replica", "ports.json"));
+  const options = { overlays: ["syncprov" as const] };
+  primary = await startSlapd({ folder: join(folder, "primary"), ...options });
+  return startSlapd({ folder: join(folder, "replica"), ...options });
+}
+
+const stateOf = async (username: string) => (await store.user(username)).state;
+
+test("a replica that lags behind adds and changes, and removes nobody however often it answers, until it has caught up", async () => {
+  await primary.add(person("hired"));
+  expect((await store.sync()).serverUrl).toBe(primary.url);
+  await primary.kill();
+  for (const _ of [1, 2, 3]) {
+    const run = await store.sync();
+    expect(run).toMatchObject({ status: "succeeded", serverUrl: replica.url, counts: { removed: 0 } });
+    expect(run.notes).toMatchObject([{ code: "another-server" }]);
+    expect(await stateOf("hired")).toBe("active");
+  }
+  await primary.restart();
+  await primary.modify(deletions(["user0001"]));
+  await replica.stop();
+  replica = await startReplica();
+  store.directory.urls = [replica.url];
+  expect((await store.sync()).notes).toMatchObject([{ code: "another-server" }]);
+  expect((await store.sync()).counts).toMatchObject({ removed: 1 });
+  expect([await stateOf("hired"), await stateOf("user0001")]).toEqual(["active", "removed"]);
+});
+
+test("with confirmRemovals a change of server begins all counts anew", async () => {
+  store.directory.limits.confirmRemovals = 2;
+  await store.sync();
+  await primary.modify(deletions(["user0001"]));
+  await replica.modify(deletions(["user0001"]));
+  expect((await store.sync()).notes).toMatchObject([{ code: "removals-unconfirmed" }]);
+  await primary.kill();
+  expect((await store.sync()).counts).toMatchObject({ removed: 0 });
+  expect(await stateOf("user0001")).toBe("active");
+  expect((await store.sync()).counts).toMatchObject({ removed: 1 });
+});
+
+test("a server that dies in the middle is left for the next one, where the listing starts anew", async () => {
+  const proxy = await startFaultProxy(primary.port);
+  try {
+    store.directory.limits.pageSize = 5;
+    proxy.faults = [{ kind: "reset", afterBytes: 6_000 }];
+    store.directory.urls = [proxy.url, replica.url];
+    await primary.modify(deletions(["user0003"])); // seen of the first server, and not to be mixed in
+    const run = await store.sync();
+    expect(run).toMatchObject({
+      status: "succeeded",
+      serverUrl: replica.url,
+      counts: { listed: 60, added: 60 },
+    });
+    expect(await store.database.db("sync_skips")).toEqual([]);
+  } finally {
+    await proxy.close();
+  }
+});
+
+test("when the last server fails too, the run fails with the last error and nothing has changed", async () => {
+  const [first, second] = [await startFaultProxy(primary.port), await startFaultProxy(replica.port)];
+  try {
+    await store.sync();
+    store.directory.limits.pageSize = 5;
+    for (const proxy of [first, second]) proxy.faults = [{ kind: "end", afterBytes: 6_000 }];
+    store.directory.urls = [first.url, second.url];
+    const run = await store.sync();
+    expect(run).toMatchObject({ status: "failed", error: { code: "directory-connection-lost" } });
+    expect(await store.users()).toHaveLength(60);
+  } finally {
+    await Promise.all([first.close(), second.close()]);
+  }
+});
+
+test("a server that is not there or refuses its turn is passed over; one that refuses the bind is not", async () => {
+  store.directory.urls = ["ldap://127.0.0.1:1", "ldap://no-such-host.invalid", replica.url];
+  expect(await store.sync()).toMatchObject({ status: "succeeded", serverUrl: replica.url });
+  store.directory.urls = [primary.url, replica.url];
+  store.directory.bind = { dn: primary.syncDn, passwordSecret: "wrong" };
+  expect(await store.sync()).toMatchObject({ error: { code: "directory-bind-refused" } });
+});
+
+test("Active Directory under a new invocation id, as after a restore, is another server once", async () => {
+  const ntds = "cn=NTDS Settings,cn=DC1,cn=Servers,dc=fake";
+  const directory = { users: 3, invocation: "11".repeat(16), usn: "5000" };
+  const server = await startFakeLdapServer(
+    scriptFor(
+      ({ id, attributes }) =>
+        attributes.includes("sAMAccountName")
+          ? [...adUsers(id, directory.users), result(id, 0, { cookie: "" })]
+          : [result(id, 0, { cookie: "" })],
+      ({ id, base, operation, scope }) => {
+        if (operation !== "search" || scope !== "base") return undefined;
+        const invocationId = [Buffer.from(directory.invocation, "hex")];
+        const rootDse = { dsServiceName: [ntds], highestCommittedUSN: [directory.usn] };
+        if (base === "") return [entry(id, "", rootDse), result(id, 0)];
+        return base === ntds ? [entry(id, ntds, { invocationId }), result(id, 0)] : undefined;
+      },
+    ),
+  );
+  try {
+    store.directory = { ...directoryConfigForFake(server), name: "ad", kind: "active-directory" };
+    await store.sync();
+    Object.assign(directory, { users: 2, invocation: "22".repeat(16), usn: "4000" });
+    expect((await store.sync()).notes).toMatchObject([{ code: "another-server" }]);
+    expect((await store.sync()).counts).toMatchObject({ removed: 1 });
+    // The same incarnation with a lower number: its disk was set back without its knowing.
+    Object.assign(directory, { users: 1, usn: "3999" });
+    for (const _ of [1, 2]) expect((await store.sync()).counts).toMatchObject({ removed: 0 });
+    directory.usn = "4001";
+    expect((await store.sync()).counts).toMatchObject({ removed: 1 });
+  } finally {
+    await server.stop();
+  }
+});
+
+function adUsers(id: number, count: number): Buffer[] {
+  return Array.from({ length: count }, (_, number) =>
+    entry(id, `cn=user${number},${fakeBase}`, {
+      objectGUID: [Buffer.alloc(16, number + 1)],
+      sAMAccountName: [`user${number}`],
+      userAccountControl: ["512"],
+    }),
+  );
+}
