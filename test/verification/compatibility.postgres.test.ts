@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ensureServers } from "../../scripts/install-servers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
@@ -20,10 +20,12 @@ const run = promisify(execFile);
 let world: VerificationWorld;
 let folder: string;
 let browser: Browser;
+let page: Page;
 let programs: Record<string, string>;
 beforeAll(async () => {
   programs = await ensureServers(["oathtool", "zbar"]);
   [world, browser] = await Promise.all([openVerificationWorld(), startBrowser()]);
+  page = await browser.newPage({ viewport: { width: 800, height: 800 } });
   folder = await mkdtemp(join(tmpdir(), "dirmfa-qr-"));
 });
 afterAll(async () => {
@@ -102,15 +104,10 @@ test.each([
 
 /** The SVG as a browser draws it: zbarimg reads no SVG. */
 async function drawn(svg: string): Promise<Buffer> {
-  const page = await browser.newPage({ viewport: { width: 800, height: 800 } });
-  try {
-    await page.setContent(
-      `<img width="760" src="data:image/svg+xml;base64,${Buffer.from(svg).toString("base64")}">`,
-    );
-    return await page.locator("img").screenshot();
-  } finally {
-    await page.close();
-  }
+  await page.setContent(
+    `<img width="760" src="data:image/svg+xml;base64,${Buffer.from(svg).toString("base64")}">`,
+  );
+  return page.locator("img").screenshot();
 }
 
 test("for a name with a colon, which would end the issuer, both QR codes read back as the URI", async () => {
