@@ -48,7 +48,8 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   started.adopt(startAuditSealing({ db, log, chainKey, holder }), (it) => it.stop());
   started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
   const metrics = createMetrics(() => listSyncAges(db));
-  const onFinished = (run: SyncRun) => metrics.countSyncRun(run.directory, run.status);
+  const onFinished = (run: SyncRun) =>
+    metrics.countSyncRun(run.directory, run.status, run.error?.code ?? null);
   const runner = started.adopt(createSyncRunner({ db, log, policy, holder, onFinished }), (it) => it.stop());
   const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
   started.adopt(schedule, (it) => it.stop());

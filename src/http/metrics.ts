@@ -10,7 +10,8 @@ export interface Metrics {
   countDecision(decision: string): void;
   /** `outcome` as the flow has it; counted are those that say something about a code. */
   countVerification(method: string, outcome: string): void;
-  countSyncRun(directory: string, status: string): void;
+  /** `error`: the code that a failed run carries, null for the others. */
+  countSyncRun(directory: string, status: string, error: string | null): void;
 }
 
 // From a sign-in decision's usual millisecond to the time limit of an answer.
@@ -58,8 +59,8 @@ export function createMetrics(
   });
   const syncRuns = new Counter({
     name: "dirmfa_sync_runs_total",
-    help: "Sync runs that this process finished, by directory and status.",
-    labelNames: ["directory", "status"],
+    help: "Sync runs that this process finished, by directory, status and error code.",
+    labelNames: ["directory", "status", "error"],
     registers,
   });
   new Gauge({
@@ -82,6 +83,6 @@ export function createMetrics(
       const word = verificationOutcomes.get(outcome);
       if (word) verifications.inc({ method, outcome: word });
     },
-    countSyncRun: (directory, status) => syncRuns.inc({ directory, status }),
+    countSyncRun: (directory, status, error) => syncRuns.inc({ directory, status, error: error ?? "" }),
   };
 }

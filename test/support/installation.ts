@@ -31,8 +31,8 @@ export interface Installation {
 }
 
 export interface InstallationOptions {
-  /** The directory server, of whatever kind. */
-  slapd: Pick<Slapd, "url" | "suffix" | "syncDn" | "syncPasswordFile">;
+  /** The directory server, of whatever kind; undefined where `config` has directories of its own. */
+  slapd: Pick<Slapd, "url" | "suffix" | "syncDn" | "syncPasswordFile"> | undefined;
   /** Default: embedded, in the installation's folder. */
   database?: DatabaseConfig;
   /** Merged over the configuration's sections. */
@@ -82,27 +82,33 @@ export async function createInstallation(options: InstallationOptions): Promise<
 
 async function writeConfig(folder: string, path: string, options: InstallationOptions): Promise<void> {
   const { slapd, database } = options;
-  const passwordFile = join(folder, "sync.password");
-  await writeFile(passwordFile, await readFile(slapd.syncPasswordFile), { mode: 0o600 });
   const urlFile = join(folder, "database.url");
   if (database?.kind === "postgres") await writeFile(urlFile, database.url, { mode: 0o600 });
   const config = {
     database: database?.kind === "postgres" ? { urlFile } : { embedded: "data" },
     http: { listen: "127.0.0.1:0" },
-    directories: [
-      {
-        name: "example",
-        urls: [slapd.url],
-        bind: { dn: slapd.syncDn, passwordFile },
-        users: { bases: [`ou=people,${slapd.suffix}`] },
-        groups: { bases: [`ou=groups,${slapd.suffix}`] },
-        schedule: "on-demand",
-        ...options.directory,
-      },
-    ],
+    ...(slapd === undefined ? {} : { directories: [await directoryOf(folder, slapd, options.directory)] }),
     ...options.config,
   };
   await writeFile(path, stringify(config), { mode: 0o600 });
+}
+
+async function directoryOf(
+  folder: string,
+  slapd: NonNullable<InstallationOptions["slapd"]>,
+  more: Record<string, unknown> = {},
+): Promise<Record<string, unknown>> {
+  const passwordFile = join(folder, "sync.password");
+  await writeFile(passwordFile, await readFile(slapd.syncPasswordFile), { mode: 0o600 });
+  return {
+    name: "example",
+    urls: [slapd.url],
+    bind: { dn: slapd.syncDn, passwordFile },
+    users: { bases: [`ou=people,${slapd.suffix}`] },
+    groups: { bases: [`ou=groups,${slapd.suffix}`] },
+    schedule: "on-demand",
+    ...more,
+  };
 }
 
 async function finish(child: ChildProcess): Promise<Finished> {
