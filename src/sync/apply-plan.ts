@@ -18,7 +18,7 @@ import { type DirectoryMemory, isSameServer, rememberListing } from "./directori
 import type { Plan } from "./make-plan.ts";
 import { countAbsences, forgetAbsences, type PlanRun } from "./plan-table.ts";
 import type { StagedListing } from "./stage-listing.ts";
-import { deleteStaging } from "./staging-table.ts";
+import { deleteStaging, prepareBulkWork } from "./staging-table.ts";
 import { finishRun, type RunResult } from "./sync-runs-table.ts";
 
 export interface ApplyInput {
@@ -38,11 +38,13 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
   const { run, plan, policy } = input;
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
+    await prepareBulkWork(trx);
     const { added, changed, restored, disabled, removed } = plan.counts;
     const usersDiffer = added + changed + restored + disabled + removed > 0;
     if (usersDiffer) await applyUsers(trx, input);
     if (plan.groupsDiffer) await applyGroups(trx, run);
-    if (usersDiffer || plan.groupsDiffer) {
+    // Of new users only a group can require more than what their insert has fixed.
+    if (restored > 0 || plan.groupsDiffer) {
       await refreshRequirements(trx, policy, { directory: run.directory });
     }
     await rememberAbsences(trx, input);
@@ -66,11 +68,14 @@ async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<vo
 }
 
 /** The order matters: names are set free before anyone takes them, and users stand before their aliases. */
-async function applyUsers(trx: Transaction, { run, policy, memory }: ApplyInput): Promise<void> {
-  await removeUsers(trx, run);
-  await vacateUsernames(trx, run);
-  await updateUsers(trx, run);
-  await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, memory), policy });
+async function applyUsers(trx: Transaction, { run, plan, policy, memory }: ApplyInput): Promise<void> {
+  const { added, changed, restored, disabled, removed } = plan.counts;
+  if (removed > 0) await removeUsers(trx, run);
+  if (changed + restored + disabled > 0) {
+    await vacateUsernames(trx, run);
+    await updateUsers(trx, run);
+  }
+  if (added > 0) await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, memory), policy });
   await replaceAliases(trx, run);
 }
 

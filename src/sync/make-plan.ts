@@ -18,7 +18,7 @@ import {
   skipNameClashes,
 } from "./plan-table.ts";
 import type { StagedListing } from "./stage-listing.ts";
-import { analyzeStaging, dropDuplicates } from "./staging-table.ts";
+import { analyzeStaging, dropDuplicates, prepareBulkWork } from "./staging-table.ts";
 import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
@@ -48,8 +48,9 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
   const { run, directory, listing, memory } = input;
   const isLarge = listing.entries - listing.unchanged + listing.members > largePlan;
   return db.transaction(async (trx) => {
-    await dropDuplicates(trx, run);
+    await prepareBulkWork(trx);
     if (isLarge) await analyzeStaging(trx);
+    await dropDuplicates(trx, run);
     const stored = await countStored(trx, run);
     const sameServer = isSameServer(memory, listing.server);
     if (sameServer) await planRemovals(trx, run, directory.limits.confirmRemovals);

@@ -91,10 +91,11 @@ export async function forgetAbsences(trx: Transaction, run: PlanRun): Promise<vo
  */
 export async function skipNameClashes(trx: Transaction, run: PlanRun): Promise<number> {
   const result = await trx.raw<{ rowCount: number }>(
-    `with staying as (
-       select u.username_key, u.username, u.directory_id, u.dn, u.dn_key from users u
-       where u.directory = :directory and u.state <> 'removed'
-         and u.username_key in (select username_key from staged_entries where run_id = :id)
+    `with staying as materialized (
+       select distinct u.username_key, u.username, u.directory_id, u.dn, u.dn_key
+       from staged_entries listed
+       join users u on u.directory = :directory and u.username_key = listed.username_key and u.state <> 'removed'
+       where listed.run_id = :id and u.directory_id <> listed.directory_id
          and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
          and not exists (
            select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')
@@ -188,7 +189,7 @@ export async function planChanges(trx: Transaction, run: PlanRun): Promise<void>
 
 /** As analyzeStaging, for the plan: applying it joins it with what is staged. */
 export async function analyzePlan(trx: Transaction): Promise<void> {
-  await trx.raw("analyze sync_changes");
+  await trx.raw("analyze sync_changes (run_id, directory_id, user_id, action)");
 }
 
 /** Known usernames that the plan takes from users it removes and gives to new directory ids (rule 6). */

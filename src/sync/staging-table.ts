@@ -119,15 +119,20 @@ const stagingTables = [
 export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise<void> {
   for (const table of ["staged_entries", "staged_groups"]) {
     await trx.raw(
-      `delete from ${table} where run_id = :runId and id in (
-         select id from (
-           select id, row_number() over (partition by directory_id order by id) as nth
-           from ${table} where run_id = :runId and directory_id in (
-             select directory_id from ${table} where run_id = :runId group by directory_id having count(*) > 1)
-         ) listed where nth > 1)`,
+      `delete from ${table} s where s.run_id = :runId and exists (
+         select from ${table} other
+         where other.run_id = :runId and other.directory_id = s.directory_id and other.id < s.id)`,
       { runId: run.id },
     );
   }
+}
+
+/**
+ * Prepares a transaction for statements over many rows. Compiling them (PostgreSQL's jit) takes longer than running them;
+ * an engine without that setting has nothing to switch off.
+ */
+export async function prepareBulkWork(trx: Transaction): Promise<void> {
+  await trx.raw("select set_config(name, 'off', true) from pg_settings where name = 'jit'");
 }
 
 /**
@@ -135,7 +140,10 @@ export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise
  * can be joined row by row, and take hours.
  */
 export async function analyzeStaging(trx: Transaction): Promise<void> {
-  await trx.raw("analyze staged_entries, staged_pages, staged_groups, staged_group_members");
+  await trx.raw(
+    `analyze staged_entries (run_id, directory_id, username_key), staged_pages (run_id),
+       staged_groups (run_id, directory_id, dn_key), staged_group_members (run_id, group_directory_id, member_key)`,
+  );
 }
 
 /** Drops what a listing that is to start anew has staged, the entries it could not use included. */
