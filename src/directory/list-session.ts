@@ -109,11 +109,13 @@ async function listUsers({ session, directory, base, mapper, filter, sink }: Use
     session,
     { base, scope: "sub", filter, attributes: mapper.attributes, pageSize },
     {
-      // Counted by rows and not by the server's pages, which a server may make as long as it likes.
+      // Counted by rows and not by the server's pages, which a server may make as long as it likes. A full page is handed
+      // over when the next entry arrives: by then the server's next page is asked for, and both work at once.
       onEntry: (entry) => {
+        const handedOver = entries.dns.length + skipped.length >= pageSize ? flush() : undefined;
         const problem = mapper.map(entry, entries);
         if (problem !== undefined) skipped.push(problem);
-        return entries.dns.length + skipped.length >= pageSize ? flush() : undefined;
+        return handedOver;
       },
       onReference: (uris) => sink.onNote(referenceNote(base, uris)),
     },
