@@ -12,6 +12,9 @@ const statements = [
   "alter table users add column primary_group_key text",
   "alter table staged_entries add column primary_group_key text",
 
+  // Groups are few: their ids alone are looked for without those of all users.
+  "alter table staged_pages add column of_groups boolean not null default false",
+
   `create table user_absences (
     user_id uuid not null,
     listings integer not null,

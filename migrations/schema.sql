@@ -206,7 +206,8 @@ CREATE TABLE public.staged_memberships (
 CREATE TABLE public.staged_pages (
     run_id uuid NOT NULL,
     number integer NOT NULL,
-    unchanged_ids uuid[] NOT NULL
+    unchanged_ids uuid[] NOT NULL,
+    of_groups boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE public.sync_changes (

@@ -3,7 +3,7 @@
 
 import type { Transaction } from "../store/database.ts";
 import type { MfaPolicy } from "../users/policy.ts";
-import { groupStays } from "./plan-groups-table.ts";
+import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
 import type { PlanRun } from "./plan-table.ts";
 
 /** Marks users as removed. Their authenticators and flags stay (rule 7). */
@@ -96,7 +96,7 @@ export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void>
   await trx.raw(
     `delete from groups g where g.directory = :directory
        and not ${groupStays}
-       and not exists (select from staged_groups s where s.run_id = :id and s.directory_id = g.directory_id)`,
+       and not ${groupIsStaged}`,
     bindings,
   );
   await trx.raw(

@@ -6,26 +6,32 @@ import type { PlanRun } from "./plan-table.ts";
 
 /**
  * A condition on groups `g`: the listing names it unchanged, or an unusable entry may be it, which takes it from nobody
- * (rule 8). For statements with the bindings of a PlanRun.
+ * (rule 8). For statements with the bindings of a PlanRun. Lists that depend on nothing outside are hashed once; as `exists`
+ * they would be planned from statistics, which a large first import leaves behind, and be read anew for every group.
  */
 export const groupStays = `(
-  exists (
-    select from staged_pages p cross join lateral unnest(p.unchanged_ids) as kept (id)
-    where p.run_id = :id and kept.id = g.id)
-  or exists (select from sync_skips k where k.run_id = :id and k.directory_id = g.directory_id)
-  or exists (select from sync_skips k where k.run_id = :id and k.dn_key = g.dn_key)
+  g.id in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and p.of_groups)
+  or g.directory_id in (select k.directory_id from sync_skips k where k.run_id = :id and k.directory_id is not null)
+  or g.dn_key in (select k.dn_key from sync_skips k where k.run_id = :id and k.dn_key is not null)
 )`;
 
-/** Whether any group came, changed or went, or any user whose memberships could differ is in the plan. */
+/** The same for groups that the listing names with something new. */
+export const groupIsStaged =
+  "g.directory_id in (select s.directory_id from staged_groups s where s.run_id = :id)";
+
+/**
+ * Whether any group came, changed or went, or any user is in the plan whose memberships could differ: one who comes or
+ * goes, or by whose name, DN or primary group a group may know the user.
+ */
 export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<boolean> {
   const { rows } = await trx.raw<{ rows: { differ: boolean }[] }>(
     `select exists (select from staged_groups where run_id = :id)
        or exists (select from groups where directory = :directory) and (
-         exists (select from sync_changes where run_id = :id)
+         exists (
+           select from sync_changes where run_id = :id and (action in ('add', 'restore', 'remove')
+             or reasons && array['username-changed', 'moved', 'primary-group-changed']))
          or exists (
-           select from groups g where g.directory = :directory and not ${groupStays}
-             and not exists (
-               select from staged_groups s where s.run_id = :id and s.directory_id = g.directory_id))
+           select from groups g where g.directory = :directory and not ${groupStays} and not ${groupIsStaged})
        ) as differ`,
     { ...run },
   );
@@ -42,7 +48,7 @@ export async function planMemberships(trx: Transaction, run: PlanRun, nested: bo
        select g.id, g.directory_id, g.dn_key from groups g
        where g.directory = :directory
          and ${groupStays}
-         and not exists (select from staged_groups s where s.run_id = :id and s.directory_id = g.directory_id)
+         and not ${groupIsStaged}
      ), listed as (
        select directory_id, dn_key from kept
        union all

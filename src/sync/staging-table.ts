@@ -31,14 +31,15 @@ export async function stageUnchanged(
        ) as id
        from unnest(:directoryIds::text[], :hashes::text[]) as listed (directory_id, entry_hash)
      ), noted as (
-       insert into staged_pages (run_id, number, unchanged_ids)
-       select :runId::uuid, :number::int, array_agg(id) from page where id is not null having count(*) > 0
+       insert into staged_pages (run_id, number, of_groups, unchanged_ids)
+       select :runId::uuid, :number::int, :ofGroups::boolean, array_agg(id) from page where id is not null having count(*) > 0
      )
      select directory_id from page where id is null`,
     {
       runId: run.id,
       directory: run.directory,
       number: page.number,
+      ofGroups: page.table === "groups",
       directoryIds: page.directoryIds,
       hashes: page.hashes,
     },
