@@ -90,6 +90,12 @@ export async function replaceAliases(trx: Transaction, run: PlanRun): Promise<vo
   );
 }
 
+// The ids of a staged membership `m`. One look into each unique index a row: a join would be planned from statistics of before
+// this transaction, which know nothing of the users and groups that it has just inserted.
+const memberIds = `
+  (select u.id from users u where u.directory = :directory and u.directory_id = m.directory_id),
+  (select g.id from groups g where g.directory = :directory and g.directory_id = m.group_directory_id)`;
+
 /** Makes groups, what they list, and who is in them what the listing says. */
 export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void> {
   const bindings = { ...run };
@@ -119,19 +125,13 @@ export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void>
     bindings,
   );
   await trx.raw(
-    `delete from user_groups ug using staged_memberships m, users u, groups g
-     where m.run_id = :id and not m.joins
-       and u.directory = :directory and u.directory_id = m.directory_id
-       and g.directory = :directory and g.directory_id = m.group_directory_id
-       and ug.user_id = u.id and ug.group_id = g.id`,
+    `delete from user_groups where (user_id, group_id) in (
+       select ${memberIds} from staged_memberships m where m.run_id = :id and not m.joins)`,
     bindings,
   );
   await trx.raw(
     `insert into user_groups (user_id, group_id)
-     select u.id, g.id from staged_memberships m
-     join users u on u.directory = :directory and u.directory_id = m.directory_id
-     join groups g on g.directory = :directory and g.directory_id = m.group_directory_id
-     where m.run_id = :id and m.joins`,
+     select ${memberIds} from staged_memberships m where m.run_id = :id and m.joins`,
     bindings,
   );
 }
