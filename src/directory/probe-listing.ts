@@ -98,7 +98,7 @@ function countPage(probe: ListingProbe, page: ListingPage): void {
   }
   if (page.kind === "groups") {
     probe.groups += page.groups.dns.length;
-    probe.members += page.members.memberKeys.length;
+    probe.members += page.members.memberKeys.filter(isListed).length;
     return;
   }
   const { entries } = page;
@@ -181,9 +181,15 @@ class ListingFindings {
   }
 
   #addMembers(page: Extract<ListingPage, { kind: "groups" }>): void {
-    this.#members += page.members.memberKeys.length;
-    this.#unknownMembers += page.members.memberKeys.filter((key) => !this.#memberTargets.has(key)).length;
+    const listed = page.members.memberKeys.filter(isListed);
+    this.#members += listed.length;
+    this.#unknownMembers += listed.filter((key) => !this.#memberTargets.has(key)).length;
   }
+}
+
+// A group's own number, by which users name it, is no member that it lists.
+function isListed(memberKey: string): boolean {
+  return memberKey.startsWith("dn:") || memberKey.startsWith("uid:");
 }
 
 function emptyBase(base: string): ProbeWarning {

@@ -261,6 +261,17 @@ describe("Active Directory", () => {
   });
 });
 
+test("pages that are smaller than asked for, as under Active Directory's MaxPageSize, are read to the last", async () => {
+  const maxPageSize = 3;
+  const { usernames } = await listFrom(({ id, cookie }) => {
+    const from = Number(cookie);
+    const page = Array.from({ length: maxPageSize }, (_, row) => userEntry(id, from + row));
+    const next = from + maxPageSize;
+    return [...page, result(id, 0, { cookie: next < 12 ? String(next) : "" })];
+  });
+  expect(usernames).toHaveLength(12);
+});
+
 describe("ranges", () => {
   const people = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, index) => `uid=user${from + index},${fakeBase}`);

@@ -44,7 +44,7 @@ describe("389-ds", () => {
     describe("limits of the bind DN", () => {
       const limit = (name: string, value: number) =>
         server().modify(change(server().syncDn, `replace: ${name}`, `${name}: ${value}`));
-      const unlimit = (name: string) => server().modify(change(server().syncDn, `delete: ${name}`));
+      const unlimit = (name: string) => limit(name, -1);
 
       test.each([
         // A page, not the whole of a listing, is measured against this one.
