@@ -44,7 +44,15 @@ async function peaksAt(bench: Bench, users: number): Promise<{ firstImport: numb
       const file = join(bench.folder, "peak");
       await runNode(
         bench,
-        ["--import", "./scripts/bench/report-peak.ts", "src/main.ts", "--config", scene.configFile, "sync"],
+        [
+          "--max-semi-space-size=8", // as the program's own first line has it
+          "--import",
+          "./scripts/bench/report-peak.ts",
+          "src/main.ts",
+          "--config",
+          scene.configFile,
+          "sync",
+        ],
         { PEAK_FILE: file },
       );
       return Number(await readFile(file, "utf8"));
