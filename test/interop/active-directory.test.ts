@@ -135,6 +135,17 @@ describe("Samba", () => {
       expect(Number(later.state)).toBeGreaterThan(Number(state));
     });
 
+    test("an account that is deleted and undeleted is the same user, with its flags", async () => {
+      await store.sync();
+      const { id, directoryId } = await store.user("anna");
+      await store.database.db("users").where({ id }).update({ required_by_admin: true });
+      await server().modify(`dn: ${dnOf("anna")}\nchangetype: delete\n\n`);
+      expect((await store.sync()).counts).toMatchObject({ removed: 1 });
+      await server().undelete(directoryId, dnOf("anna"));
+      expect((await store.sync()).counts).toMatchObject({ restored: 1, added: 0 });
+      expect(await store.user("anna")).toMatchObject({ id, requiredByAdmin: true });
+    });
+
     describe("refusals", () => {
       const reader = () => `cn=reader,${unit}`;
       const passwordSecret = "Aa1-reader-of-this-test";

@@ -35,6 +35,8 @@ export interface Samba extends LdapTools {
   readonly syncDn: string;
   readonly syncPassword: string;
   readonly syncPasswordFile: string;
+  /** Brings a deleted object back under `dn`, as the domain's admin tools do. */
+  undelete(guid: string, dn: string): Promise<void>;
   /** Ends the process at once, as a crash does; the data stays for restart(). */
   kill(): Promise<void>;
   restart(): Promise<void>;
@@ -45,6 +47,7 @@ export interface Samba extends LdapTools {
 const realm = "ad.example.org";
 const suffix = "DC=ad,DC=example,DC=org";
 const domain = "EXAMPLE";
+const showDeletedControl = "1.2.840.113556.1.4.417"; // [MS-ADTS] 3.1.1.3.4.1.14
 
 /** Makes a domain, which takes some ten seconds, and starts its controller. Needs root, as Samba does. */
 export async function startSamba(): Promise<Samba> {
@@ -82,7 +85,8 @@ async function runningSamba(
   const adminDn = `CN=Administrator,CN=Users,${suffix}`;
   const adminPasswordFile = await passwordFile(folder, "admin", adminPassword);
   const bind = ["-x", "-H", url, "-D", adminDn, "-y", adminPasswordFile];
-  const tools = ldapTools({ asAdmin: [...bind, "-o", `TLS_CACERT=${caFile}`], suffix });
+  const asAdmin = [...bind, "-o", `TLS_CACERT=${caFile}`];
+  const tools = ldapTools({ asAdmin, suffix });
   const syncDn = `CN=dirmfa,CN=Users,${suffix}`;
   const syncPassword = password();
   await tools.add(account(syncDn, "dirmfa", syncPassword));
@@ -100,6 +104,13 @@ async function runningSamba(
     syncDn,
     syncPassword,
     syncPasswordFile: await passwordFile(folder, "sync", syncPassword),
+    undelete: async (guid, dn) => {
+      const lines = ["changetype: modify", "delete: isDeleted", "-", "replace: distinguishedName"];
+      const [first = ""] = dn.split(","); // no name with a comma is brought back here
+      const deletedDn = `${first}\\0ADEL:${guid},CN=Deleted Objects,${suffix}`;
+      const ldif = [`dn: ${deletedDn}`, ...lines, `distinguishedName: ${dn}`, ""].join("\n");
+      await run("ldapmodify", [...asAdmin, "-e", `!${showDeletedControl}`], ldif);
+    },
     kill: () => endSlapd(child, "SIGKILL"),
     restart: async () => {
       await endSlapd(child, "SIGTERM");
