@@ -1,6 +1,6 @@
 // Which tests run where. A file named *.postgres.test.ts needs a PostgreSQL server and *.embedded.test.ts the embedded
 // database; all other tests of the listed folders run on both engines. `npm test` leaves out `interop`, which starts large
-// servers of other makers and has a command of its own.
+// servers of other makers, and `e2e`, the demo and the login service as their users see them; each has its own command.
 
 import { defineConfig } from "vitest/config";
 
@@ -11,6 +11,8 @@ export default defineConfig({
     // Real servers on a small machine; a test that hangs is still found.
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Tests wait for servers more than they compute: more of them at once than there are cores.
+    maxWorkers: 4,
     projects: [
       { extends: true, test: { name: "checks", include: ["test/checks/**/*.test.ts"] } },
       {
@@ -18,7 +20,7 @@ export default defineConfig({
         test: {
           name: "postgres",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/checks/**", "test/interop/**", "test/**/*.embedded.test.ts"],
+          exclude: ["test/checks/**", "test/{interop,e2e}/**", "test/**/*.embedded.test.ts"],
           provide: { engine: "postgres" },
           globalSetup,
         },
@@ -31,6 +33,17 @@ export default defineConfig({
           exclude: ["test/**/*.postgres.test.ts"],
           provide: { engine: "embedded" },
           globalSetup,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          provide: { engine: "postgres" },
+          globalSetup,
+          // A browser and a demo beside each other are slow enough.
+          maxWorkers: 2,
         },
       },
       {

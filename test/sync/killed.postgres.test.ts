@@ -34,7 +34,7 @@ const usernames = async () =>
   (await world.users()).filter((user) => user.state === "active").map((user) => user.username);
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let left = 200; !(await condition()); left--) {
+  for (let left = 600; !(await condition()); left--) {
     if (left === 0) throw new Error("waited in vain");
     await sleep(50);
   }
@@ -193,14 +193,14 @@ test("the database goes away in the middle, and comes back with everything", asy
     expect((await own.json("sync")).runs[0].counts).toMatchObject({ added: 63 });
     await world.slapd.add(person("late"));
     const proxy = await startFaultProxy(world.slapd.port);
-    proxy.faults = [{ kind: "stall", afterBytes: 8_000 }];
+    proxy.faults = [{ kind: "stall", afterBytes: 4_000 }];
     const behind = await createInstallation({
       slapd: world.slapd,
       database: { kind: "postgres", url: postgres.url, poolSize: 4 },
       directory: { urls: [proxy.url], limits: { pageSize: 10 }, timeouts: { idle: "1s" } },
     });
     const failing = behind.run("sync");
-    await sleep(1_200);
+    await until(async () => proxy.bytesSeen > 4_000);
     await postgres.kill();
     const ended = await failing;
     expect(ended.code).toBe(1);
