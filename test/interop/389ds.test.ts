@@ -1,5 +1,6 @@
 // The conformance suite on 389-ds, and what is 389-ds' own.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { collect, failureOf } from "../directory/listing.ts";
@@ -81,6 +82,10 @@ describe("389-ds", () => {
       try {
         await server().add(server().person("reader", unit));
         await server().modify(change(reader, "replace: userPassword", "userPassword: Correct-Horse-1"));
+        // The server notes that after it has answered.
+        const isReset = async () =>
+          (await server().search("(uid=reader)", ["pwdReset"]))[0]?.attributes.pwdReset?.[0] === "TRUE";
+        while (!(await isReset())) await sleep(20);
         directory.bind = { dn: reader, passwordSecret: "Correct-Horse-1" };
         expect((await failureOf(collect(directory))).code).toBe("directory-password-expired");
       } finally {
