@@ -6,6 +6,7 @@ import type { DirectoryConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { databaseUnavailable, isDatabaseUnavailable } from "../store/database-errors.ts";
 import { acquireLease, type Lease, releaseLease } from "../store/leases-table.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import { applyPlan, holdPlan, keepPlan } from "./apply-plan.ts";
@@ -14,7 +15,7 @@ import { keepLease, leaseTtlMs } from "./keep-lease.ts";
 import { makePlan } from "./make-plan.ts";
 import { stageListing } from "./stage-listing.ts";
 import { deleteStaging } from "./staging-table.ts";
-import type { RunTrigger, SyncRun } from "./sync-run.ts";
+import type { RunError, RunTrigger, SyncRun } from "./sync-run.ts";
 import { abandonRuns, failRun, findRun, findRunningRun, insertRun, markApproved } from "./sync-runs-table.ts";
 
 export interface SyncDeps {
@@ -102,18 +103,38 @@ async function finishSync(
   const { run, lease } = begun;
   const log = deps.log.child({ runId: run.id, directory: run.directory });
   log.info({ trigger: run.trigger, dryRun: run.dryRun }, "sync run started");
+  let failure: RunError = resultUnknown;
   try {
     await carryOut({ ...deps, log }, request, begun);
   } catch (error) {
     log.error({ err: error }, "sync run failed");
-    await recordFailure({ ...deps, log }, run, error instanceof Error ? error : new Error(String(error)));
+    failure = runErrorOf(error);
+    await recordFailure({ ...deps, log }, run, failure);
   }
   await releaseLease(deps.db, lease).catch((error: unknown) =>
     log.warn({ err: error }, "lease not released; it expires by itself"),
   );
-  const finished = await findRun(deps.db, run.id).catch(() => undefined);
-  log.info({ status: finished?.status, ...finished?.counts }, "sync run finished");
-  return finished ?? run;
+  const stored = await findRun(deps.db, run.id).catch(() => undefined);
+  // Without a database nothing could be recorded, but whoever waits must not take that for a success.
+  const finished: SyncRun =
+    stored && stored.status !== "running"
+      ? stored
+      : { ...run, status: "failed", finishedAt: new Date(), error: failure };
+  log.info({ status: finished.status, ...finished.counts }, "sync run finished");
+  return finished;
+}
+
+const resultUnknown: RunError = {
+  code: "database-unavailable",
+  message: "The database went away before the run's result could be read.",
+  remedy: "`dirmfa run list` tells how it ended.",
+};
+
+function runErrorOf(error: unknown): RunError {
+  const told = isDatabaseUnavailable(error) ? databaseUnavailable(error) : error;
+  if (told instanceof AppError)
+    return { code: told.code, message: told.message, remedy: told.remedy ?? null };
+  return { code: "internal", message: "An unexpected error; the log has it.", remedy: null };
 }
 
 async function carryOut(
@@ -162,7 +183,7 @@ async function carryOut(
 }
 
 /** The run's own record of why it failed. When the database is gone too, the next run declares this one abandoned. */
-async function recordFailure(deps: SyncDeps, run: SyncRun, error: Error): Promise<void> {
+async function recordFailure(deps: SyncDeps, run: SyncRun, error: RunError): Promise<void> {
   try {
     await failRun(deps.db, run.id, error);
     await deleteStaging(deps.db, run.id);

@@ -26,6 +26,13 @@ export interface RunRemark<Code extends HoldCode | NoteCode = HoldCode | NoteCod
 export type HoldCode = "too-many-removals" | "listing-empty" | "names-under-new-ids" | "group-listing-empty";
 export type NoteCode = "another-server" | "removals-beyond-approval" | "removals-unconfirmed";
 
+/** Why a run failed, in words that an admin can act on. */
+export interface RunError {
+  code: ErrorCode | "internal";
+  message: string;
+  remedy: string | null;
+}
+
 export interface SyncRun {
   id: string;
   directory: string;
@@ -46,7 +53,7 @@ export interface SyncRun {
   planDigest: string | null;
   approvedAt: Date | null;
   approvedBy: string | null;
-  error: { code: ErrorCode | "internal"; message: string; remedy: string | null } | null;
+  error: RunError | null;
 }
 
 export interface SyncChange {

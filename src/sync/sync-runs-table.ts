@@ -1,12 +1,12 @@
 // Sync runs with their plans and skips: insert, finish, find, list. A run changes from `running` to its end exactly once.
 
 import type { ServerIdentity } from "../directory/listing-page.ts";
-import { type AppError, errorCodeOf } from "../errors.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import type {
   HoldCode,
   NoteCode,
   RunCounts,
+  RunError,
   RunRemark,
   RunStatus,
   RunTrigger,
@@ -112,16 +112,14 @@ export async function finishRun(trx: Transaction, id: string, result: RunResult)
   return updated === 1;
 }
 
-export async function failRun(db: Database, id: string, error: AppError | Error): Promise<void> {
-  await db("sync_runs")
-    .where({ id, status: "running" })
-    .update({
-      status: "failed",
-      finished_at: db.fn.now(),
-      error_code: errorCodeOf(error) ?? "internal",
-      error_message: errorCodeOf(error) ? error.message : "An unexpected error; the log has it.",
-      error_remedy: "remedy" in error ? (error.remedy ?? null) : null,
-    });
+export async function failRun(db: Database, id: string, error: RunError): Promise<void> {
+  await db("sync_runs").where({ id, status: "running" }).update({
+    status: "failed",
+    finished_at: db.fn.now(),
+    error_code: error.code,
+    error_message: error.message,
+    error_remedy: error.remedy,
+  });
 }
 
 /** True for exactly one of any number of callers, and only for a held run that is not a dry run. */
@@ -232,7 +230,7 @@ interface RunRow extends RunCounts {
   plan_digest: string | null;
   approved_at: Date | null;
   approved_by: string | null;
-  error_code: NonNullable<SyncRun["error"]>["code"] | null;
+  error_code: RunError["code"] | null;
   error_message: string | null;
   error_remedy: string | null;
 }

@@ -204,6 +204,7 @@ test("the database goes away in the middle, and comes back with everything", asy
     await postgres.kill();
     const ended = await failing;
     expect(ended.code).toBe(1);
+    expect(ended.stdout).toMatch(/example: failed[^]*\((directory-timeout|database-unavailable)\)/);
     await postgres.restart();
     expect((await own.json("user", "list", "--state", "active", "--limit", "1000")).users).toHaveLength(63);
     await own.run("sync");
