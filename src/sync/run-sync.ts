@@ -100,28 +100,37 @@ async function finishSync(
   request: SyncRequest,
   begun: { run: SyncRun; lease: Lease },
 ): Promise<SyncRun> {
-  const { run, lease } = begun;
+  const { run } = begun;
   const log = deps.log.child({ runId: run.id, directory: run.directory });
   log.info({ trigger: run.trigger, dryRun: run.dryRun }, "sync run started");
-  let failure: RunError = resultUnknown;
-  try {
-    await carryOut({ ...deps, log }, request, begun);
-  } catch (error) {
-    log.error({ err: error }, "sync run failed");
-    failure = runErrorOf(error);
-    await recordFailure({ ...deps, log }, run, failure);
-  }
-  await releaseLease(deps.db, lease).catch((error: unknown) =>
-    log.warn({ err: error }, "lease not released; it expires by itself"),
-  );
-  const stored = await findRun(deps.db, run.id).catch(() => undefined);
-  // Without a database nothing could be recorded, but whoever waits must not take that for a success.
-  const finished: SyncRun =
-    stored && stored.status !== "running"
-      ? stored
-      : { ...run, status: "failed", finishedAt: new Date(), error: failure };
+  const finished = await endOf({ ...deps, log }, request, begun);
   log.info({ status: finished.status, ...finished.counts }, "sync run finished");
   return finished;
+}
+
+async function endOf(
+  deps: SyncDeps,
+  request: SyncRequest,
+  begun: { run: SyncRun; lease: Lease },
+): Promise<SyncRun> {
+  const { db, log } = deps;
+  const { run, lease } = begun;
+  // Without a database nothing can be recorded, but whoever waits must not take that for a success.
+  const failed = (error: RunError): SyncRun => ({ ...run, status: "failed", finishedAt: new Date(), error });
+  try {
+    await carryOut(deps, request, begun);
+  } catch (error) {
+    log.error({ err: error }, "sync run failed");
+    const told = runErrorOf(error);
+    if (!(await recordFailure(deps, run, told))) return failed(told);
+  }
+  try {
+    await releaseLease(db, lease);
+    return (await findRun(db, run.id)) ?? failed(resultUnknown);
+  } catch (error) {
+    log.warn({ err: error }, "lease not released; it expires by itself");
+    return failed(resultUnknown);
+  }
 }
 
 const resultUnknown: RunError = {
@@ -182,12 +191,14 @@ async function carryOut(
   }
 }
 
-/** The run's own record of why it failed. When the database is gone too, the next run declares this one abandoned. */
-async function recordFailure(deps: SyncDeps, run: SyncRun, error: RunError): Promise<void> {
+/** The run's own record of why it failed; false when the database is gone too, and the next run declares this one abandoned. */
+async function recordFailure(deps: SyncDeps, run: SyncRun, error: RunError): Promise<boolean> {
   try {
     await failRun(deps.db, run.id, error);
     await deleteStaging(deps.db, run.id);
+    return true;
   } catch (failure) {
     deps.log.error({ err: failure }, "failed run not recorded; the next run will mark it as abandoned");
+    return false;
   }
 }
