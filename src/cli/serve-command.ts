@@ -2,7 +2,6 @@
 
 import type { Command } from "commander";
 import { loadConfig } from "../config/load-config.ts";
-import { startDaemon } from "../daemon.ts";
 import { createLog } from "../log.ts";
 import type { CliContext } from "./context.ts";
 
@@ -17,6 +16,8 @@ async function serve(context: CliContext): Promise<void> {
   const config = await loadConfig(context.configPath(), context.env);
   const log = createLog(config.log.level);
   for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
+  // Loaded here alone: the HTTP server is half of what a short command would have to load for nothing.
+  const { startDaemon } = await import("../daemon.ts");
   const daemon = await startDaemon(config, log);
   const signal = await nextSignal();
   log.info({ signal }, "stopping");
