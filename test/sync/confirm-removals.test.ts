@@ -1,13 +1,12 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { deletions, openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
+import { expect, test } from "vitest";
+import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
-beforeEach(async () => {
-  world = await openSyncWorld({ ldif: people(5) });
+eachTestInSyncWorld({ ldif: people(5) }, (fresh) => {
+  world = fresh;
   world.directory.limits.confirmRemovals = 3;
-  await world.sync();
+  return world.sync();
 });
-afterEach(() => world.stop());
 
 const stateOf = async (username: string) => (await world.user(username)).state;
 const elsewhere = "ou=services,dc=example,dc=org";
