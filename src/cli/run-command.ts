@@ -3,8 +3,9 @@
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
+import { listChanges, listSkips } from "../sync/sync-changes-table.ts";
 import type { RunStatus, SyncChange, SyncRun } from "../sync/sync-run.ts";
-import { findRun, listChanges, listRuns, listSkips } from "../sync/sync-runs-table.ts";
+import { findRun, listRuns } from "../sync/sync-runs-table.ts";
 import {
   type CliContext,
   getDirectory,

@@ -17,7 +17,7 @@ export const databaseUrlSchema = text({
 export const embeddedSchema = text({
   default: "./data",
   description:
-    "Folder of the embedded database, used when no URL is given: one process only, and a power cut may cost the last changes.",
+    "Folder of the embedded database, used when no URL is given: one daemon only, and a power cut may cost the last changes.",
 });
 
 const databaseSchema = mapping(

@@ -1,4 +1,4 @@
-// Sync runs with their plans and skips: insert, finish, find, list. A run changes from `running` to its end exactly once.
+// Sync runs: insert, finish, find, list. A run changes from `running` to its end exactly once.
 
 import type { ServerIdentity } from "../directory/listing-page.ts";
 import type { Database, Transaction } from "../store/database.ts";
@@ -10,9 +10,7 @@ import type {
   RunRemark,
   RunStatus,
   RunTrigger,
-  SyncChange,
   SyncRun,
-  SyncSkip,
 } from "./sync-run.ts";
 
 const columns = [
@@ -176,41 +174,6 @@ export async function listRuns(db: Database, filter: RunFilter): Promise<SyncRun
   if (filter.after) query.whereRaw("(started_at, id) < (?, ?)", [filter.after.startedAt, filter.after.id]);
   const rows: RunRow[] = await query;
   return rows.map(runOf);
-}
-
-export interface ChangeFilter {
-  /** The last directory id of the page before. */
-  after?: string | undefined;
-  limit: number;
-}
-
-/** A run's plan user by user, in the order of the directory ids. */
-export async function listChanges(db: Database, runId: string, filter: ChangeFilter): Promise<SyncChange[]> {
-  const { rows } = await db.raw<{ rows: ChangeRow[] }>(
-    `select c.directory_id, u.id as user_id, c.action, c.username, c.dn, c.reasons, c.before, c.after
-     from sync_changes c left join users u on u.id = c.user_id
-     where c.run_id = :runId and (:after::text is null or c.directory_id > :after)
-     order by c.directory_id limit :limit`,
-    { runId, after: filter.after ?? null, limit: filter.limit },
-  );
-  return rows.map(({ directory_id: directoryId, user_id: userId, ...rest }) => ({
-    ...rest,
-    directoryId,
-    userId,
-  }));
-}
-
-export async function listSkips(db: Database, runId: string, limit: number): Promise<SyncSkip[]> {
-  return db("sync_skips")
-    .select("dn", "reason", "detail")
-    .where({ run_id: runId })
-    .orderBy("id")
-    .limit(limit);
-}
-
-interface ChangeRow extends Omit<SyncChange, "directoryId" | "userId"> {
-  directory_id: string;
-  user_id: string | null;
 }
 
 interface RunRow extends RunCounts {

@@ -3,9 +3,10 @@
 import type { DirectoryConfig } from "../../config/config.ts";
 import type { Database } from "../../store/database.ts";
 import type { StartedSync } from "../../sync/run-sync.ts";
+import { listChanges, listSkips } from "../../sync/sync-changes-table.ts";
 import type { SyncRun } from "../../sync/sync-run.ts";
 import type { SyncRunner } from "../../sync/sync-runner.ts";
-import { findRun, listChanges, listRuns, listSkips } from "../../sync/sync-runs-table.ts";
+import { findRun, listRuns } from "../../sync/sync-runs-table.ts";
 import type { App } from "../app-type.ts";
 import { actorOfRequest } from "../caller-auth.ts";
 import { nextCursorOf, parseCursor } from "../cursor.ts";

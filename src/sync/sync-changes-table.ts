@@ -1,0 +1,39 @@
+// Reads what is kept with a run: its plan user by user, and the entries that it could not use.
+
+import type { Database } from "../store/database.ts";
+import type { SyncChange, SyncSkip } from "./sync-run.ts";
+
+export interface ChangeFilter {
+  /** The last directory id of the page before. */
+  after?: string | undefined;
+  limit: number;
+}
+
+/** A run's plan user by user, in the order of the directory ids. */
+export async function listChanges(db: Database, runId: string, filter: ChangeFilter): Promise<SyncChange[]> {
+  const { rows } = await db.raw<{ rows: ChangeRow[] }>(
+    `select c.directory_id, u.id as user_id, c.action, c.username, c.dn, c.reasons, c.before, c.after
+     from sync_changes c left join users u on u.id = c.user_id
+     where c.run_id = :runId and (:after::text is null or c.directory_id > :after)
+     order by c.directory_id limit :limit`,
+    { runId, after: filter.after ?? null, limit: filter.limit },
+  );
+  return rows.map(({ directory_id: directoryId, user_id: userId, ...rest }) => ({
+    ...rest,
+    directoryId,
+    userId,
+  }));
+}
+
+export async function listSkips(db: Database, runId: string, limit: number): Promise<SyncSkip[]> {
+  return db("sync_skips")
+    .select("dn", "reason", "detail")
+    .where({ run_id: runId })
+    .orderBy("id")
+    .limit(limit);
+}
+
+interface ChangeRow extends Omit<SyncChange, "directoryId" | "userId"> {
+  directory_id: string;
+  user_id: string | null;
+}
