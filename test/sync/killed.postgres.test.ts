@@ -181,7 +181,9 @@ test("two daemons on one database run one at a time and count once", async () =>
   await second.remove();
 });
 
-test("the database goes away in the middle, and comes back with everything", { timeout: 90_000 }, async () => {
+test("the database goes away in the middle, and comes back with everything", {
+  timeout: 90_000,
+}, async () => {
   const postgres = await startPostgres();
   const own = await createInstallation({
     slapd: world.slapd,
