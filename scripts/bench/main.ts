@@ -12,9 +12,10 @@ import { ensureServers } from "../install-servers.ts";
 import type { Bench, BenchResult, BenchRow } from "./bench.ts";
 import { firstImport } from "./first-import.ts";
 import { memory } from "./memory.ts";
+import { start } from "./start.ts";
 import { unchangedRun } from "./unchanged-run.ts";
 
-const rows: BenchRow[] = [firstImport, unchangedRun, memory];
+const rows: BenchRow[] = [firstImport, unchangedRun, memory, start];
 
 interface Options {
   users: number;

@@ -70,6 +70,7 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer): SyncScen
         keysFolder: join(bench.folder, "keys"),
         directoryName: "bench",
         schedule: "on-demand",
+        http: { listen: "127.0.0.1:0" },
         mfa: { requireForNewUsers: true },
       });
       await migrate(url);
