@@ -12,10 +12,11 @@ import { ensureServers } from "../install-servers.ts";
 import type { Bench, BenchResult, BenchRow } from "./bench.ts";
 import { firstImport } from "./first-import.ts";
 import { memory } from "./memory.ts";
+import { signIn } from "./sign-in.ts";
 import { start } from "./start.ts";
 import { unchangedRun } from "./unchanged-run.ts";
 
-const rows: BenchRow[] = [firstImport, unchangedRun, memory, start];
+const rows: BenchRow[] = [firstImport, unchangedRun, memory, signIn, start];
 
 interface Options {
   users: number;

@@ -35,21 +35,22 @@ export interface SyncScene {
 const attributes = ["entryUUID", "uid", "cn", "displayName", "mail", "pwdAccountLockedTime"];
 const pageSize = 1_000;
 
-export async function openSyncScene(bench: Bench, users: number): Promise<SyncScene> {
+/** `callers` of the configuration serve rows that ask the daemon. */
+export async function openSyncScene(bench: Bench, users: number, callers: object[] = []): Promise<SyncScene> {
   const ldifFile = join(bench.folder, "users.ldif");
   bench.say(`Making a directory of ${users} users`);
   await generateLargeOrganization({ path: ldifFile, users });
   const slapd = await startSlapd({ ldifFile, overlays: ["ppolicy", "syncprov"] });
   await rm(ldifFile);
   try {
-    return sceneOf(bench, slapd, await startPostgres({ durable: true }));
+    return sceneOf(bench, slapd, await startPostgres({ durable: true }), callers);
   } catch (error) {
     await slapd.stop();
     throw error;
   }
 }
 
-function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer): SyncScene {
+function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: object[]): SyncScene {
   const configFile = join(bench.folder, "dirmfa.yaml");
   const urlFile = join(bench.folder, "database-url");
   let databases = 0;
@@ -70,7 +71,7 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer): SyncScen
         keysFolder: join(bench.folder, "keys"),
         directoryName: "bench",
         schedule: "on-demand",
-        http: { listen: "127.0.0.1:0" },
+        http: { listen: "127.0.0.1:0", callers },
         mfa: { requireForNewUsers: true },
       });
       await migrate(url);
