@@ -53,6 +53,7 @@ export async function openSyncScene(bench: Bench, users: number, callers: object
 function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: object[]): SyncScene {
   const configFile = join(bench.folder, "dirmfa.yaml");
   const urlFile = join(bench.folder, "database-url");
+  const keysFolder = join(bench.folder, "keys");
   let databases = 0;
   let url = postgres.url;
   return {
@@ -63,12 +64,13 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: 
       if (databases > 1) await runStatement(postgres.url, `drop database bench_${databases - 1}`);
       await runStatement(postgres.url, `create database bench_${databases}`);
       url = postgres.url.replace(/postgres$/, `bench_${databases}`);
+      await rm(keysFolder, { recursive: true, force: true }); // a new database chooses its own key
       await writeFile(urlFile, url, { mode: 0o600 });
       await writeConfigFile({
         path: configFile,
         slapd,
         database: { urlFile },
-        keysFolder: join(bench.folder, "keys"),
+        keysFolder,
         directoryName: "bench",
         schedule: "on-demand",
         http: { listen: "127.0.0.1:0", callers },
