@@ -6,14 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import { startPostgres } from "../support/postgres.ts";
-import {
-  deletions,
-  openSyncWorld,
-  people,
-  person,
-  type SyncWorld,
-  storedFacts,
-} from "../support/sync-world.ts";
+import { deletions, openSyncWorld, people, type SyncWorld, storedFacts } from "../support/sync-world.ts";
 
 let world: SyncWorld;
 let installation: Installation;
