@@ -3,7 +3,10 @@
 // servers of other makers, and `e2e`, the demo and the login service as their users see them; each has its own command.
 
 import { defineConfig } from "vitest/config";
+import type { ServerName } from "./scripts/install-servers.ts";
 
+// Installed where missing before a project's first test, since apt can take longer than a test may.
+const servers: ServerName[] = ["slapd", "postgresql", "chromium", "oathtool", "zbar"];
 const globalSetup = ["test/support/global-setup.ts"];
 
 export default defineConfig({
@@ -21,7 +24,7 @@ export default defineConfig({
           name: "postgres",
           include: ["test/**/*.test.ts"],
           exclude: ["test/checks/**", "test/{interop,e2e}/**", "test/**/*.embedded.test.ts"],
-          provide: { engine: "postgres" },
+          provide: { engine: "postgres", servers },
           globalSetup,
         },
       },
@@ -31,7 +34,7 @@ export default defineConfig({
           name: "embedded",
           include: ["test/{store,users,sync,audit,verification}/**/*.test.ts"],
           exclude: ["test/**/*.postgres.test.ts"],
-          provide: { engine: "embedded" },
+          provide: { engine: "embedded", servers },
           globalSetup,
         },
       },
@@ -40,7 +43,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          provide: { engine: "postgres" },
+          provide: { engine: "postgres", servers },
           globalSetup,
           // A browser and a demo beside each other are slow enough.
           maxWorkers: 2,
@@ -51,7 +54,7 @@ export default defineConfig({
         test: {
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
-          provide: { engine: "postgres" },
+          provide: { engine: "postgres", servers: [...servers, "samba", "389-ds"] },
           globalSetup,
           // A domain takes some ten seconds to make, much longer beside other work.
           hookTimeout: 180_000,

@@ -160,8 +160,7 @@ async function approve(
       const started = await runner.start({ ...request, trigger: "approval", approves: held });
       if (started.kind === "started") return started.finished;
       // A scheduled run came first; the approval is not lost, it waits.
-      context.stderr.write(`dirmfa: waiting for run ${started.run.id} of ${held.directory} to end\n`);
-      await awaitRun(open, started.run);
+      await awaitRun(context, open, started.run);
     }
   });
   if (options.json) printJson(context, { run });

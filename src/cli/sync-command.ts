@@ -2,6 +2,8 @@
 
 import type { Command } from "commander";
 import type { DirectoryConfig } from "../config/config.ts";
+import { isLeaseHeld } from "../store/leases-table.ts";
+import { syncLeaseName } from "../sync/keep-lease.ts";
 import type { SyncDeps } from "../sync/run-sync.ts";
 import type { SyncRun } from "../sync/sync-run.ts";
 import { createSyncRunner, holderName, type SyncRunner } from "../sync/sync-runner.ts";
@@ -72,29 +74,37 @@ async function runOne(
   input: { runner: SyncRunner; directory: DirectoryConfig; dryRun: boolean },
 ): Promise<SyncRun> {
   const progress = createProgress(context, input.directory.name);
-  const started = await input.runner.start({
-    directory: input.directory,
-    trigger: "request",
-    actor: open.actor,
-    dryRun: input.dryRun,
-    onProgress: progress.show,
-  });
-  if (started.kind === "started") return started.finished.finally(progress.clear);
-  context.stderr.write(
-    `dirmfa: run ${started.run.id} of ${started.run.directory} is going on; waiting for it.\n`,
-  );
-  return awaitRun(open, started.run);
+  for (;;) {
+    const started = await input.runner.start({
+      directory: input.directory,
+      trigger: "request",
+      actor: open.actor,
+      dryRun: input.dryRun,
+      onProgress: progress.show,
+    });
+    if (started.kind === "started") return started.finished.finally(progress.clear);
+    const ended = await awaitRun(context, open, started.run);
+    // Without an end its process is gone, and the next start takes its place.
+    if (ended) return ended;
+  }
 }
 
-/** Follows a run of another process to its end. */
-export async function awaitRun(open: OpenCommand, run: SyncRun): Promise<SyncRun> {
-  let current = run;
-  while (current.status === "running") {
+/** Follows a run of another process to its end; undefined once that process has let the directory's lease expire. */
+export async function awaitRun(
+  context: CliContext,
+  open: OpenCommand,
+  run: SyncRun,
+): Promise<SyncRun | undefined> {
+  context.stderr.write(`dirmfa: run ${run.id} of ${run.directory} is going on; waiting for it.\n`);
+  for (;;) {
+    // A run ends before it gives its lease back, so the lease comes first.
+    const alive = await isLeaseHeld(open.db, syncLeaseName(run.directory));
+    const current = await findRun(open.db, run.id);
+    if (current && current.status !== "running") return current;
+    if (!alive) return undefined;
     // Runs take seconds; looking twice a second costs nothing.
     await new Promise((resolve) => setTimeout(resolve, 500));
-    current = (await findRun(open.db, run.id)) ?? current;
   }
-  return current;
 }
 
 /** One line on a terminal, rewritten in place; nothing anywhere else. */

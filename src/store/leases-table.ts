@@ -67,6 +67,15 @@ export async function releaseLease(db: Database, lease: Lease): Promise<void> {
     .update({ expires_at: db.raw("clock_timestamp()") });
 }
 
+/** True while a holder of this name keeps it; a holder that died holds on until the lease expires. */
+export async function isLeaseHeld(db: Database, name: string): Promise<boolean> {
+  const row = await db("leases")
+    .where({ name })
+    .where("expires_at", ">", db.raw("clock_timestamp()"))
+    .first<{ name: string } | undefined>("name");
+  return row !== undefined;
+}
+
 /**
  * Makes the transaction one of the lease's holder: nobody can take the lease over before it ends, even if it expires
  * meanwhile. Throws AppError `lease-lost` when it is lost already. Renewals wait for the transaction too.

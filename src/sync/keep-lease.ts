@@ -9,6 +9,11 @@ import { type Lease, renewLease } from "../store/leases-table.ts";
 export const leaseTtlMs = 60_000;
 const renewEveryMs = leaseTtlMs / 3;
 
+/** Of the lease that lets one run at a time work on `directory`. */
+export function syncLeaseName(directory: string): string {
+  return `sync:${directory}`;
+}
+
 export interface KeptLease {
   /** Aborted with AppError `lease-lost` once the lease is lost. */
   signal: AbortSignal;

@@ -11,7 +11,7 @@ import { acquireLease, type Lease, releaseLease } from "../store/leases-table.ts
 import type { MfaPolicy } from "../users/policy.ts";
 import { applyPlan, holdPlan, keepPlan } from "./apply-plan.ts";
 import { getDirectoryMemory } from "./directories-table.ts";
-import { keepLease, leaseTtlMs } from "./keep-lease.ts";
+import { keepLease, leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
 import { makePlan } from "./make-plan.ts";
 import { stageListing } from "./stage-listing.ts";
 import { deleteStaging } from "./staging-table.ts";
@@ -54,7 +54,7 @@ export async function startSync(deps: SyncDeps, request: SyncRequest): Promise<S
   for (;;) {
     const begun = await deps.db.transaction(async (trx) => {
       const lease = await acquireLease(trx, {
-        name: `sync:${directory.name}`,
+        name: syncLeaseName(directory.name),
         holder: deps.holder,
         ttlMs: leaseTtlMs,
       });

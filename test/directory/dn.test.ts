@@ -127,7 +127,8 @@ describe("what is no DN", () => {
     ];
     const startedAt = performance.now();
     for (const text of many) dnKeyOf(text);
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    // A second on a busy machine; hours if the work grew with the square of the length.
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
 });
 

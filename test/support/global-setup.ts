@@ -1,9 +1,11 @@
-// Runs once a vitest project, before its first test: makes the migrated template that every test database is a copy of.
+// Runs once a vitest project, before its first test: installs the servers that are missing and makes the migrated template
+// that every test database is a copy of.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import type { TestProject } from "vitest/node";
+import { ensureServers, type ServerName } from "../../scripts/install-servers.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { migrateToLatest } from "../../src/store/migrate.ts";
@@ -12,6 +14,8 @@ import { memoryFolder, runStatement, startPostgres } from "./postgres.ts";
 declare module "vitest" {
   export interface ProvidedContext {
     engine: "postgres" | "embedded";
+    /** What the project's tests start. */
+    servers: ServerName[];
     /** Of the server's database `postgres`; project `postgres` only. */
     postgresUrl: string;
     /** Folder of a migrated embedded database; project `embedded` only. */
@@ -20,6 +24,7 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await ensureServers(project.config.provide.servers ?? []);
   return project.config.provide.engine === "embedded"
     ? await setUpEmbedded(project)
     : await setUpPostgres(project);

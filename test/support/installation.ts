@@ -1,10 +1,11 @@
 // dirmfa as an admin has it: a folder with a configuration, and the program run as a process of its own.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { Readable } from "node:stream";
 import { stringify } from "yaml";
 import type { DatabaseConfig } from "../../src/config/config.ts";
 import type { Slapd } from "./slapd.ts";
@@ -24,7 +25,7 @@ export interface Installation {
   // biome-ignore lint/suspicious/noExplicitAny: tests look into many shapes of output
   json(...args: string[]): Promise<any>;
   /** Starts a command and leaves it running; killed by remove() at the latest. */
-  start(...args: string[]): ChildProcess;
+  start(...args: string[]): ChildProcessByStdio<null, Readable, Readable>;
   /** Starts the daemon and resolves with its address when it is ready. */
   serve(): Promise<{ process: ChildProcess; address: string }>;
   remove(): Promise<void>;

@@ -5,8 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { startPostgres } from "../support/postgres.ts";
-import { deletions, openSyncWorld, people, type SyncWorld, storedFacts } from "../support/sync-world.ts";
+import { runStatement, startPostgres } from "../support/postgres.ts";
+import {
+  deletions,
+  openSyncWorld,
+  people,
+  person,
+  type SyncWorld,
+  storedFacts,
+} from "../support/sync-world.ts";
 
 let world: SyncWorld;
 let installation: Installation;
@@ -64,6 +71,24 @@ test("killed while staging, the store is as before, and the next run marks the d
   await behind.remove();
   await proxy.close();
   await recover();
+});
+
+test("a sync asked for while a killed run still has its lease waits for that, and then runs", async () => {
+  await world.database.db.transaction(async (blocker) => {
+    await blocker("users").select("*").forUpdate();
+    const child = installation.start("sync");
+    await until(async () => (await world.database.db("sync_changes")).length === 67);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  });
+  const asked = installation.start("sync");
+  const [said] = await once(asked.stderr, "data");
+  expect(String(said)).toMatch(/run .* of example is going on; waiting for it/);
+  await world.database.db("leases").update({ expires_at: world.database.db.fn.now() });
+  const [code] = await once(asked, "exit");
+  expect(code).toBe(0);
+  expect((await runs()).map((run) => run.status)).toEqual(["succeeded", "abandoned", "succeeded"]);
+  expect(await usernames()).toHaveLength(63);
 });
 
 /** Starts a run that waits, in the statement that `query` matches, for a lock that the test holds; then kills it. */
@@ -174,7 +199,7 @@ test("two daemons on one database run one at a time and count once", async () =>
   await second.remove();
 });
 
-test("the database goes away in the middle, and the run is told as failed", {
+test("the database goes away in the middle, and comes back with everything", {
   timeout: 90_000,
 }, async () => {
   const postgres = await startPostgres();
@@ -186,6 +211,7 @@ test("the database goes away in the middle, and the run is told as failed", {
   try {
     await own.run("migrate");
     expect((await own.json("sync")).runs[0].counts).toMatchObject({ added: 63 });
+    await world.slapd.add(person("late"));
     const proxy = await startFaultProxy(world.slapd.port);
     proxy.faults = [{ kind: "stall", afterBytes: 4_000 }];
     const behind = await createInstallation({
@@ -199,6 +225,12 @@ test("the database goes away in the middle, and the run is told as failed", {
     const ended = await failing;
     expect(ended.code).toBe(1);
     expect(ended.stdout).toMatch(/example: failed.*\((directory-timeout|database-unavailable)\)/s);
+    await postgres.restart();
+    // The failed run could not give its lease back; nobody wants to wait a minute here.
+    await runStatement(postgres.url, "update leases set expires_at = now()");
+    expect((await own.json("user", "list", "--state", "active", "--limit", "1000")).users).toHaveLength(63);
+    await own.run("sync");
+    expect((await own.json("user", "list", "--state", "active", "--limit", "1000")).users).toHaveLength(64);
     await behind.remove();
     await proxy.close();
   } finally {
