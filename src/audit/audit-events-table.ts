@@ -29,16 +29,17 @@ export interface Actor {
   via: AuditVia;
 }
 
-export interface NewAuditEvent {
+/** Whom it is about: a user with its directory, a directory, or neither. */
+type AuditSubject = { userId: string; directory: string } | { userId?: never; directory?: string };
+
+export type NewAuditEvent = AuditSubject & {
   actor: Actor;
   action: AuditAction;
-  userId?: string;
-  directory?: string;
   /** `done` for a change; `accepted` or the reason for a verification. */
   outcome: string;
   /** Facts an auditor needs. Never a secret, code, password or token (rule 22). */
   details?: Readonly<Record<string, unknown>>;
-}
+};
 
 export interface AuditEvent {
   id: string;

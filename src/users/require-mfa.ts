@@ -12,12 +12,14 @@ export async function setRequiredByAdmin(
   input: { userId: string; required: boolean; actor: Actor },
 ): Promise<boolean> {
   return deps.db.transaction(async (trx) => {
-    if (!(await updateRequiredByAdmin(trx, input.userId, input.required))) return false;
+    const directory = await updateRequiredByAdmin(trx, input.userId, input.required);
+    if (directory === undefined) return false;
     await refreshRequirements(trx, deps.policy, { userId: input.userId });
     await recordAuditEvent(trx, {
       actor: input.actor,
       action: input.required ? "mfa-require" : "mfa-unrequire",
       userId: input.userId,
+      directory,
       outcome: "done",
     });
     return true;

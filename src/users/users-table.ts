@@ -129,12 +129,16 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<User[
   return rows.map(userOf);
 }
 
-/** Writes an admin's decision (F4); false when there is no such user. A sync never touches this column. */
+/** Writes an admin's decision (F4). Returns the user's directory, or undefined when there is no such user. */
 export async function updateRequiredByAdmin(
   trx: Transaction,
   userId: string,
   required: boolean,
-): Promise<boolean> {
-  const updated = await trx("users").where({ id: userId }).update({ required_by_admin: required });
-  return updated === 1;
+): Promise<string | undefined> {
+  // A sync never touches this column.
+  const [user] = await trx("users")
+    .where({ id: userId })
+    .update({ required_by_admin: required })
+    .returning("directory");
+  return user?.directory;
 }

@@ -157,10 +157,10 @@ test("an admin's decision begins a requirement with its deadline and is an audit
   await setRequiredByAdmin(deps, { userId, required: false, actor });
   expect(await findUser(db, userId)).toMatchObject({ requiredByAdmin: false, requiredSince: null });
   const events = await db("audit_events").where({ user_id: userId }).orderBy("id");
-  expect(events.map(({ actor, action }) => [actor, action])).toEqual([
-    ["jane", "mfa-require"],
-    ["jane", "mfa-require"],
-    ["jane", "mfa-unrequire"],
+  expect(events.map(({ actor, action, directory }) => [actor, action, directory])).toEqual([
+    ["jane", "mfa-require", "example"],
+    ["jane", "mfa-require", "example"],
+    ["jane", "mfa-unrequire", "example"],
   ]);
 });
 
