@@ -3,6 +3,7 @@
 
 import type { ErrorObject } from "ajv";
 import { closestWord } from "./closest-word.ts";
+import { filterFault } from "./filter-format.ts";
 import { type KeyPath, type Problem, shorten, showPath } from "./problems.ts";
 import { configSchema } from "./schema.ts";
 import { listSchemaKeys } from "./schema-keys.ts";
@@ -113,9 +114,17 @@ function wantedBy(error: ErrorObject): string {
       return "a text that is not empty";
     case "maxLength":
       return `at most ${schema.maxLength} characters`;
+    case "format":
+      return [schema.wanted, faultIn(error)].filter((part) => part !== undefined).join(": ");
     default:
       return textOf(schema.wanted) ?? durationWanted;
   }
+}
+
+/** What a filter of many parts has wrong is not seen at a glance; shows none of it. */
+function faultIn(error: ErrorObject): string | undefined {
+  const text = textOf(error.data);
+  return error.params.format === "ldap-filter" && text !== undefined ? filterFault(text) : undefined;
 }
 
 // The one pattern without words of its own.

@@ -16,7 +16,7 @@ const baseDn = text({
 
 const filterText = {
   format: "ldap-filter",
-  wanted: "an LDAP filter in balanced parentheses, such as (objectClass=person)",
+  wanted: "an LDAP filter (RFC 4515) such as (objectClass=person)",
 } as const;
 
 export const urlSchema = text({

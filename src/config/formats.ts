@@ -1,4 +1,4 @@
-// The small languages inside the configuration's texts: durations, addresses, URLs, cron, filters. Pure: each parse gives
+// The small languages inside the configuration's texts: durations, addresses, URLs, cron. Pure: each parse gives
 // a value or undefined, and the schema says in words what was wanted.
 
 import { isIP } from "node:net";
@@ -61,19 +61,6 @@ export function isTimeZone(text: string): boolean {
   } catch {
     return false; // RangeError is how Intl says no
   }
-}
-
-/** Balanced parentheses around something: enough to catch a slip of the pen. The directory's own parser has the last word. */
-export function looksLikeFilter(text: string): boolean {
-  const filter = text.trim();
-  // A parenthesis inside a value is written \28 or \29 (RFC 4515), so every one counts, and the first closes at the end.
-  let depth = 0;
-  for (const [index, character] of filter.split("").entries()) {
-    if (character === "(") depth += 1;
-    if (character === ")") depth -= 1;
-    if (depth <= 0 && index < filter.length - 1) return false;
-  }
-  return depth === 0 && filter.length > 2 && !filter.includes("()");
 }
 
 const monthNames = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];

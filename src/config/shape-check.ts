@@ -4,12 +4,12 @@
 import { Ajv, type ErrorObject } from "ajv";
 import type { Static, TSchema } from "typebox";
 import { describeShapeError, pathOfError } from "./describe-shape-error.ts";
+import { isFilter } from "./filter-format.ts";
 import {
   isAttributeName,
   isCron,
   isTimeZone,
   looksLikeDn,
-  looksLikeFilter,
   parseDirectoryUrl,
   parseDuration,
   parseListenAddress,
@@ -73,7 +73,7 @@ function createAjv(options: { useDefaults: boolean }): Ajv {
   ajv.addFormat("directory-url", (text) => parseDirectoryUrl(text) !== undefined);
   ajv.addFormat("iana-time-zone", isTimeZone);
   ajv.addFormat("ldap-dn", looksLikeDn);
-  ajv.addFormat("ldap-filter", looksLikeFilter);
+  ajv.addFormat("ldap-filter", isFilter);
   ajv.addFormat("listen-address", (text) => parseListenAddress(text) !== undefined);
   ajv.addFormat("postgres-url", (text) => parsePostgresUrl(text) !== undefined);
   ajv.addFormat("schedule", (text) => text === "on-demand" || isCron(text));

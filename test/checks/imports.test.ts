@@ -48,10 +48,12 @@ const pureFiles = new Set([
   "sync/limits.ts",
   "sync/sync-run.ts",
   "directory/dn.ts",
+  "directory/filter-text.ts",
   "directory/kinds.ts",
   "directory/listing-page.ts",
   "directory/map-entry.ts",
   "config/config.ts",
+  "config/filter-format.ts",
 ]);
 
 const bottom = ["errors.ts", "clock.ts", "log.ts", "username.ts", "config"];

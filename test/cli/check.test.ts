@@ -56,11 +56,22 @@ test.each([
   ["a wrong host", { urls: ["ldaps://no-such-host.invalid"] }, "directory-name-not-resolved"],
   ["a wrong port", { urls: ["ldap://127.0.0.1:1"] }, "directory-unreachable"],
   ["a wrong base", { users: { bases: ["ou=nowhere,dc=example,dc=org"] } }, "directory-base-missing"],
-  ["a bad filter", { users: { bases: ["ou=people,dc=example,dc=org"], filter: "(a=b)(c=d)" } }, "filter"],
 ])("%s is a named problem with what to do", async (_, directory, code) => {
   const result = await check(directory);
   expect(result.code).not.toBe(0);
   expect(result.stdout + JSON.stringify(result)).toContain(code);
+});
+
+test("a filter that is none is told with file, line and column, and no server is asked", async () => {
+  const users = { bases: ["ou=people,dc=example,dc=org"], filter: "(&(objectClass=person)(uid))" };
+  const installation = await createInstallation({ slapd: world.slapd, directory: { users } });
+  const { code, stdout, stderr } = await runCommand("--config", installation.configPath, "check");
+  await installation.remove();
+  expect(stderr).toMatch(
+    /^.*dirmfa\.yaml:\d+:15: directories\[0\]\.users\.filter: found "\(&\(objectClass=person\)\(uid\)\)", wanted an LDAP filter.* at its character 27, /m,
+  );
+  expect(stdout).toBe("");
+  expect(code).toBe(2);
 });
 
 test("a wrong password is told without the password", async () => {

@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import {
   isCron,
   isLoopback,
-  looksLikeFilter,
   parseDirectoryUrl,
   parseDuration,
   parseListenAddress,
@@ -133,27 +132,10 @@ describe("cron", () => {
   });
 });
 
-describe("filters", () => {
-  test.each(["(a=b)", "(&(a=b)(|(c=d)(!(e=f))))", "(cn=\\28x\\29)", "(cn=é)", " (&\n (a=b) (c=d) )\n"])(
-    "%j looks like one",
-    (text) => {
-      expect(looksLikeFilter(text)).toBe(true);
-    },
-  );
-
-  test.each(["a=b", "()", "(a=b", "a=b)", "(a=b)(c=d)", ")(", "(&()(a=b))", "", " ", "("])(
-    "%j does not",
-    (text) => {
-      expect(looksLikeFilter(text)).toBe(false);
-    },
-  );
-});
-
 test("no text makes a parser throw", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
-      for (const parse of [parseDuration, parseListenAddress, parseDirectoryUrl, isCron, looksLikeFilter])
-        parse(text);
+      for (const parse of [parseDuration, parseListenAddress, parseDirectoryUrl, isCron]) parse(text);
     }),
   );
 });

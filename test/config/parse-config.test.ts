@@ -96,7 +96,15 @@ describe("single values", () => {
     ["users: {bases: [people]}", '5:21: directories[0].users.bases[0]: found "people", wanted a DN such as'],
     [
       "users: {bases: [dc=b], filter: '(a=b'}",
-      '5:36: directories[0].users.filter: found "(a=b", wanted an LDAP',
+      '5:36: directories[0].users.filter: found "(a=b", wanted an LDAP filter (RFC 4515) such as (objectClass=person): at its character 5, a closing parenthesis',
+    ],
+    [
+      "users: {bases: [dc=b], filter: '(&(objectClass=person)(uid))'}",
+      '5:36: directories[0].users.filter: found "(&(objectClass=person)(uid))", wanted an LDAP filter (RFC 4515) such as (objectClass=person): at its character 27, =, >=, <=, ~= or :=',
+    ],
+    [
+      "groups: {bases: [dc=b], filter: '(cn=a)(cn=b)'}",
+      '6:37: directories[0].groups.filter: found "(cn=a)(cn=b)", wanted an LDAP filter (RFC 4515) such as (objectClass=person): at its character 7, nothing more after the last closing parenthesis',
     ],
     [
       "users: {bases: [dc=b], aliases: ['a b']}",

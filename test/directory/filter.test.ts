@@ -1,8 +1,10 @@
 // Filters from the configuration: the bytes that go out, and what is refused with the position of the mistake.
 
+import fc from "fast-check";
 import { BerWriter, type Filter, FilterParser } from "ldapts";
 import { describe, expect, test } from "vitest";
 import { parseFilter } from "../../src/directory/filter.ts";
+import { parseFilterText } from "../../src/directory/filter-text.ts";
 import { AppError } from "../../src/errors.ts";
 
 function bytesOf(filter: Filter): string {
@@ -81,4 +83,36 @@ describe("what is no filter tells where", () => {
     expect(failure).toBeInstanceOf(AppError);
     expect(failure).toMatchObject({ code: "directory-filter-invalid", fields: { position } });
   });
+});
+
+test("whatever the text, it is a filter that can be sent or a mistake at a place in it", () => {
+  const pieces = fc.constantFrom(
+    "(",
+    ")",
+    "&",
+    "|",
+    "!",
+    "*",
+    "=",
+    ":=",
+    ">=",
+    "\\",
+    "\\2a",
+    "cn",
+    ":dn",
+    ":1.2",
+    " ",
+    "é",
+  );
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.array(pieces).map((parts) => parts.join("")),
+  );
+  fc.assert(
+    fc.property(text, (filter) => {
+      const parsed = parseFilterText(filter);
+      if ("filter" in parsed) expect(bytesOf(parseFilter(filter))).toMatch(/^(a[0-9]|87)/);
+      else expect(parsed.position).toBeLessThanOrEqual(filter.length + 1);
+    }),
+  );
 });
