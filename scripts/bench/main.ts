@@ -15,8 +15,9 @@ import { memory } from "./memory.ts";
 import { signIn } from "./sign-in.ts";
 import { start } from "./start.ts";
 import { unchangedRun } from "./unchanged-run.ts";
+import { verification } from "./verification.ts";
 
-const rows: BenchRow[] = [firstImport, unchangedRun, memory, signIn, start];
+const rows: BenchRow[] = [firstImport, unchangedRun, memory, verification, signIn, start];
 const rowNames = rows.map((row) => row.name).join(",");
 
 interface Options {

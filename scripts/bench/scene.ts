@@ -20,6 +20,8 @@ export interface SyncScene {
   slapd: Slapd;
   /** Points the configuration at a new, migrated, empty database and returns that database's URL. */
   freshDatabase(): Promise<string>;
+  /** A second database with the content of the present one, which nobody may be using. Returns its URL. */
+  copyDatabase(): Promise<string>;
   /** One sync run in a process of its own. Throws unless it succeeded. */
   sync(): Promise<SyncOnceAnswer>;
   /** ldapsearch reading what a run reads, to nowhere. `paged` with the page size that the run uses. */
@@ -79,6 +81,10 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: 
       await migrate(url);
       await runStatement(url, "checkpoint"); // so that no round pays for the writes of the one before
       return url;
+    },
+    copyDatabase: async () => {
+      await runStatement(postgres.url, `create database bench_copy template bench_${databases}`);
+      return postgres.url.replace(/postgres$/, "bench_copy");
     },
     sync: async () => {
       const profile =

@@ -1,0 +1,71 @@
+// `dirmfa serve` as a process of its own, a caller that may ask it, and the load on it from another process.
+
+import { spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Bench } from "./bench.ts";
+import type { LoadAnswer } from "./load.ts";
+import { runNode } from "./scene.ts";
+
+export interface Serving {
+  address: string;
+  /** Stops the daemon and waits for its end. */
+  stop(): Promise<void>;
+}
+
+/** A ready daemon, run as the program's own first line has it; a profile of it is written where profiles are wanted. */
+export async function startServing(bench: Bench, configFile: string): Promise<Serving> {
+  const profile =
+    bench.profileFolder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${bench.profileFolder}`];
+  const args = ["--max-semi-space-size=8", ...profile, "src/main.ts", "--config", configFile, "serve"];
+  const daemon = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(daemon, "exit");
+  const stop = async () => {
+    daemon.kill("SIGTERM");
+    await ended;
+  };
+  try {
+    const address = await readyAddress(daemon.stdout);
+    daemon.stdout.resume(); // what else it says goes nowhere, and must not fill the pipe
+    return { address, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function readyAddress(output: NodeJS.ReadableStream): Promise<string> {
+  for await (const line of createInterface({ input: output })) {
+    if (line.includes('"dirmfa is ready"')) return JSON.parse(line).address;
+  }
+  throw new Error("the daemon ended before it was ready");
+}
+
+/** A caller for the configuration, whose rate limit is out of the way. */
+export function loginCaller(): { token: string; caller: object } {
+  const token = randomBytes(32).toString("base64url");
+  const tokenSha256 = createHash("sha256").update(token).digest("hex");
+  return { token, caller: { name: "bench", tokenSha256, scopes: ["login"], requestsPerSecond: 100_000 } };
+}
+
+export interface Load {
+  address: string;
+  token: string;
+  work: "sign-in" | "verification";
+  /** Of the directory. Those of a verification are taken once each at most, in random order. */
+  users: number;
+  /** Before anything is counted: connections are opened, code is compiled, caches fill. */
+  settleSeconds: number;
+  seconds: number;
+  /** Clients that ask one thing after the other, or how many requests are sent a second whatever the answers do. */
+  pace: { clients: number } | { perSecond: number };
+}
+
+/** Throws when any answer was not 200. */
+export async function load(bench: Bench, wanted: Load): Promise<LoadAnswer> {
+  const { address, token, ...rest } = wanted;
+  return JSON.parse(
+    await runNode(bench, ["scripts/bench/load.ts", address, JSON.stringify(rest)], { BENCH_TOKEN: token }),
+  );
+}

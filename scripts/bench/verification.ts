@@ -1,0 +1,185 @@
+// Verifications over HTTP beside pgbench running the same statements on the same server, and how late the slowest answers are
+// at half of the rate that was reached. Every code is right and new: what is measured is accepting, with its way to the disk.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { systemClock } from "../../src/clock.ts";
+import type { MfaConfig } from "../../src/config/config.ts";
+import { loadConfig } from "../../src/config/load-config.ts";
+import { createLog } from "../../src/log.ts";
+import { type Database, openDatabase } from "../../src/store/database.ts";
+import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.ts";
+import { openSealingKeys, type SealingKeys } from "../../src/verification/sealing-keys.ts";
+import { timeStepAt } from "../../src/verification/totp.ts";
+import { verifyCode } from "../../src/verification/verify-code.ts";
+import { largeOrganizationUid } from "../../test/support/large-organization.ts";
+import { runStatement } from "../../test/support/postgres.ts";
+import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
+import { enrollUsers, forgetSteps, totpCodeOf } from "./enrolled-users.ts";
+import { catchStatements, numberedUsername, pgbenchRate, type Script } from "./pgbench.ts";
+import { openSyncScene, runNode, type SyncScene } from "./scene.ts";
+import { type Load, load, loginCaller, startServing } from "./serve.ts";
+
+export const verification: BenchRow = { name: "verification", run };
+
+// Each gives one code a run: enough for 5,000 verifications a second. With more of them a run is shorter.
+const users = 40_000;
+const clients = 16; // as for sign-in decisions; divides the users, so that each user stays with one client of pgbench
+const settleSeconds = 3; // pgbench's new connections have read the catalog by then
+const rateSeconds = 5;
+const paceSeconds = 10; // at half the rate: as many requests again, for the percentile
+const leastShare = 0.6;
+const mostTail = 10;
+
+interface Samples {
+  http: number[];
+  floor: number[];
+  meanMs: number[];
+  p99Ms: number[];
+}
+
+async function run(bench: Bench): Promise<BenchResult[]> {
+  const { token, caller } = loginCaller();
+  const scene = await openSyncScene(bench, users, [caller]);
+  try {
+    const url = await scene.freshDatabase();
+    await runNode(bench, ["src/main.ts", "--config", scene.configFile, "key", "generate"]);
+    await scene.sync();
+    bench.say(`Enrolling ${users} users`);
+    await inDatabase(scene, url, ({ db, keys }) => enrollUsers(db, keys.active(), token));
+    await runStatement(url, "vacuum analyze");
+    // The floor has a database of its own, so that no daemon seals the audit events that it writes.
+    const floorUrl = await scene.copyDatabase();
+    return resultsOf(await measure(bench, scene, { url, floorUrl, token }));
+  } finally {
+    await scene.close();
+  }
+}
+
+async function measure(
+  bench: Bench,
+  scene: SyncScene,
+  { url, floorUrl, token }: { url: string; floorUrl: string; token: string },
+): Promise<Samples> {
+  const samples: Samples = { http: [], floor: [], meanMs: [], p99Ms: [] };
+  const script = await inDatabase(scene, floorUrl, (stored) => floorScript(stored, token));
+  const floorLoad = { clients, settleSeconds, seconds: rateSeconds };
+  const serving = await startServing(bench, scene.configFile);
+  const verify = async (seconds: number, pace: Load["pace"]) => {
+    await inDatabase(scene, url, ({ db }) => forgetSteps(db));
+    const verifications = { address: serving.address, token, work: "verification", users } as const;
+    return load(bench, { ...verifications, settleSeconds, seconds, pace });
+  };
+  try {
+    for (let round = 1; round <= bench.rounds; round += 1) {
+      bench.say(`Verifications, round ${round} of ${bench.rounds}`);
+      const { perSecond } = await verify(rateSeconds, { clients });
+      const { latencyMs } = await verify(paceSeconds, { perSecond: perSecond / 2 });
+      await inDatabase(scene, url, ({ db }) => untilSealed(db));
+      await inDatabase(scene, floorUrl, ({ db }) => forgetSteps(db));
+      samples.floor.push(await pgbenchRate(bench, floorUrl, script, floorLoad));
+      samples.http.push(perSecond);
+      samples.meanMs.push(latencyMs.mean);
+      samples.p99Ms.push(latencyMs.p99);
+    }
+  } finally {
+    await serving.stop();
+  }
+  for (const each of [url, floorUrl]) await inDatabase(scene, each, ({ db }) => requireAllAccepted(db));
+  return samples;
+}
+
+function resultsOf({ http, floor, meanMs, p99Ms }: Samples): BenchResult[] {
+  const share = median(http.map((rate, round) => rate / (floor[round] ?? Number.NaN)));
+  const tail = median(p99Ms.map((ms, round) => ms / (meanMs[round] ?? Number.NaN)));
+  return [
+    {
+      work: "verification, over HTTP",
+      measured: `${thousands(Math.round(median(http)))}/s`,
+      floor: `${thousands(Math.round(median(floor)))}/s`,
+      ratio: `${(share * 100).toFixed(0)} %`,
+      target: "≥ 60 %",
+      met: share >= leastShare,
+      notes: [`floor: pgbench, the same statements, ${clients} clients`],
+      samples: { perSecond: http, floorPerSecond: floor },
+    },
+    {
+      work: "slowest 1 % of verifications, at half that rate",
+      measured: `${median(p99Ms).toFixed(1)} ms`,
+      floor: `mean ${median(meanMs).toFixed(1)} ms`,
+      ratio: `${tail.toFixed(1)} ×`,
+      target: "< 10 ×",
+      met: tail < mostTail,
+      notes: ["from the moment a request was due"],
+      samples: { p99Ms, meanMs },
+    },
+  ];
+}
+
+interface Stored {
+  db: Database;
+  keys: SealingKeys;
+  mfa: MfaConfig;
+}
+
+async function inDatabase<Answer>(
+  scene: SyncScene,
+  url: string,
+  work: (stored: Stored) => Promise<Answer>,
+): Promise<Answer> {
+  const { keys, mfa } = await loadConfig(scene.configFile, process.env);
+  const log = createLog("silent");
+  const database = await openDatabase({ kind: "postgres", url, poolSize: 1 }, { log, owner: true });
+  const { db } = database;
+  try {
+    return await work({ db, mfa, keys: await openSealingKeys({ db, folder: keys.folder, log }) });
+  } finally {
+    await database.close();
+  }
+}
+
+/**
+ * What a verification sends, for users in random order. A user's codes come from one client alone, whose steps rise, so that
+ * each is accepted; the user's id, which is the authenticator's too, comes from the first statement.
+ */
+async function floorScript({ db, keys, mfa }: Stored, token: string): Promise<Script> {
+  const step = timeStepAt(new Date());
+  const username = largeOrganizationUid(0);
+  const { rows } = await db.raw("select id from users where username = ?", [username]);
+  const log = createLog("silent");
+  const deps = { db, keys, mfa, log, clock: systemClock, hasher: createBackupCodeHasher() };
+  const statements = await catchStatements(db, async () => {
+    const { outcome } = await verifyCode(deps, {
+      name: { username },
+      code: { method: "totp", codeAsTyped: totpCodeOf(token, 0, step) },
+      actor: { name: "caller:bench", via: "api" }, // as the daemon names the caller
+    });
+    if (outcome !== "accepted") throw new Error(`the verification to copy was answered ${outcome}`);
+  });
+  return {
+    statements,
+    variables: { turn: 0 },
+    begin: [
+      "\\set turn :turn + 1",
+      `\\set number permute((:turn * ${clients} + :client_id) % ${users}, ${users})`,
+    ],
+    varying: new Map<unknown, string>([
+      [username, numberedUsername],
+      [rows[0].id, ":id"],
+      [step, ":turn"],
+    ]),
+  };
+}
+
+/** Until the daemon has nothing left to do for the verifications before. */
+async function untilSealed(db: Database): Promise<void> {
+  const sql = `select (select max(id) from audit_events) > (select max(event_id) from audit_seals) as waiting`;
+  while ((await db.raw(sql)).rows[0].waiting) await sleep(200); // it seals every 2 s
+}
+
+async function requireAllAccepted(db: Database): Promise<void> {
+  const { rows } = await db.raw(
+    "select outcome, count(*) from audit_events where action = 'verification' group by outcome",
+  );
+  if (rows.length === 1 && rows[0].outcome === "accepted") return;
+  throw new Error(`not all verifications were accepted: ${JSON.stringify(rows)}`);
+}
