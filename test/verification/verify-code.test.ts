@@ -8,6 +8,7 @@ import {
   caller,
   type EnrolledUser,
   openVerificationWorld,
+  stepMs,
   totpOf,
   type VerificationWorld,
   wrongTotpOf,
@@ -67,6 +68,25 @@ describe("a TOTP code", () => {
     world.clock.step(21);
     expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
   });
+
+  test.each([0, 1, 2] as const)(
+    "%i steps early or late, as the window is set, is accepted, and one step further is not",
+    async (windowSteps) => {
+      const deps = await world.replica({ totp: { ...world.deps.mfa.totp, windowSteps } });
+      for (const direction of [-1, 1]) {
+        const user = await world.addEnrolledUser();
+        // The enrollment moved the clock and spent a step that must be older than the window.
+        world.clock.step(5);
+        const codeOf = (steps: number) =>
+          totpOf(user.secret, new Date(world.clock.now().getTime() + direction * steps * stepMs));
+        const outcomeOf = async (codeAsTyped: string) =>
+          (await verifyCode(deps, { name: user, code: { method: "totp", codeAsTyped }, actor: caller }))
+            .outcome;
+        expect(await outcomeOf(codeOf(windowSteps + 1))).toBe("code-rejected");
+        expect(await outcomeOf(codeOf(windowSteps))).toBe("accepted");
+      }
+    },
+  );
 
   test("may be typed with spaces and dashes, and is then the same code", async () => {
     const user = await world.addEnrolledUser();
@@ -217,47 +237,56 @@ describe("disabling", () => {
 });
 
 describe("a stored secret", () => {
-  const breakWith = (column: string, value: unknown, user: EnrolledUser) =>
-    world.database
-      .db("authenticators")
-      .where({ user_id: user.id })
-      .update({ [column]: value });
+  const authenticatorOf = (user: EnrolledUser) =>
+    world.database.db("authenticators").where({ user_id: user.id });
+  const backupCodesOf = (user: EnrolledUser) =>
+    world.database.db("backup_code_sets").where({ authenticator_id: authenticatorOf(user).select("id") });
+
+  /** The answer to a code, and what the auditor is told of it. */
+  async function refused(user: EnrolledUser, code: string, method: "totp" | "backup-code" = "totp") {
+    expect(await verify(user, code, method)).toEqual({ outcome: "secret-unreadable" });
+    expect(world.logged.at(-1)).toContain("stored secret cannot be opened");
+    const event = (await world.events(user.id)).at(-1);
+    expect(event).toMatchObject({ action: "seal-broken", outcome: "refused", details: { method } });
+    return event?.details;
+  }
 
   test("that was copied from another user is refused, logged and audited", async () => {
     const [victim, attacker] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
-    const row = await world.database.db("authenticators").where({ user_id: attacker.id }).first("sealed");
-    await breakWith("sealed", row.sealed, victim);
+    const { sealed } = await authenticatorOf(attacker).first();
+    await authenticatorOf(victim).update({ sealed });
     const code = totpOf(attacker.secret, world.clock.now());
-    expect(await verify(victim, code)).toEqual({ outcome: "secret-unreadable" });
-    expect((await world.events(victim.id)).at(-1)).toMatchObject({
-      action: "seal-broken",
-      outcome: "refused",
-      details: { reason: "changed" },
-    });
-    expect(world.logged.at(-1)).toContain("stored secret cannot be opened");
+    expect(await refused(victim, code)).toMatchObject({ reason: "changed" });
   });
 
-  test("that was changed is refused", async () => {
+  test("that was changed in one bit is refused, logged and audited", async () => {
     const user = await world.addEnrolledUser();
-    await breakWith("sealed", Buffer.alloc(48, 7), user);
-    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toEqual({
-      outcome: "secret-unreadable",
-    });
+    const { sealed } = await authenticatorOf(user).first();
+    sealed.writeUInt8(sealed.readUInt8(20) ^ 1, 20);
+    await authenticatorOf(user).update({ sealed });
+    expect(await refused(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ reason: "changed" });
   });
 
-  test("whose key is missing is refused and says which key", async () => {
+  test("whose key is missing is refused, and the event says which key", async () => {
     const user = await world.addEnrolledUser();
     await world.database
       .db("sealing_keys")
       .insert({ id: "gone", check_value: Buffer.alloc(32), state: "retired", retired_at: new Date() });
-    await breakWith("key_id", "gone", user);
-    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toEqual({
-      outcome: "secret-unreadable",
+    await authenticatorOf(user).update({ key_id: "gone" });
+    expect(await refused(user, totpOf(user.secret, world.clock.now()))).toMatchObject({
+      reason: "key-missing",
+      keyId: "gone",
     });
-    expect((await world.events(user.id)).at(-1)).toMatchObject({
-      details: { reason: "key-missing", keyId: "gone" },
-    });
-    await breakWith("key_id", "first", user);
+    await authenticatorOf(user).update({ key_id: "first" });
+  });
+
+  test("of backup codes, copied from another user, is refused for the codes of either", async () => {
+    const [victim, attacker] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
+    const { kdf, salt, sealed } = await backupCodesOf(attacker).first();
+    await backupCodesOf(victim).update({ kdf, salt, sealed });
+    for (const [code = ""] of [attacker.backupCodes, victim.backupCodes]) {
+      expect(await refused(victim, code, "backup-code")).toMatchObject({ reason: "changed" });
+    }
   });
 });
 
