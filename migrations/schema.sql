@@ -145,7 +145,7 @@ CREATE TABLE public.sealing_keys (
     CONSTRAINT sealing_keys_state_known CHECK ((state = ANY (ARRAY['active'::text, 'retiring'::text, 'retired'::text])))
 );
 
-CREATE TABLE public.staged_entries (
+CREATE UNLOGGED TABLE public.staged_entries (
     id bigint NOT NULL,
     run_id uuid NOT NULL,
     directory_id text NOT NULL COLLATE pg_catalog."C",
@@ -158,7 +158,8 @@ CREATE TABLE public.staged_entries (
     alias_keys text,
     disabled boolean NOT NULL,
     entry_hash text NOT NULL COLLATE pg_catalog."C",
-    primary_group_key text
+    primary_group_key text,
+    user_id uuid NOT NULL
 );
 
 ALTER TABLE public.staged_entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -170,13 +171,13 @@ ALTER TABLE public.staged_entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
-CREATE TABLE public.staged_group_members (
+CREATE UNLOGGED TABLE public.staged_group_members (
     run_id uuid NOT NULL,
     group_directory_id text NOT NULL COLLATE pg_catalog."C",
     member_key text NOT NULL COLLATE pg_catalog."C"
 );
 
-CREATE TABLE public.staged_groups (
+CREATE UNLOGGED TABLE public.staged_groups (
     id bigint NOT NULL,
     run_id uuid NOT NULL,
     directory_id text NOT NULL COLLATE pg_catalog."C",
@@ -196,19 +197,20 @@ ALTER TABLE public.staged_groups ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
-CREATE TABLE public.staged_memberships (
+CREATE UNLOGGED TABLE public.staged_memberships (
     run_id uuid NOT NULL,
     directory_id text NOT NULL COLLATE pg_catalog."C",
     group_directory_id text NOT NULL COLLATE pg_catalog."C",
     joins boolean NOT NULL
 );
 
-CREATE TABLE public.staged_pages (
+CREATE UNLOGGED TABLE public.staged_pages (
     run_id uuid NOT NULL,
     number integer NOT NULL,
     unchanged_ids uuid[] NOT NULL,
     of_groups boolean DEFAULT false NOT NULL
 );
+ALTER TABLE ONLY public.staged_pages ALTER COLUMN unchanged_ids SET STORAGE EXTERNAL;
 
 CREATE TABLE public.sync_changes (
     run_id uuid NOT NULL,

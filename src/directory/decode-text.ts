@@ -3,17 +3,17 @@
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Undefined for bytes that are not UTF-8, or hold a NUL. A byte order mark stays: it is part of the value. */
-export function decodeText(bytes: Buffer): string | undefined {
+export function decodeText(bytes: Buffer, start = 0, end = bytes.length): string | undefined {
   let highest = 0;
-  for (let index = 0; index < bytes.length; index += 1) {
+  for (let index = start; index < end; index += 1) {
     const byte = bytes[index] ?? 0;
     if (byte === 0) return undefined;
     highest |= byte;
   }
   // Almost all values are ASCII, which needs no decoder.
-  if (highest < 0x80) return bytes.toString("latin1");
+  if (highest < 0x80) return bytes.toString("latin1", start, end);
   try {
-    return strictUtf8.decode(bytes);
+    return strictUtf8.decode(bytes.subarray(start, end));
   } catch {
     return undefined;
   }

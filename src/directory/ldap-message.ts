@@ -3,7 +3,7 @@
 
 import { BerCursor, ber } from "./ber-cursor.ts";
 import { protocolError } from "./connection-errors.ts";
-import { printable } from "./decode-text.ts";
+import { decodeText, printable } from "./decode-text.ts";
 
 export const operation = {
   bindResponse: 0x61,
@@ -62,6 +62,14 @@ export class RawAttribute {
     return this.#start === this.#end
       ? undefined
       : new BerCursor(this.#buffer, this.#start, this.#end).octets();
+  }
+
+  /** As decodeText of the only value, without a view of its own; null when there is none, or more than one. */
+  onlyText(): string | undefined | null {
+    const cursor = new BerCursor(this.#buffer, this.#start, this.#end);
+    if (cursor.atEnd) return null;
+    const end = cursor.open(ber.octetString);
+    return end === this.#end ? decodeText(this.#buffer, cursor.at, end) : null;
   }
 
   /** The values one after another, as views into the message: to be decoded or copied at once, never kept. */

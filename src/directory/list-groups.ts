@@ -2,17 +2,17 @@
 // of bounded size. Holds the members of one group at a time.
 
 import { AppError } from "../errors.ts";
+import { usernameKeyOf } from "../username.ts";
 import { protocolError } from "./connection-errors.ts";
 import { everyEntry, parseFilter } from "./filter.ts";
 import type { GroupMapping } from "./kinds.ts";
 import type { RawEntry } from "./ldap-message.ts";
 import type { LdapSession } from "./ldap-session.ts";
-import type { ListingPage, SkippedEntry } from "./listing-page.ts";
+import type { GroupColumns, ListingPage, MemberColumns, SkippedEntry } from "./listing-page.ts";
 import { addMemberKeys, createGroupMapper, groupHashOf, type MappedGroup, parseRange } from "./map-group.ts";
+import { packColumns } from "./packed-columns.ts";
 import { readEntry, searchPaged } from "./paged-search.ts";
 import type { Asked } from "./result-errors.ts";
-
-type GroupPage = Extract<ListingPage, { kind: "groups" }>;
 
 export interface GroupListing {
   session: LdapSession;
@@ -62,6 +62,12 @@ export async function listGroups(listing: GroupListing): Promise<void> {
   await out.flush();
 }
 
+interface GroupPage {
+  groups: GroupColumns;
+  members: MemberColumns;
+  skipped: SkippedEntry[];
+}
+
 /** Gathers groups and edges into pages; a page is handed on when it is full. */
 class GroupPages {
   readonly #onPage: (page: ListingPage) => Promise<void>;
@@ -81,6 +87,7 @@ class GroupPages {
     const { groups } = this.#page;
     groups.directoryIds.push(group.directoryId);
     groups.names.push(group.name);
+    groups.nameKeys.push(usernameKeyOf(group.name));
     groups.dns.push(group.dn);
     groups.dnKeys.push(group.dnKey);
     groups.hashes.push(groupHashOf(group, memberKeys));
@@ -92,7 +99,12 @@ class GroupPages {
     const page = this.#page;
     if (page.groups.names.length + page.members.memberKeys.length + page.skipped.length === 0) return;
     this.#page = emptyPage();
-    await this.#onPage(page);
+    await this.#onPage({
+      kind: "groups",
+      groups: packColumns(page.groups),
+      members: packColumns(page.members),
+      skipped: page.skipped,
+    });
   }
 
   get #isFull(): boolean {
@@ -196,8 +208,7 @@ function groupChanged(dn: string, cause?: unknown): AppError {
 
 function emptyPage(): GroupPage {
   return {
-    kind: "groups",
-    groups: { directoryIds: [], names: [], dns: [], dnKeys: [], hashes: [] },
+    groups: { directoryIds: [], names: [], nameKeys: [], dns: [], dnKeys: [], hashes: [] },
     members: { groupDirectoryIds: [], memberKeys: [] },
     skipped: [],
   };

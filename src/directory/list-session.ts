@@ -11,6 +11,7 @@ import type { LdapSession } from "./ldap-session.ts";
 import { listGroups } from "./list-groups.ts";
 import type { EntryColumns, ListingPage, ListingReport, SkippedEntry } from "./listing-page.ts";
 import { createEntryMapper, type EntryMapper, emptyEntryColumns } from "./map-entry.ts";
+import { packColumns } from "./packed-columns.ts";
 import { searchPaged } from "./paged-search.ts";
 import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.ts";
 
@@ -99,8 +100,8 @@ async function listUsers({ session, directory, base, mapper, filter, sink }: Use
   let entries: EntryColumns = emptyEntryColumns();
   let skipped: SkippedEntry[] = [];
   const flush = async (): Promise<void> => {
-    const page: ListingPage = { kind: "entries", entries, skipped };
     if (entries.dns.length + skipped.length === 0) return;
+    const page: ListingPage = { kind: "entries", entries: packColumns(entries), skipped };
     entries = emptyEntryColumns();
     skipped = [];
     await sink.onPage(page);
@@ -168,10 +169,10 @@ function countingSink(sink: ListingSink, report: ListingReport): ListingSink {
   };
   const onPage = (page: ListingPage): Promise<void> => {
     report.skipped += page.skipped.length;
-    if (page.kind === "entries") report.entries += page.entries.dns.length;
+    if (page.kind === "entries") report.entries += page.entries.rows;
     if (page.kind === "groups") {
-      report.groups += page.groups.dns.length;
-      report.members += page.members.memberKeys.length;
+      report.groups += page.groups.rows;
+      report.members += page.members.rows;
     }
     return sink.onPage(page);
   };

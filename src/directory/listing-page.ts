@@ -1,6 +1,8 @@
 // What a listing hands over: pages of mapped and hashed directory entries, as columns, so that a page can go into
 // Postgres as one `unnest` and cross a thread boundary cheaply. Pure types; knows no database and no users.
 
+import type { Packed } from "./packed-columns.ts";
+
 /** Row i of every column is one directory entry. All columns have the same length. */
 export interface EntryColumns {
   directoryIds: string[];
@@ -47,6 +49,8 @@ export interface SkippedEntry {
 export interface GroupColumns {
   directoryIds: string[];
   names: string[];
+  /** The name as it is matched, as a username is. */
+  nameKeys: string[];
   dns: string[];
   dnKeys: string[];
   /** Digest of name, DN and all members. */
@@ -61,8 +65,8 @@ export interface MemberColumns {
 }
 
 export type ListingPage =
-  | { kind: "entries"; entries: EntryColumns; skipped: SkippedEntry[] }
-  | { kind: "groups"; groups: GroupColumns; members: MemberColumns; skipped: SkippedEntry[] };
+  | { kind: "entries"; entries: Packed<EntryColumns>; skipped: SkippedEntry[] }
+  | { kind: "groups"; groups: Packed<GroupColumns>; members: Packed<MemberColumns>; skipped: SkippedEntry[] };
 
 /** Which server answered. Two listings with equal `identity` came from the same server in the same incarnation. */
 export interface ServerIdentity {

@@ -192,6 +192,9 @@ function compare(a: string, b: string): number {
 }
 
 function readValues(attribute: string, found: RawAttribute): string[] | Problem {
+  // Most attributes have one value, and there are some for every entry.
+  const only = found.onlyText();
+  if (typeof only === "string") return [only];
   const texts: string[] = [];
   for (const value of found.values()) {
     if (texts.length === mostValues)

@@ -6,6 +6,7 @@ import { dnKeyOf } from "./dn.ts";
 import { listInThread } from "./list-directory.ts";
 import type { ListingNote } from "./list-session.ts";
 import type { EntryColumns, ListingPage, SkippedEntry, SkipReason } from "./listing-page.ts";
+import { type Packed, unpackColumns, valuesOf } from "./packed-columns.ts";
 import { failureOf, type ProbeFailure, type ProbeWarning } from "./probe-outcome.ts";
 
 export interface EntrySample {
@@ -97,27 +98,28 @@ function countPage(probe: ListingProbe, page: ListingPage): void {
     if (probe.skippedSamples.length < mostSkippedSamples) probe.skippedSamples.push(skipped);
   }
   if (page.kind === "groups") {
-    probe.groups += page.groups.dns.length;
-    probe.members += page.members.memberKeys.filter(isListed).length;
+    probe.groups += page.groups.rows;
+    probe.members += valuesOf(page.members, "memberKeys").filter(isListed).length;
     return;
   }
-  const { entries } = page;
-  probe.entries += entries.dns.length;
-  probe.disabled += entries.disabled.filter((disabled) => disabled).length;
-  for (let row = 0; row < entries.dns.length && probe.samples.length < mostSamples; row += 1) {
+  const { rows } = page.entries;
+  const entries = unpackColumns(page.entries);
+  probe.entries += rows;
+  probe.disabled += entries.disabled.filter((disabled) => disabled === "true").length;
+  for (let row = 0; row < rows && probe.samples.length < mostSamples; row += 1) {
     probe.samples.push(sampleOf(entries, row));
   }
 }
 
-function sampleOf(entries: EntryColumns, row: number): EntrySample {
-  const aliases: unknown = JSON.parse(entries.aliasKeys[row] ?? "[]");
+function sampleOf(entries: { [name in keyof EntryColumns]: string[] }, row: number): EntrySample {
+  const aliases: unknown = JSON.parse(entries.aliasKeys[row] || "[]");
   return {
     directoryId: entries.directoryIds[row] ?? "",
     username: entries.usernames[row] ?? "",
-    displayName: entries.displayNames[row] ?? null,
-    email: entries.emails[row] ?? null,
+    displayName: entries.displayNames[row] || null,
+    email: entries.emails[row] || null,
     dn: entries.dns[row] ?? "",
-    disabled: entries.disabled[row] ?? false,
+    disabled: entries.disabled[row] === "true",
     aliases: Array.isArray(aliases) ? aliases.map(String) : [],
   };
 }
@@ -157,7 +159,8 @@ class ListingFindings {
     ];
   }
 
-  #addEntries(entries: EntryColumns): void {
+  #addEntries(page: Packed<EntryColumns>): void {
+    const entries = unpackColumns(page);
     for (const [row, dnKey] of entries.dnKeys.entries()) {
       for (const base of this.#bases) {
         if (base.key !== undefined && (dnKey === base.key || dnKey.endsWith(`,${base.key}`)))
@@ -181,7 +184,7 @@ class ListingFindings {
   }
 
   #addMembers(page: Extract<ListingPage, { kind: "groups" }>): void {
-    const listed = page.members.memberKeys.filter(isListed);
+    const listed = valuesOf(page.members, "memberKeys").filter(isListed);
     this.#members += listed.length;
     this.#unknownMembers += listed.filter((key) => !this.#memberTargets.has(key)).length;
   }

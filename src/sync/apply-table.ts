@@ -56,12 +56,13 @@ export async function insertUsers(
   await trx.raw(
     `insert into users (id, directory, directory_id, username, username_key, display_name, email, dn, dn_key, alias_keys,
        primary_group_key, entry_hash, state, required_new_user, required_since, enrollment_deadline)
-     select c.user_id, :directory, s.directory_id, s.username, s.username_key, s.display_name, s.email, s.dn, s.dn_key,
+     select s.user_id, :directory, s.directory_id, s.username, s.username_key, s.display_name, s.email, s.dn, s.dn_key,
        s.alias_keys, s.primary_group_key, s.entry_hash, case when s.disabled then 'disabled' else 'active' end, :requiredNewUser,
        case when :required then now() end,
        case when :required then now() + :graceMs * interval '1 millisecond' end
-     from sync_changes c join staged_entries s on s.run_id = c.run_id and s.directory_id = c.directory_id
-     where c.run_id = :id and c.action = 'add'`,
+     from staged_entries s
+     where s.run_id = :id
+       and not exists (select from users u where u.directory = :directory and u.directory_id = s.directory_id)`,
     {
       ...run,
       requiredNewUser,

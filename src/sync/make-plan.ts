@@ -69,7 +69,7 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
         active: stored.active,
         live: stored.live,
         listed: listing.entries + listing.skipped,
-        namesUnderNewIds: await countNamesUnderNewIds(trx, run),
+        namesUnderNewIds: counts.removed === 0 ? 0 : await countNamesUnderNewIds(trx, run),
         groupsStored: directory.groups ? stored.groups : 0,
         groupsListed: directory.groups ? listing.groups : 0,
       },

@@ -159,7 +159,7 @@ function changedFields(side: 2 | 3): string {
 export async function planChanges(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
     `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons)
-     select :id::uuid, s.directory_id, gen_random_uuid(), 'add', s.username, s.dn,
+     select :id::uuid, s.directory_id, s.user_id, 'add', s.username, s.dn,
        case when s.disabled then array['new-in-directory', 'disabled-in-directory'] else array['new-in-directory'] end
      from staged_entries s
      where s.run_id = :id

@@ -1,6 +1,7 @@
 // Listing into staging: each page of a directory's listing goes into the store as it arrives. What comes back is a listing
 // known to be complete, and known to have arrived in the store whole.
 
+import { randomUUID } from "node:crypto";
 import type { DirectoryConfig } from "../config/config.ts";
 import { serversAfter } from "../directory/connect-session.ts";
 import { listDirectory } from "../directory/list-directory.ts";
@@ -11,6 +12,7 @@ import type {
   ListingReport,
   MemberColumns,
 } from "../directory/listing-page.ts";
+import { type Packed, packColumns, pickRows, valuesOf } from "../directory/packed-columns.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
@@ -89,7 +91,7 @@ class Staging {
     const { run, onProgress } = this.#input;
     if (page.kind === "entries") {
       await this.#addEntries(page.entries);
-      this.#listed += page.entries.directoryIds.length + page.skipped.length;
+      this.#listed += page.entries.rows + page.skipped.length;
       onProgress(this.#listed);
     } else {
       await this.#addGroups(page.groups, page.members);
@@ -97,36 +99,40 @@ class Staging {
     if (page.skipped.length > 0) await insertSkips(this.#db, run, page.skipped);
   }
 
-  async #addEntries(entries: EntryColumns): Promise<void> {
+  async #addEntries(entries: Packed<EntryColumns>): Promise<void> {
     const { run, usersStored } = this.#input;
-    const total = entries.directoryIds.length;
-    if (total === 0) return;
+    if (entries.rows === 0) return;
     let differing = entries;
     if (usersStored) {
       const number = this.#pages++;
-      const ids = await stageUnchanged(this.#db, run, { table: "users", number, ...entries });
-      differing = rowsWithIds(entries, entries.directoryIds, ids);
-      this.unchangedUsers += total - differing.directoryIds.length;
+      const ids = await stageUnchanged(this.#db, run, { table: "users", number, listed: entries });
+      differing = rowsWithIds(entries, "directoryIds", ids);
+      this.unchangedUsers += entries.rows - differing.rows;
     }
-    if (differing.directoryIds.length === 0) return;
-    await stageEntries(this.#db, run, differing);
-    this.#stagedEntries += differing.directoryIds.length;
+    if (differing.rows === 0) return;
+    const { columns: userIds } = packColumns({
+      userIds: Array.from({ length: differing.rows }, () => randomUUID()),
+    });
+    await stageEntries(this.#db, run, {
+      rows: differing.rows,
+      columns: { ...differing.columns, ...userIds },
+    });
+    this.#stagedEntries += differing.rows;
   }
 
-  async #addGroups(groups: GroupColumns, members: MemberColumns): Promise<void> {
+  async #addGroups(groups: Packed<GroupColumns>, members: Packed<MemberColumns>): Promise<void> {
     const { run } = this.#input;
-    const total = groups.directoryIds.length;
-    if (total > 0) {
+    if (groups.rows > 0) {
       const number = this.#pages++;
-      const ids = await stageUnchanged(this.#db, run, { table: "groups", number, ...groups });
-      const differing = rowsWithIds(groups, groups.directoryIds, ids);
+      const ids = await stageUnchanged(this.#db, run, { table: "groups", number, listed: groups });
+      const differing = rowsWithIds(groups, "directoryIds", ids);
       for (const id of ids) this.#changedGroups.add(id);
-      this.#unchangedGroups += total - differing.directoryIds.length;
-      if (ids.size > 0) await stageGroups(this.#db, run, differing);
-      this.#stagedGroups += differing.directoryIds.length;
+      this.#unchangedGroups += groups.rows - differing.rows;
+      if (differing.rows > 0) await stageGroups(this.#db, run, differing);
+      this.#stagedGroups += differing.rows;
     }
-    const edges = rowsWithIds(members, members.groupDirectoryIds, this.#changedGroups);
-    if (edges.memberKeys.length > 0) await stageMembers(this.#db, run, edges);
+    const edges = rowsWithIds(members, "groupDirectoryIds", this.#changedGroups);
+    if (edges.rows > 0) await stageMembers(this.#db, run, edges);
   }
 
   async requireWhole(): Promise<void> {
@@ -142,18 +148,12 @@ class Staging {
   }
 }
 
-/** The rows of all columns whose id is in `wanted`. */
-function rowsWithIds<Columns extends { [name in keyof Columns]: unknown[] }>(
-  columns: Columns,
-  ids: readonly string[],
+/** The rows whose value in column `name` is in `wanted`. */
+function rowsWithIds<Columns>(
+  packed: Packed<Columns>,
+  name: keyof Columns,
   wanted: ReadonlySet<string>,
-): Columns {
-  const keep = ids.map((id) => wanted.has(id));
-  if (keep.every(Boolean)) return columns;
-  const picked = Object.entries<unknown[]>(columns).map(([name, column]) => [
-    name,
-    column.filter((_, row) => keep[row]),
-  ]);
-  // The same columns with fewer rows: Object.fromEntries cannot know that.
-  return Object.fromEntries(picked) as Columns;
+): Packed<Columns> {
+  const ids = wanted.size === 0 ? [] : valuesOf(packed, name);
+  return pickRows(packed, (row) => wanted.has(ids[row] ?? ""));
 }

@@ -2,8 +2,9 @@
 // (the ids alone); only what differs is staged in full. Nothing here touches a user.
 
 import type { EntryColumns, GroupColumns, MemberColumns, SkippedEntry } from "../directory/listing-page.ts";
+import type { Packed } from "../directory/packed-columns.ts";
 import type { Database, Transaction } from "../store/database.ts";
-import { usernameKeyOf } from "../username.ts";
+import { arrayLiteral } from "./array-literal.ts";
 
 export interface StagingRun {
   id: string;
@@ -17,7 +18,11 @@ export interface StagingRun {
 export async function stageUnchanged(
   db: Database,
   run: StagingRun,
-  page: { table: "users" | "groups"; number: number; directoryIds: string[]; hashes: string[] },
+  page: {
+    table: "users" | "groups";
+    number: number;
+    listed: Packed<Pick<EntryColumns, "directoryIds" | "hashes">>;
+  },
 ): Promise<Set<string>> {
   const live = page.table === "users" ? "and stored.state <> 'removed'" : "";
   // One look into the unique index for each row of the page. As a join it would be planned from statistics, which are
@@ -40,39 +45,57 @@ export async function stageUnchanged(
       directory: run.directory,
       number: page.number,
       ofGroups: page.table === "groups",
-      directoryIds: page.directoryIds,
-      hashes: page.hashes,
+      ...arrayLiterals(page.listed),
     },
   );
   return new Set(rows.map((row) => row.directory_id));
 }
 
-/** Stages entries in full. */
-export async function stageEntries(db: Database, run: StagingRun, entries: EntryColumns): Promise<void> {
+/** Stages entries in full. `userIds` become the ids of those who turn out to be new users. */
+export async function stageEntries(
+  db: Database,
+  run: StagingRun,
+  entries: Packed<EntryColumns & { userIds: string[] }>,
+): Promise<void> {
   await db.raw(
     `insert into staged_entries (run_id, directory_id, username, username_key, display_name, email, dn, dn_key,
-       alias_keys, primary_group_key, disabled, entry_hash)
+       alias_keys, primary_group_key, disabled, entry_hash, user_id)
      select :runId::uuid, page.* from unnest(:directoryIds::text[], :usernames::text[], :usernameKeys::text[],
        :displayNames::text[], :emails::text[], :dns::text[], :dnKeys::text[], :aliasKeys::text[],
-       :primaryGroupKeys::text[], :disabled::boolean[], :hashes::text[]) as page`,
-    { runId: run.id, ...entries },
+       :primaryGroupKeys::text[], :disabled::boolean[], :hashes::text[], :userIds::uuid[]) as page`,
+    { runId: run.id, ...arrayLiterals(entries) },
   );
 }
 
-export async function stageGroups(db: Database, run: StagingRun, groups: GroupColumns): Promise<void> {
+export async function stageGroups(
+  db: Database,
+  run: StagingRun,
+  groups: Packed<GroupColumns>,
+): Promise<void> {
   await db.raw(
     `insert into staged_groups (run_id, directory_id, name, name_key, dn, dn_key, entry_hash)
      select :runId::uuid, page.* from unnest(:directoryIds::text[], :names::text[], :nameKeys::text[], :dns::text[],
        :dnKeys::text[], :hashes::text[]) as page`,
-    { runId: run.id, ...groups, nameKeys: groups.names.map(usernameKeyOf) },
+    { runId: run.id, ...arrayLiterals(groups) },
   );
 }
 
-export async function stageMembers(db: Database, run: StagingRun, members: MemberColumns): Promise<void> {
+export async function stageMembers(
+  db: Database,
+  run: StagingRun,
+  members: Packed<MemberColumns>,
+): Promise<void> {
   await db.raw(
     `insert into staged_group_members (run_id, group_directory_id, member_key)
      select :runId::uuid, page.* from unnest(:groupDirectoryIds::text[], :memberKeys::text[]) as page`,
-    { runId: run.id, ...members },
+    { runId: run.id, ...arrayLiterals(members) },
+  );
+}
+
+/** Bindings with the names of the columns. */
+function arrayLiterals<Columns>({ rows, columns }: Packed<Columns>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries<string>(columns).map(([name, column]) => [name, arrayLiteral(column, rows)]),
   );
 }
 

@@ -183,7 +183,7 @@ describe("bounds", () => {
       signal: new AbortController().signal,
       onPage: async (page) => {
         await sleep(700);
-        if (page.kind === "entries") seen.push(page.entries.dns.length);
+        if (page.kind === "entries") seen.push(page.entries.rows);
       },
       onNote: () => {},
     });
@@ -201,7 +201,7 @@ describe("the main thread", () => {
     const listing = listInThread(directoryConfigForFake(server), {
       signal: stop.signal,
       onPage: async (page) => {
-        if (page.kind === "entries") rows += page.entries.dns.length;
+        if (page.kind === "entries") rows += page.entries.rows;
         if (rows > 100_000) stop.abort();
       },
       onNote: () => {},
@@ -275,7 +275,7 @@ test("a group of 100,000 members in one message is read, and handed over in page
     { ...config, limits },
     {
       signal: new AbortController().signal,
-      onPage: async (page) => void (page.kind === "groups" && pages.push(page.members.memberKeys.length)),
+      onPage: async (page) => void (page.kind === "groups" && pages.push(page.members.rows)),
       onNote: () => {},
     },
   );

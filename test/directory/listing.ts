@@ -3,6 +3,7 @@
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { type ListingNote, listOnce } from "../../src/directory/list-session.ts";
 import type { ListingPage, ListingReport, SkippedEntry } from "../../src/directory/listing-page.ts";
+import { unpackColumns, valuesOf } from "../../src/directory/packed-columns.ts";
 import { type AppError, errorCodeOf } from "../../src/errors.ts";
 
 export interface Collected {
@@ -34,16 +35,19 @@ export async function collect(
 }
 
 export function rowsOf(pages: ListingPage[]): Omit<Collected, "report" | "pages" | "notes"> {
-  const entryPages = pages.flatMap((page) => (page.kind === "entries" ? [page.entries] : []));
+  const entryPages = pages.flatMap((page) => (page.kind === "entries" ? [unpackColumns(page.entries)] : []));
   const groupPages = pages.flatMap((page) => (page.kind === "groups" ? [page] : []));
   return {
     usernames: entryPages.flatMap((entries) => entries.usernames),
     directoryIds: entryPages.flatMap((entries) => entries.directoryIds),
-    disabled: entryPages.flatMap((entries) => entries.usernames.filter((_, row) => entries.disabled[row])),
-    groups: groupPages.flatMap(({ groups }) => groups.names),
-    edges: groupPages.flatMap(({ members }) =>
-      members.memberKeys.map((key, row) => `${members.groupDirectoryIds[row]} > ${key}`),
+    disabled: entryPages.flatMap((entries) =>
+      entries.usernames.filter((_, row) => entries.disabled[row] === "true"),
     ),
+    groups: groupPages.flatMap(({ groups }) => valuesOf(groups, "names")),
+    edges: groupPages.flatMap((page) => {
+      const members = unpackColumns(page.members);
+      return members.memberKeys.map((key, row) => `${members.groupDirectoryIds[row]} > ${key}`);
+    }),
     skipped: pages.flatMap((page) => page.skipped),
   };
 }

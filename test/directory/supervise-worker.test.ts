@@ -4,14 +4,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import type { ListingPage } from "../../src/directory/listing-page.ts";
+import { packColumns } from "../../src/directory/packed-columns.ts";
 import { type Supervision, superviseWorker } from "../../src/directory/supervise-worker.ts";
 import { AppError } from "../../src/errors.ts";
 import { failureOf } from "./listing.ts";
 
 const page: ListingPage = {
   kind: "groups",
-  groups: { directoryIds: [], names: [], dns: [], dnKeys: [], hashes: [] },
-  members: { groupDirectoryIds: [], memberKeys: [] },
+  groups: packColumns({ directoryIds: [], names: [], nameKeys: [], dns: [], dnKeys: [], hashes: [] }),
+  members: packColumns({ groupDirectoryIds: [], memberKeys: [] }),
   skipped: [],
 };
 const report = {
@@ -48,8 +49,8 @@ test("a thread in an endless loop is ended after its silence", async () => {
 
 test("a thread that gives signs of life is left alone", async () => {
   const worker = startThread(`const timer = setInterval(() => post({ kind: "alive" }), 20);
-    setTimeout(() => { clearInterval(timer); post({ kind: "done", report: workerData.report }); }, 1000);`);
-  await expect(supervise(worker, { silenceMs: 400 })).resolves.toEqual(report);
+    setTimeout(() => { clearInterval(timer); post({ kind: "done", report: workerData.report }); }, 2000);`);
+  await expect(supervise(worker, { silenceMs: 1_000 })).resolves.toEqual(report);
 });
 
 test("a thread that is out of memory is told from one that broke", async () => {

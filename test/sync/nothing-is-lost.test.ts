@@ -57,6 +57,16 @@ test("the server dies in the middle of a listing", async () => {
   await expectNothingLost(run, "directory-connection-lost", /connection/i);
 });
 
+test("the database loses what is staged, as it does when it crashes", async () => {
+  let lost: Promise<unknown> | undefined;
+  const loseStaging = () => {
+    lost ??= world.database.db.raw("truncate staged_pages, staged_entries").then(() => {});
+  };
+  const run = await world.sync({ onProgress: loseStaging });
+  await lost;
+  await expectNothingLost(run, "run-incomplete-staging", /database.*restart or failover/i);
+});
+
 test("the connection is reset", async () => {
   throughProxy();
   proxy.faults = [{ kind: "reset", afterBytes: middleOfAnswers }];
