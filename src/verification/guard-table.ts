@@ -98,7 +98,8 @@ async function runGuarded(
 
 // The order of the parts is forced by what each reads from the one before. Waiting for the row lock gives the newest
 // version of the lockout row, and an update of a row that changed since the statement began judges its newest version
-// too (READ COMMITTED), so nothing here rests on the snapshot. A success that finds nothing to forget writes no row.
+// too (READ COMMITTED), so nothing here rests on the snapshot. A success that finds nothing to forget writes no row, and
+// only one without a failure or a lockout since the success before makes the next lockout shorter (record 10).
 const guardedSql = (spendSql: string) => `
   with guard as materialized (
     select l.user_id, l.method, l.failures, l.level, l.locked_until,
@@ -117,7 +118,8 @@ const guardedSql = (spendSql: string) => `
     update lockouts l set
       failures = case when j.outcome = 'accepted' or j.failures + 1 >= :limit then 0 else j.failures + 1 end,
       level = case
-        when j.outcome = 'accepted' then greatest(j.level - 1, 0)
+        when j.outcome = 'accepted' and j.failures = 0 and j.locked_until is null then greatest(j.level - 1, 0)
+        when j.outcome = 'accepted' then j.level
         when j.failures + 1 >= :limit then j.level + 1
         else j.level
       end,

@@ -113,6 +113,12 @@ describe("the length of a lockout", () => {
     expect(ms).toBeGreaterThan(expectedMs - 10_000);
     await endLockout(user, "clock_timestamp()");
   };
+  const succeed = async (user: EnrolledUser, times: number, deps: VerificationDeps) => {
+    for (let success = 0; success < times; success++) {
+      world.clock.step();
+      await verify(user, right(user), "totp", deps);
+    }
+  };
   const lockout = { failures: 2, firstMs: 60_000, maximumMs: 200_000 };
 
   test("doubles each time, up to the maximum", async () => {
@@ -121,18 +127,30 @@ describe("the length of a lockout", () => {
     for (const expected of [60_000, 120_000, 200_000, 200_000]) await lockOutFor(user, expected, deps);
   });
 
-  test("takes one step back for each success, and not all of them", async () => {
+  test("takes one step back for a success, and not more", async () => {
     const user = await world.addEnrolledUser();
     const deps = await world.replica({ lockout });
     await lockOutFor(user, 60_000, deps);
     await lockOutFor(user, 120_000, deps);
-    await verify(user, right(user), "totp", deps);
+    // The first one after a lockout ends the matter, and takes nothing back yet.
+    await succeed(user, 2, deps);
     await lockOutFor(user, 120_000, deps);
-    for (let success = 0; success < 5; success++) {
-      world.clock.step();
-      await verify(user, right(user), "totp", deps);
-    }
+    await succeed(user, 6, deps);
     await lockOutFor(user, 60_000, deps);
+  });
+
+  test("stays for a success that comes after a lockout or a failure, however many there are", async () => {
+    const user = await world.addEnrolledUser();
+    const deps = await world.replica({ lockout });
+    await lockOutFor(user, 60_000, deps);
+    await succeed(user, 1, deps);
+    for (let day = 0; day < 3; day++) {
+      await fail(user, 1, deps);
+      await succeed(user, 1, deps);
+    }
+    await lockOutFor(user, 120_000, deps);
+    await succeed(user, 1, deps);
+    await lockOutFor(user, 200_000, deps);
   });
 });
 
