@@ -1,0 +1,136 @@
+// The commands of the help desk and the security officer: lost phones, lockouts, sealing keys, and the audit's proof.
+
+import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
+import { openChainKey } from "../../src/verification/chain-key.ts";
+import { verifyCode } from "../../src/verification/verify-code.ts";
+import { runCommand } from "../support/command.ts";
+import { createInstallation, type Installation } from "../support/installation.ts";
+import {
+  caller,
+  type EnrolledUser,
+  openVerificationWorld,
+  totpOf,
+  type VerificationWorld,
+  wrongTotpOf,
+} from "../verification/verification-world.ts";
+
+let world: VerificationWorld;
+let installation: Installation;
+beforeAll(async () => {
+  world = await openVerificationWorld();
+  installation = await createInstallation({
+    slapd: undefined,
+    database: world.database.config,
+    config: { keys: { folder: world.folder } },
+  });
+});
+afterAll(async () => {
+  await installation.remove();
+  await world.close();
+});
+
+const dirmfa = (...args: string[]) => runCommand("--config", installation.configPath, ...args);
+
+async function verify(user: EnrolledUser, codeAsTyped: string, deps = world.deps): Promise<string> {
+  const code = { method: "totp", codeAsTyped } as const;
+  return (await verifyCode(deps, { name: user, code, actor: caller })).outcome;
+}
+
+test("user unlock ends a lockout that user show tells of", async () => {
+  const user = await world.addEnrolledUser("locked");
+  for (let failure = 0; failure < 5; failure++)
+    await verify(user, wrongTotpOf(user.secret, world.clock.now()));
+  expect((await dirmfa("user", "show", "locked")).stdout).toMatch(/^locked out +totp until \S+Z$/m);
+  expect(await dirmfa("user", "unlock", "locked")).toMatchObject({
+    code: 0,
+    stdout: "locked is not locked out.\n",
+  });
+  expect((await dirmfa("user", "show", "locked")).stdout).toMatch(/^locked out +no$/m);
+  expect(await verify(user, totpOf(user.secret, world.clock.now()))).toBe("accepted");
+  const { stdout } = await dirmfa("audit", "list", "--user", user.id, "--action", "unlock");
+  expect(stdout).toMatch(/ cli +unlock +done +\S+ +methods=\["totp"\]$/m);
+});
+
+test("user disable-mfa needs no code, and says when there was nothing to disable", async () => {
+  const user = await world.addEnrolledUser("lost-phone");
+  expect((await dirmfa("user", "show", "lost-phone")).stdout).toMatch(
+    /^authenticator +since \S+Z, 4 backup codes left$/m,
+  );
+  const disabled = await dirmfa("user", "disable-mfa", "lost-phone");
+  expect(disabled).toMatchObject({
+    code: 0,
+    stdout: "The authenticator and backup codes of lost-phone are gone.\n",
+  });
+  expect(await verify(user, totpOf(user.secret, world.clock.now()))).toBe("not-enrolled");
+  const again = await dirmfa("user", "disable-mfa", "lost-phone");
+  expect(again.stdout).toBe("lost-phone has no authenticator.\n");
+});
+
+test("key rotate names a value that no key opens and exits with 1; without one, the old file can go", async () => {
+  const [sound, broken] = [await world.addEnrolledUser("sound"), await world.addEnrolledUser("broken")];
+  await world.database
+    .db("authenticators")
+    .where({ user_id: broken.id })
+    .update({ sealed: Buffer.alloc(48) });
+  const { id } = JSON.parse((await dirmfa("key", "generate", "--json")).stdout);
+  const incomplete = await dirmfa("key", "rotate");
+  expect(incomplete.stdout).toContain(`${id} is active; `);
+  expect(incomplete.stdout).toMatch(/^No key opens authenticators \S+; the user has to enroll again/m);
+  expect(incomplete.code).toBe(1);
+  expect((await dirmfa("key", "status")).stdout).toMatch(/^first +retiring +present +1 /m);
+
+  await dirmfa("user", "disable-mfa", "broken");
+  const complete = await dirmfa("key", "rotate");
+  expect(complete.stdout).toContain("first seals nothing any more; its file can go.");
+  expect(complete.code).toBe(0);
+  await rm(join(world.folder, "first.key"));
+  expect((await dirmfa("key", "status")).stdout).toMatch(/^first +retired +missing +0 /m);
+  const replica = await world.replica();
+  expect(await verify(sound, totpOf(sound.secret, world.clock.now()), replica)).toBe("accepted");
+});
+
+test("audit verify names an event that was edited, and an end that was cut off, and exits with 1", async () => {
+  const { db } = world.database;
+  const { keys } = await world.replica();
+  await sealAuditEvents({ db, chainKey: await openChainKey({ db, keys, randomBytes }), holder: "test" });
+  const sound = await dirmfa("audit", "verify");
+  expect(sound.stdout).toMatch(/^\d+ events are as they were sealed\.$/m);
+  expect(sound.code).toBe(0);
+  const [, head = ""] = /^Head, to note outside the database: (\S+)$/m.exec(sound.stdout) ?? [];
+  const last: string = (await db("audit_events").orderBy("id").pluck("id")).at(-1);
+
+  await tamper("update audit_events set actor = 'nobody' where id = 2");
+  const edited = await dirmfa("audit", "verify", "--head", head);
+  expect(edited.stdout).toMatch(
+    /^Event 2 was edited at position 2\.\n\d+ events are NOT as they were sealed\.$/m,
+  );
+  expect(edited.code).toBe(1);
+
+  await tamper("delete from audit_events where id = :last", { last });
+  await tamper("delete from audit_seals where event_id = :last", { last });
+  const cut = await dirmfa("audit", "verify", "--head", head);
+  expect(cut.stdout).toContain("The head that was noted is not in the chain");
+  expect(cut.code).toBe(1);
+});
+
+/** As someone does who has all rights on the database. */
+async function tamper(statement: string, bindings: Record<string, string> = {}): Promise<void> {
+  await world.database.db.transaction(async (trx) => {
+    await trx.raw("set local session_replication_role = replica");
+    await trx.raw(statement, bindings);
+  });
+}
+
+test.each([
+  [["audit", "verify", "--head", "1:abc"], "--head wants what an earlier `audit verify` printed"],
+  [["audit", "list", "--since", "yesterday"], "--since wants a time"],
+  [["key", "rotate"], "dirmfa key generate"],
+])("wrong usage %j exits with 2 and says what is wanted", async (args, words) => {
+  const { code, stderr } = await dirmfa(...args);
+  expect(stderr).toContain(words);
+  expect(code).toBe(2);
+});
