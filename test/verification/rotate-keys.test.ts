@@ -3,6 +3,10 @@ import { chmod, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/p
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
+import { verifyAuditChain } from "../../src/audit/verify-audit-chain.ts";
+import { openChainKey } from "../../src/verification/chain-key.ts";
+import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { createKeyFile } from "../../src/verification/key-folder.ts";
 import { keyStatus } from "../../src/verification/key-status.ts";
 import { generateKey, type RotateKeysInput, rotateKeys } from "../../src/verification/rotate-keys.ts";
@@ -140,6 +144,19 @@ describe("a rotation", () => {
       { id: "first", state: "retired", file: "missing", sealed: 0 },
       { id, state: "active", file: "present", sealed: 2 },
     ]);
+  });
+
+  test("keeps the audit's chain key, so that what was sealed before still verifies", async () => {
+    const chainKeyOf = async (deps: VerificationDeps) => openChainKey({ ...deps, randomBytes });
+    const before = await chainKeyOf(world.deps);
+    await sealAuditEvents({ db: database.db, chainKey: before, holder: "test" });
+    await generateKey(keyDeps());
+    expect(await rotate()).toMatchObject({ resealed: 1, retired: ["first"] });
+    await rm(join(world.folder, "first.key"));
+    const chainKey = await chainKeyOf(await world.replica());
+    expect(chainKey).toEqual(before);
+    await sealAuditEvents({ db: database.db, chainKey, holder: "test" });
+    expect(await verifyAuditChain({ db: database.db, chainKey })).toMatchObject({ sealed: 3, problems: [] });
   });
 
   test("is noticed by a replica that was started before it, for reading and for new secrets", async () => {
