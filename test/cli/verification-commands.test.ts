@@ -6,16 +6,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import {
-  caller,
   type EnrolledUser,
   openVerificationWorld,
-  totpOf,
   type VerificationWorld,
-  wrongTotpOf,
 } from "../verification/verification-world.ts";
 
 let world: VerificationWorld;
@@ -36,21 +32,19 @@ afterAll(async () => {
 const dirmfa = (...args: string[]) => runCommand("--config", installation.configPath, ...args);
 
 async function verify(user: EnrolledUser, codeAsTyped: string, deps = world.deps): Promise<string> {
-  const code = { method: "totp", codeAsTyped } as const;
-  return (await verifyCode(deps, { name: user, code, actor: caller })).outcome;
+  return (await world.verify(user, codeAsTyped, "totp", deps)).outcome;
 }
 
 test("user unlock ends a lockout that user show tells of", async () => {
   const user = await world.addEnrolledUser("locked");
-  for (let failure = 0; failure < 5; failure++)
-    await verify(user, wrongTotpOf(user.secret, world.clock.now()));
+  for (let failure = 0; failure < 5; failure++) await verify(user, world.wrongCodeOf(user));
   expect((await dirmfa("user", "show", "locked")).stdout).toMatch(/^locked out +totp until \S+Z$/m);
   expect(await dirmfa("user", "unlock", "locked")).toMatchObject({
     code: 0,
     stdout: "locked is not locked out.\n",
   });
   expect((await dirmfa("user", "show", "locked")).stdout).toMatch(/^locked out +no$/m);
-  expect(await verify(user, totpOf(user.secret, world.clock.now()))).toBe("accepted");
+  expect(await verify(user, world.codeOf(user))).toBe("accepted");
   const { stdout } = await dirmfa("audit", "list", "--user", user.id, "--action", "unlock");
   expect(stdout).toMatch(/ cli +unlock +done +\S+ +methods=\["totp"\]$/m);
 });
@@ -65,7 +59,7 @@ test("user disable-mfa needs no code, and says when there was nothing to disable
     code: 0,
     stdout: "The authenticator and backup codes of lost-phone are gone.\n",
   });
-  expect(await verify(user, totpOf(user.secret, world.clock.now()))).toBe("not-enrolled");
+  expect(await verify(user, world.codeOf(user))).toBe("not-enrolled");
   const again = await dirmfa("user", "disable-mfa", "lost-phone");
   expect(again.stdout).toBe("lost-phone has no authenticator.\n");
 });
@@ -90,7 +84,7 @@ test("key rotate names a value that no key opens and exits with 1; without one, 
   await rm(join(world.folder, "first.key"));
   expect((await dirmfa("key", "status")).stdout).toMatch(/^first +retired +missing +0 /m);
   const replica = await world.replica();
-  expect(await verify(sound, totpOf(sound.secret, world.clock.now()), replica)).toBe("accepted");
+  expect(await verify(sound, world.codeOf(sound), replica)).toBe("accepted");
 });
 
 test("audit verify names an event that was edited, and an end that was cut off, and exits with 1", async () => {

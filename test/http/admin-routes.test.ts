@@ -14,7 +14,6 @@ import {
 } from "../../src/http/routes/admin-schemas.ts";
 import { type ApiWorld, deadDirectoryUrl, openApiWorld } from "../support/api-world.ts";
 import { readAs } from "../support/http-server.ts";
-import { wrongTotpOf } from "../verification/verification-world.ts";
 
 let world: ApiWorld;
 beforeAll(async () => {
@@ -111,7 +110,7 @@ test("an admin disables MFA without a code, and a required user has to enroll ag
 
 test("an admin ends a lockout", async () => {
   const { id, username, secret } = await world.addEnrolledUser();
-  const totp = wrongTotpOf(secret, world.clock.now());
+  const totp = world.wrongCodeOf({ secret });
   for (let i = 0; i < 6; i++) await world.login("/v1/verify", { username, totp });
   const locked = readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`));
   expect(locked.lockouts).toContainEqual(

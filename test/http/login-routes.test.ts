@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient, DirmfaClientError } from "../../src/client/client.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
 import { call, tokens } from "../support/http-server.ts";
-import { secretOf, totpOf, wrongTotpOf } from "../verification/verification-world.ts";
+import { secretOf } from "../verification/verification-world.ts";
 
 let world: ApiWorld;
 beforeAll(async () => {
@@ -17,7 +17,7 @@ afterAll(() => world.close());
 
 const uuid = /^[0-9a-f-]{36}$/;
 const codeCount = () => world.deps.mfa.backupCodes.count;
-const codeNow = (secret: Buffer) => totpOf(secret, world.clock.now());
+const codeNow = (secret: Buffer) => world.codeOf({ secret });
 
 test("a user without MFA is allowed, with everything that the answer has", async () => {
   const user = await world.addUser();
@@ -147,7 +147,7 @@ test("an active authenticator is replaced only with its own code", async () => {
   expect(without.json).toMatchObject({ code: "already-enrolled" });
   const wrong = await world.login("/v1/enrollment", {
     username,
-    totp: wrongTotpOf(secret, world.clock.now()),
+    totp: world.wrongCodeOf({ secret }),
   });
   expect(wrong.json).toMatchObject({ code: "code-rejected" });
   const right = await world.login("/v1/enrollment", { username, totp: codeNow(secret) });
@@ -202,7 +202,7 @@ test("an enrollment that took too long is enrollment-expired", async () => {
 
 test("wrong codes lock the user out, with the time to come back", async () => {
   const { username, secret } = await world.addEnrolledUser();
-  const totp = wrongTotpOf(secret, world.clock.now());
+  const totp = world.wrongCodeOf({ secret });
   const statuses = [];
   for (let i = 0; i < 5; i++) statuses.push((await world.login("/v1/verify", { username, totp })).status);
   expect(statuses.slice(0, 4)).toEqual([403, 403, 403, 403]);
@@ -324,7 +324,7 @@ test("the client walks the same way, and its errors carry the code", async () =>
   const secret = secretOf(begun.secret);
   const { backupCodes } = await client.confirmEnrollment({ username, totp: codeNow(secret) });
   expect(backupCodes).toHaveLength(codeCount());
-  const wrong = client.verify({ username, totp: wrongTotpOf(secret, world.clock.now()) });
+  const wrong = client.verify({ username, totp: world.wrongCodeOf({ secret }) });
   await expect(wrong).rejects.toMatchObject({
     name: "DirmfaClientError",
     code: "code-rejected",

@@ -11,7 +11,6 @@ import { ensureServers } from "../../scripts/install-servers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import { qrPngOf, qrSvgOf } from "../../src/verification/key-uri.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
 import { startBrowser } from "../support/browser.ts";
 import { caller, openVerificationWorld, type VerificationWorld } from "./verification-world.ts";
 
@@ -70,8 +69,7 @@ describe("codes made by oathtool", () => {
       outcome: "confirmed",
     });
     world.clock.step();
-    const code = { method: "totp", codeAsTyped: await oathtool(secretPlain) } as const;
-    expect(await verifyCode(world.deps, { name: user, code, actor: caller })).toMatchObject({
+    expect(await world.verify(user, await oathtool(secretPlain))).toMatchObject({
       outcome: "accepted",
     });
   });

@@ -5,13 +5,11 @@ import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { statusOf } from "../../src/verification/status-of.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
 import {
   admin,
   caller,
   openVerificationWorld,
   type TestUser,
-  totpOf,
   type VerificationWorld,
 } from "./verification-world.ts";
 
@@ -76,7 +74,7 @@ test("an enrolled user is challenged for a TOTP or backup code, required or not"
 test("without backup codes left only TOTP is asked for", async () => {
   const user = await world.addEnrolledUser();
   for (const codeAsTyped of user.backupCodes) {
-    await verifyCode(world.deps, { name: user, code: { method: "backup-code", codeAsTyped }, actor: caller });
+    await world.verify(user, codeAsTyped, "backup-code");
   }
   expect(await decide(user)).toMatchObject({
     decision: "challenge",
@@ -241,7 +239,7 @@ describe("the status", () => {
 
 test("an enrolled user whose code was accepted is asked again at the next sign-in", async () => {
   const user = await world.addEnrolledUser();
-  const codeAsTyped = totpOf(user.secret, world.clock.now());
-  await verifyCode(world.deps, { name: user, code: { method: "totp", codeAsTyped }, actor: caller });
+  const codeAsTyped = world.codeOf(user);
+  await world.verify(user, codeAsTyped);
   expect(await decide(user)).toMatchObject({ decision: "challenge" });
 });

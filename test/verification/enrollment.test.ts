@@ -2,15 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import { spendStep } from "../../src/verification/guard-table.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
-import {
-  caller,
-  openVerificationWorld,
-  secretOf,
-  totpOf,
-  type VerificationWorld,
-  wrongTotpOf,
-} from "./verification-world.ts";
+import { caller, openVerificationWorld, secretOf, type VerificationWorld } from "./verification-world.ts";
 
 let world: VerificationWorld;
 beforeAll(async () => {
@@ -22,8 +14,6 @@ const begin = (username: string, totpAsTyped?: string) =>
   beginEnrollment(world.deps, { name: { username }, totpAsTyped, actor: caller });
 const confirm = (username: string, totpAsTyped: string) =>
   confirmEnrollment(world.deps, { name: { username }, totpAsTyped, actor: caller });
-const verify = (username: string, codeAsTyped: string, method: "totp" | "backup-code" = "totp") =>
-  verifyCode(world.deps, { name: { username }, code: { method, codeAsTyped }, actor: caller });
 
 async function begun(username: string, totpAsTyped?: string) {
   const answer = await begin(username, totpAsTyped);
@@ -47,7 +37,7 @@ test("the first code confirms the enrollment and shows as many different backup 
   const user = await world.addUser();
   const { secret } = await begun(user.username);
   const ten = await world.replica({ backupCodes: { count: 10 } });
-  const totpAsTyped = totpOf(secret, world.clock.now());
+  const totpAsTyped = world.codeOf({ secret });
   const answer = await confirmEnrollment(ten, { name: user, totpAsTyped, actor: caller });
   if (answer.outcome !== "confirmed") throw new Error(answer.outcome);
   expect(answer.user.id).toBe(user.id);
@@ -62,19 +52,19 @@ test("the first code confirms the enrollment and shows as many different backup 
 test("the code that confirmed is spent", async () => {
   const user = await world.addUser();
   const { secret } = await begun(user.username);
-  const code = totpOf(secret, world.clock.now());
+  const code = world.codeOf({ secret });
   await confirm(user.username, code);
-  expect(await verify(user.username, code)).toEqual({ outcome: "code-rejected" });
+  expect(await world.verify(user, code)).toEqual({ outcome: "code-rejected" });
 });
 
 test("a wrong code confirms nothing, and the right one still does", async () => {
   const user = await world.addUser();
   const { secret } = await begun(user.username);
-  expect(await confirm(user.username, wrongTotpOf(secret, world.clock.now()))).toEqual({
+  expect(await confirm(user.username, world.wrongCodeOf({ secret }))).toEqual({
     outcome: "code-rejected",
   });
-  expect(await verify(user.username, totpOf(secret, world.clock.now()))).toEqual({ outcome: "not-enrolled" });
-  expect(await confirm(user.username, totpOf(secret, world.clock.now()))).toMatchObject({
+  expect(await world.verify(user, world.codeOf({ secret }))).toEqual({ outcome: "not-enrolled" });
+  expect(await confirm(user.username, world.codeOf({ secret }))).toMatchObject({
     outcome: "confirmed",
   });
 });
@@ -84,10 +74,10 @@ test("beginning again forgets the secret before", async () => {
   const first = await begun(user.username);
   const second = await begun(user.username);
   expect(second.secretPlain).not.toBe(first.secretPlain);
-  expect(await confirm(user.username, totpOf(first.secret, world.clock.now()))).toEqual({
+  expect(await confirm(user.username, world.codeOf(first))).toEqual({
     outcome: "code-rejected",
   });
-  expect(await confirm(user.username, totpOf(second.secret, world.clock.now()))).toMatchObject({
+  expect(await confirm(user.username, world.codeOf(second))).toMatchObject({
     outcome: "confirmed",
   });
 });
@@ -99,10 +89,10 @@ test("an enrollment can be confirmed until it expires, and not a moment later", 
     .db("authenticators")
     .where({ user_id: user.id })
     .update({ expires_at: world.database.db.raw("clock_timestamp()") });
-  expect(await confirm(user.username, totpOf(secret, world.clock.now()))).toEqual({
+  expect(await confirm(user.username, world.codeOf({ secret }))).toEqual({
     outcome: "enrollment-expired",
   });
-  expect(await verify(user.username, totpOf(secret, world.clock.now()))).toEqual({ outcome: "not-enrolled" });
+  expect(await world.verify(user, world.codeOf({ secret }))).toEqual({ outcome: "not-enrolled" });
 });
 
 test("an enrollment that expires between reading and spending is not confirmed", async () => {
@@ -143,28 +133,28 @@ describe("with an active authenticator", () => {
 
   test("beginning with a wrong code or a backup code is refused", async () => {
     const user = await world.addEnrolledUser();
-    const wrong = wrongTotpOf(user.secret, world.clock.now());
+    const wrong = world.wrongCodeOf(user);
     expect(await begin(user.username, wrong)).toEqual({ outcome: "code-rejected" });
     expect(await begin(user.username, user.backupCodes[0])).toEqual({ outcome: "code-rejected" });
   });
 
   test("the old one works until the new one is confirmed, and neither it nor its backup codes after", async () => {
     const user = await world.addEnrolledUser();
-    const replacement = await begun(user.username, totpOf(user.secret, world.clock.now()));
+    const replacement = await begun(user.username, world.codeOf(user));
     world.clock.step();
-    expect(await verify(user.username, totpOf(user.secret, world.clock.now()))).toMatchObject({
+    expect(await world.verify(user, world.codeOf(user))).toMatchObject({
       outcome: "accepted",
     });
-    const confirmed = await confirm(user.username, totpOf(replacement.secret, world.clock.now()));
+    const confirmed = await confirm(user.username, world.codeOf(replacement));
     expect(confirmed).toMatchObject({ outcome: "confirmed" });
     world.clock.step();
-    expect(await verify(user.username, totpOf(user.secret, world.clock.now()))).toEqual({
+    expect(await world.verify(user, world.codeOf(user))).toEqual({
       outcome: "code-rejected",
     });
-    expect(await verify(user.username, user.backupCodes[0] ?? "", "backup-code")).toEqual({
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
       outcome: "code-rejected",
     });
-    expect(await verify(user.username, totpOf(replacement.secret, world.clock.now()))).toMatchObject({
+    expect(await world.verify(user, world.codeOf(replacement))).toMatchObject({
       outcome: "accepted",
       backupCodesRemaining: 4,
     });
@@ -172,9 +162,9 @@ describe("with an active authenticator", () => {
 
   test("the code that allowed the replacement is spent", async () => {
     const user = await world.addEnrolledUser();
-    const code = totpOf(user.secret, world.clock.now());
+    const code = world.codeOf(user);
     await begun(user.username, code);
-    expect(await verify(user.username, code)).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, code)).toEqual({ outcome: "code-rejected" });
     expect(await begin(user.username, code)).toEqual({ outcome: "code-rejected" });
   });
 

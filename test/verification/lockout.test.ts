@@ -5,15 +5,12 @@ import { spendStep } from "../../src/verification/guard-table.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
 import { verificationStateOf } from "../../src/verification/status-of.ts";
 import { unlockUser } from "../../src/verification/unlock-user.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
 import {
   admin,
   caller,
   type EnrolledUser,
   openVerificationWorld,
-  totpOf,
   type VerificationWorld,
-  wrongTotpOf,
 } from "./verification-world.ts";
 
 let world: VerificationWorld;
@@ -22,18 +19,11 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-const right = (user: EnrolledUser) => totpOf(user.secret, world.clock.now());
-const wrong = (user: EnrolledUser) => wrongTotpOf(user.secret, world.clock.now());
-const verify = (
-  user: EnrolledUser,
-  codeAsTyped: string,
-  method: "totp" | "backup-code" = "totp",
-  deps = world.deps,
-) => verifyCode(deps, { name: user, code: { method, codeAsTyped }, actor: caller });
 const wrongBackupCode = "0000-0000-0000";
 
 async function fail(user: EnrolledUser, times: number, deps?: VerificationDeps) {
-  for (let failure = 0; failure < times; failure++) await verify(user, wrong(user), "totp", deps);
+  for (let failure = 0; failure < times; failure++)
+    await world.verify(user, world.wrongCodeOf(user), "totp", deps);
 }
 
 /** Moves the end of a lockout, in place of waiting for it. */
@@ -56,8 +46,8 @@ test("after four failures a right code is accepted, after five it is not", async
   const [four, five] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
   await fail(four, 4);
   await fail(five, 5);
-  expect(await verify(four, right(four))).toMatchObject({ outcome: "accepted" });
-  const answer = await verify(five, right(five));
+  expect(await world.verify(four, world.codeOf(four))).toMatchObject({ outcome: "accepted" });
+  const answer = await world.verify(five, world.codeOf(five));
   expect(answer).toMatchObject({ outcome: "locked-out" });
   expect(answer.outcome === "locked-out" && answer.lockedUntil.getTime() - Date.now()).toBeGreaterThan(
     50_000,
@@ -76,20 +66,20 @@ test("the failure that locks out says so in its audit event, and refusals during
 test("failures before a success are forgotten", async () => {
   const user = await world.addEnrolledUser();
   await fail(user, 4);
-  await verify(user, right(user));
+  await world.verify(user, world.codeOf(user));
   await fail(user, 4);
   world.clock.step();
-  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
 });
 
 test("a spent code typed again is refused and is not counted as a failure", async () => {
   const user = await world.addEnrolledUser();
-  const code = right(user);
-  await verify(user, code);
+  const code = world.codeOf(user);
+  await world.verify(user, code);
   for (let again = 0; again < 10; again++)
-    expect(await verify(user, code)).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, code)).toEqual({ outcome: "code-rejected" });
   world.clock.step();
-  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
 });
 
 test("a lockout holds to its last moment and ends by the database's clock alone", async () => {
@@ -97,12 +87,12 @@ test("a lockout holds to its last moment and ends by the database's clock alone"
   await fail(user, 5);
   const before = world.clock.now();
   world.clock.set(new Date("2040-01-01T00:00:00Z"));
-  expect(await verify(user, right(user))).toMatchObject({ outcome: "locked-out" });
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "locked-out" });
   world.clock.set(before);
   await endLockout(user, "clock_timestamp() + interval '5 seconds'");
-  expect(await verify(user, right(user))).toMatchObject({ outcome: "locked-out" });
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "locked-out" });
   await endLockout(user, "clock_timestamp()");
-  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
 });
 
 describe("the length of a lockout", () => {
@@ -116,7 +106,7 @@ describe("the length of a lockout", () => {
   const succeed = async (user: EnrolledUser, times: number, deps: VerificationDeps) => {
     for (let success = 0; success < times; success++) {
       world.clock.step();
-      await verify(user, right(user), "totp", deps);
+      await world.verify(user, world.codeOf(user), "totp", deps);
     }
   };
   const lockout = { failures: 2, firstMs: 60_000, maximumMs: 200_000 };
@@ -164,9 +154,11 @@ test("after a thousand lockouts the next one lasts for the maximum", async () =>
 test("each kind of code has its own lockout", async () => {
   const user = await world.addEnrolledUser();
   await fail(user, 5);
-  expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({ outcome: "accepted" });
-  for (let failure = 0; failure < 5; failure++) await verify(user, wrongBackupCode, "backup-code");
-  expect(await verify(user, user.backupCodes[1] ?? "", "backup-code")).toMatchObject({
+  expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+    outcome: "accepted",
+  });
+  for (let failure = 0; failure < 5; failure++) await world.verify(user, wrongBackupCode, "backup-code");
+  expect(await world.verify(user, user.backupCodes[1] ?? "", "backup-code")).toMatchObject({
     outcome: "locked-out",
   });
 });
@@ -174,19 +166,19 @@ test("each kind of code has its own lockout", async () => {
 test("another user is not locked out", async () => {
   const [one, two] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
   await fail(one, 5);
-  expect(await verify(two, right(two))).toMatchObject({ outcome: "accepted" });
+  expect(await world.verify(two, world.codeOf(two))).toMatchObject({ outcome: "accepted" });
 });
 
 describe("every path that takes a code", () => {
   test("counts towards the one lockout", async () => {
     const user = await world.addEnrolledUser();
-    const input = () => ({ name: user, totpAsTyped: wrong(user), actor: caller });
+    const input = () => ({ name: user, totpAsTyped: world.wrongCodeOf(user), actor: caller });
     await disableMfa(world.deps, input());
     await disableMfa(world.deps, input());
     await regenerateBackupCodes(world.deps, input());
     await regenerateBackupCodes(world.deps, input());
-    await verify(user, wrong(user));
-    expect(await disableMfa(world.deps, { ...input(), totpAsTyped: right(user) })).toMatchObject({
+    await world.verify(user, world.wrongCodeOf(user));
+    expect(await disableMfa(world.deps, { ...input(), totpAsTyped: world.codeOf(user) })).toMatchObject({
       outcome: "locked-out",
     });
   });
@@ -220,7 +212,7 @@ test("a right code that meets a lockout only when it is spent, is not spent", as
 test("another replica, as after a restart, knows the lockout", async () => {
   const user = await world.addEnrolledUser();
   await fail(user, 5);
-  expect(await verify(user, right(user), "totp", await world.replica())).toMatchObject({
+  expect(await world.verify(user, world.codeOf(user), "totp", await world.replica())).toMatchObject({
     outcome: "locked-out",
   });
 });
@@ -242,11 +234,11 @@ test("an admin ends a lockout, and the event names the kinds", async () => {
     action: "unlock",
     details: { methods: ["totp"] },
   });
-  expect(await verify(user, right(user))).toMatchObject({ outcome: "accepted" });
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
 });
 
 test("a user whose lockout row was taken away is let in by no code", async () => {
   const user = await world.addEnrolledUser();
   await world.database.db("lockouts").where({ user_id: user.id }).delete();
-  await expect(verify(user, right(user))).rejects.toThrow("no lockout row");
+  await expect(world.verify(user, world.codeOf(user))).rejects.toThrow("no lockout row");
 });

@@ -16,7 +16,6 @@ import {
   secretOf,
   totpOf,
   type VerificationWorld,
-  wrongTotpOf,
 } from "./verification-world.ts";
 
 let world: VerificationWorld;
@@ -47,7 +46,7 @@ async function outcomesOf200(
 describe("of 200 equal requests at once", () => {
   test("that disable exactly one wins", async () => {
     const user = await world.addEnrolledUser();
-    const totpAsTyped = totpOf(user.secret, world.clock.now());
+    const totpAsTyped = world.codeOf(user);
     const counts = await outcomesOf200((deps) =>
       disableMfa(deps, { name: user, totpAsTyped, actor: caller }),
     );
@@ -56,7 +55,7 @@ describe("of 200 equal requests at once", () => {
 
   test("that begin and confirm enrollments at once, one user has at most one authenticator and no request fails", async () => {
     const user = await world.addEnrolledUser();
-    const totpAsTyped = totpOf(user.secret, world.clock.now());
+    const totpAsTyped = world.codeOf(user);
     const counts = await outcomesOf200((deps, index) =>
       index % 3 === 0
         ? confirmEnrollment(deps, { name: user, totpAsTyped, actor: caller })
@@ -73,7 +72,7 @@ test("an admin who disables while wrong codes come in ends it, and no request fa
   // Five rounds: what meets what is up to the scheduler.
   for (let round = 0; round < 5; round++) {
     const user = await world.addEnrolledUser();
-    const code = { method: "totp", codeAsTyped: wrongTotpOf(user.secret, world.clock.now()) } as const;
+    const code = { method: "totp", codeAsTyped: world.wrongCodeOf(user) } as const;
     const counts = await outcomesOf200((deps, index) =>
       index % 50 === 49
         ? disableMfaByAdmin(deps, { userId: user.id, actor: admin })
@@ -100,8 +99,8 @@ test("a right code among 200 wrong ones at once is not accepted after the lockou
   // Five rounds: where the right code lands in the queue is up to the scheduler.
   for (let round = 0; round < 5; round++) {
     const user = await world.addEnrolledUser();
-    const wrong = wrongTotpOf(user.secret, world.clock.now());
-    const right = totpOf(user.secret, world.clock.now());
+    const wrong = world.wrongCodeOf(user);
+    const right = world.codeOf(user);
     await outcomesOf200((deps, index) => {
       const codeAsTyped = index === 150 ? right : wrong;
       return verifyCode(deps, { name: user, code: { method: "totp", codeAsTyped }, actor: caller });

@@ -12,16 +12,8 @@ import { keyStatus } from "../../src/verification/key-status.ts";
 import { generateKey, type RotateKeysInput, rotateKeys } from "../../src/verification/rotate-keys.ts";
 import { resealRows, sealedTables } from "../../src/verification/sealed-rows-table.ts";
 import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
-import {
-  admin,
-  caller,
-  type EnrolledUser,
-  openVerificationWorld,
-  totpOf,
-  type VerificationWorld,
-} from "./verification-world.ts";
+import { admin, openVerificationWorld, type VerificationWorld } from "./verification-world.ts";
 
 let database: TestDatabase;
 let world: VerificationWorld;
@@ -37,12 +29,6 @@ afterAll(() => database.close());
 const keyDeps = () => ({ ...world.deps, folder: world.folder });
 const rotate = (input: Partial<RotateKeysInput> = {}) =>
   rotateKeys(keyDeps(), { to: undefined, actor: admin, ...input });
-const verify = (
-  user: EnrolledUser,
-  codeAsTyped: string,
-  method: "totp" | "backup-code" = "totp",
-  deps = world.deps,
-) => verifyCode(deps, { name: user, code: { method, codeAsTyped }, actor: caller });
 
 describe("a start", () => {
   test("in a new database takes the one key of the folder, and audits it", async () => {
@@ -134,10 +120,10 @@ describe("a rotation", () => {
     expect(await rotate()).toEqual({ activeKey: id, resealed: 2, retired: ["first"], unreadable: [] });
     await rm(join(world.folder, "first.key"));
     const replica = await world.replica();
-    expect(await verify(user, totpOf(user.secret, world.clock.now()), "totp", replica)).toMatchObject({
+    expect(await world.verify(user, world.codeOf(user), "totp", replica)).toMatchObject({
       outcome: "accepted",
     });
-    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code", replica)).toMatchObject({
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code", replica)).toMatchObject({
       outcome: "accepted",
     });
     expect(await keyStatus(keyDeps())).toMatchObject([
@@ -163,7 +149,7 @@ describe("a rotation", () => {
     const user = await world.addEnrolledUser();
     await generateKey(keyDeps());
     const { activeKey } = await rotate();
-    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
     const other = await world.addEnrolledUser();
     const row = await world.database.db("authenticators").where({ user_id: other.id }).first("key_id");
     expect(row.key_id).toBe(activeKey);
@@ -172,11 +158,11 @@ describe("a rotation", () => {
   test("keeps spent backup codes spent and unspent ones unspent", async () => {
     const user = await world.addEnrolledUser();
     const [first = "", second = ""] = user.backupCodes;
-    await verify(user, first, "backup-code");
+    await world.verify(user, first, "backup-code");
     await generateKey(keyDeps());
     await rotate();
-    expect(await verify(user, first, "backup-code")).toEqual({ outcome: "code-rejected" });
-    expect(await verify(user, second, "backup-code")).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, first, "backup-code")).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, second, "backup-code")).toMatchObject({ outcome: "accepted" });
   });
 
   test("without a key to rotate to, or with two, says what to do", async () => {
@@ -211,7 +197,7 @@ describe("a rotation", () => {
     await generateKey(keyDeps());
     const answer = await rotate();
     expect(answer).toMatchObject({ resealed: 3, retired: [], unreadable: [{ table: "authenticators" }] });
-    expect(await verify(sound, totpOf(sound.secret, world.clock.now()))).toMatchObject({
+    expect(await world.verify(sound, world.codeOf(sound))).toMatchObject({
       outcome: "accepted",
     });
     const events = await world.database.db("audit_events").where({ action: "key-rotate" }).orderBy("id");
@@ -246,10 +232,10 @@ describe("a rotation", () => {
     await rotate();
     await rename(path, `${path}.away`);
     const elsewhere = { ...world.deps, keys: { ...world.deps.keys, find: async () => undefined } };
-    const code = totpOf(user.secret, world.clock.now());
-    expect(await verify(user, code, "totp", elsewhere)).toEqual({ outcome: "secret-unreadable" });
+    const code = world.codeOf(user);
+    expect(await world.verify(user, code, "totp", elsewhere)).toEqual({ outcome: "secret-unreadable" });
     await rename(`${path}.away`, path);
-    expect(await verify(user, code)).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, code)).toMatchObject({ outcome: "accepted" });
     expect((await keyStatus(keyDeps())).at(-1)).toMatchObject({ id, file: "present" });
   });
 });

@@ -11,12 +11,14 @@ import type { MfaConfig } from "../../src/config/config.ts";
 import type { Log } from "../../src/log.ts";
 import { usernameKeyOf } from "../../src/username.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
+import type { Method, VerifyCodeAnswer } from "../../src/verification/answers.ts";
 import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { createKeyFile } from "../../src/verification/key-folder.ts";
 import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
+import { verifyCode } from "../../src/verification/verify-code.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 
 export const stepMs = 30_000;
@@ -64,6 +66,17 @@ export interface VerificationWorld {
   addUser(user?: Partial<{ username: string; directory: string; state: string }>): Promise<TestUser>;
   /** A user who has confirmed an enrollment, with the clock moved past the step that was spent. */
   addEnrolledUser(username?: string): Promise<EnrolledUser>;
+  /** The code that the user's app shows now. */
+  codeOf(user: { secret: Buffer }): string;
+  /** A code that is right neither now nor soon. */
+  wrongCodeOf(user: { secret: Buffer }): string;
+  /** A code typed at a sign-in. */
+  verify(
+    user: Pick<TestUser, "username">,
+    codeAsTyped: string,
+    method?: Method,
+    deps?: VerificationDeps,
+  ): Promise<VerifyCodeAnswer>;
   events(userId: string): Promise<{ action: string; outcome: string; details: Record<string, unknown> }[]>;
   close(): Promise<void>;
 }
@@ -137,6 +150,10 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
       const user = await addUser(username === undefined ? {} : { username });
       return { ...user, ...(await enroll(deps, clock, user.username)) };
     },
+    codeOf: ({ secret }) => totpOf(secret, clock.now()),
+    wrongCodeOf: ({ secret }) => wrongTotpOf(secret, clock.now()),
+    verify: ({ username }, codeAsTyped, method = "totp", using = deps) =>
+      verifyCode(using, { name: { username }, code: { method, codeAsTyped }, actor: caller }),
     events: (userId) =>
       database
         .db("audit_events")

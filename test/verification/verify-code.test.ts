@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
 import {
   admin,
   caller,
@@ -11,7 +10,6 @@ import {
   stepMs,
   totpOf,
   type VerificationWorld,
-  wrongTotpOf,
 } from "./verification-world.ts";
 
 let world: VerificationWorld;
@@ -20,9 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-const verify = (user: { username: string }, codeAsTyped: string, method: "totp" | "backup-code" = "totp") =>
-  verifyCode(world.deps, { name: { username: user.username }, code: { method, codeAsTyped }, actor: caller });
-const input = (user: EnrolledUser, totpAsTyped = totpOf(user.secret, world.clock.now())) => ({
+const input = (user: EnrolledUser, totpAsTyped = world.codeOf(user)) => ({
   name: { username: user.username },
   totpAsTyped,
   actor: caller,
@@ -31,14 +27,14 @@ const input = (user: EnrolledUser, totpAsTyped = totpOf(user.secret, world.clock
 describe("a TOTP code", () => {
   test("is accepted once and then refused", async () => {
     const user = await world.addEnrolledUser();
-    const code = totpOf(user.secret, world.clock.now());
-    expect(await verify(user, code)).toMatchObject({
+    const code = world.codeOf(user);
+    expect(await world.verify(user, code)).toMatchObject({
       outcome: "accepted",
       method: "totp",
       user: { id: user.id, username: user.username },
       backupCodesRemaining: 4,
     });
-    expect(await verify(user, code)).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, code)).toEqual({ outcome: "code-rejected" });
     expect((await world.events(user.id)).slice(-2).map(({ outcome, details }) => [outcome, details])).toEqual(
       [
         ["accepted", { method: "totp", purpose: "sign-in" }],
@@ -49,24 +45,24 @@ describe("a TOTP code", () => {
 
   test("of the step before is refused once a later one was accepted", async () => {
     const user = await world.addEnrolledUser();
-    const before = totpOf(user.secret, world.clock.now());
+    const before = world.codeOf(user);
     world.clock.step();
-    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
-    expect(await verify(user, before)).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, before)).toEqual({ outcome: "code-rejected" });
   });
 
   test("accepted early is not accepted again when its time comes, even on a clock that jumps back", async () => {
     const user = await world.addEnrolledUser();
     world.clock.step();
-    const next = totpOf(user.secret, world.clock.now());
+    const next = world.codeOf(user);
     world.clock.step(-1);
-    expect(await verify(user, next)).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, next)).toMatchObject({ outcome: "accepted" });
     world.clock.step();
-    expect(await verify(user, next)).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, next)).toEqual({ outcome: "code-rejected" });
     world.clock.step(-20);
-    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, world.codeOf(user))).toEqual({ outcome: "code-rejected" });
     world.clock.step(21);
-    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
   });
 
   test.each([0, 1, 2] as const)(
@@ -79,22 +75,20 @@ describe("a TOTP code", () => {
         world.clock.step(5);
         const codeOf = (steps: number) =>
           totpOf(user.secret, new Date(world.clock.now().getTime() + direction * steps * stepMs));
-        const outcomeOf = async (codeAsTyped: string) =>
-          (await verifyCode(deps, { name: user, code: { method: "totp", codeAsTyped }, actor: caller }))
-            .outcome;
-        expect(await outcomeOf(codeOf(windowSteps + 1))).toBe("code-rejected");
-        expect(await outcomeOf(codeOf(windowSteps))).toBe("accepted");
+        const verified = (code: string) => world.verify(user, code, "totp", deps);
+        expect(await verified(codeOf(windowSteps + 1))).toMatchObject({ outcome: "code-rejected" });
+        expect(await verified(codeOf(windowSteps))).toMatchObject({ outcome: "accepted" });
       }
     },
   );
 
   test("may be typed with spaces and dashes, and is then the same code", async () => {
     const user = await world.addEnrolledUser();
-    const code = totpOf(user.secret, world.clock.now());
-    expect(await verify(user, ` ${code.slice(0, 3)} \u2013 ${code.slice(3)}`)).toMatchObject({
+    const code = world.codeOf(user);
+    expect(await world.verify(user, ` ${code.slice(0, 3)} \u2013 ${code.slice(3)}`)).toMatchObject({
       outcome: "accepted",
     });
-    expect(await verify(user, code)).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, code)).toEqual({ outcome: "code-rejected" });
   });
 
   test.each([
@@ -107,21 +101,21 @@ describe("a TOTP code", () => {
     ["is very long", "💥".repeat(1000)],
   ])("that %s is refused as any wrong one", async (_, typed) => {
     const user = await world.addEnrolledUser();
-    expect(await verify(user, typed)).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, typed)).toEqual({ outcome: "code-rejected" });
     expect((await world.events(user.id)).at(-1)).toMatchObject({ outcome: "malformed" });
   });
 
   test("of another user is refused", async () => {
     const [one, two] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
-    expect(await verify(two, totpOf(one.secret, world.clock.now()))).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(two, world.codeOf(one))).toEqual({ outcome: "code-rejected" });
   });
 
   test("given as a backup code, and a backup code given as one, is refused", async () => {
     const user = await world.addEnrolledUser();
-    expect(await verify(user, totpOf(user.secret, world.clock.now()), "backup-code")).toEqual({
+    expect(await world.verify(user, world.codeOf(user), "backup-code")).toEqual({
       outcome: "code-rejected",
     });
-    expect(await verify(user, user.backupCodes[0] ?? "")).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, user.backupCodes[0] ?? "")).toEqual({ outcome: "code-rejected" });
   });
 });
 
@@ -129,21 +123,21 @@ describe("backup codes", () => {
   test("work once each, in any order, in either case, and count down", async () => {
     const user = await world.addEnrolledUser();
     const [first = "", , third = ""] = user.backupCodes;
-    expect(await verify(user, third.toLowerCase().replaceAll("-", " "), "backup-code")).toMatchObject({
+    expect(await world.verify(user, third.toLowerCase().replaceAll("-", " "), "backup-code")).toMatchObject({
       outcome: "accepted",
       method: "backup-code",
       backupCodesRemaining: 3,
     });
-    expect(await verify(user, third, "backup-code")).toEqual({ outcome: "code-rejected" });
-    expect(await verify(user, first, "backup-code")).toMatchObject({ backupCodesRemaining: 2 });
+    expect(await world.verify(user, third, "backup-code")).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, first, "backup-code")).toMatchObject({ backupCodesRemaining: 2 });
   });
 
   test("can all be used up", async () => {
     const user = await world.addEnrolledUser();
     for (const code of user.backupCodes) {
-      expect(await verify(user, code, "backup-code")).toMatchObject({ outcome: "accepted" });
+      expect(await world.verify(user, code, "backup-code")).toMatchObject({ outcome: "accepted" });
     }
-    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
       outcome: "code-rejected",
     });
   });
@@ -153,10 +147,10 @@ describe("backup codes", () => {
     const answer = await regenerateBackupCodes(world.deps, input(user));
     if (answer.outcome !== "regenerated") throw new Error(answer.outcome);
     expect(answer.backupCodes).toHaveLength(4);
-    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
       outcome: "code-rejected",
     });
-    expect(await verify(user, answer.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+    expect(await world.verify(user, answer.backupCodes[0] ?? "", "backup-code")).toMatchObject({
       outcome: "accepted",
     });
     expect((await world.events(user.id)).map(({ action }) => action)).toContain("backup-codes-regenerate");
@@ -164,14 +158,14 @@ describe("backup codes", () => {
 
   test("are not regenerated with a wrong, a spent or a backup code, and the old ones stay", async () => {
     const user = await world.addEnrolledUser();
-    const spent = totpOf(user.secret, world.clock.now());
-    await verify(user, spent);
-    for (const code of [spent, wrongTotpOf(user.secret, world.clock.now()), user.backupCodes[1] ?? ""]) {
+    const spent = world.codeOf(user);
+    await world.verify(user, spent);
+    for (const code of [spent, world.wrongCodeOf(user), user.backupCodes[1] ?? ""]) {
       expect(await regenerateBackupCodes(world.deps, input(user, code))).toEqual({
         outcome: "code-rejected",
       });
     }
-    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({
       outcome: "accepted",
     });
   });
@@ -184,13 +178,15 @@ describe("disabling", () => {
     world.clock.step();
     expect(await disableMfa(world.deps, input(user))).toMatchObject({ outcome: "disabled" });
     expect(await world.database.db("authenticators").where({ user_id: user.id })).toEqual([]);
-    expect(await verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({ outcome: "not-enrolled" });
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toEqual({
+      outcome: "not-enrolled",
+    });
     expect((await world.events(user.id)).at(-1)).toMatchObject({ action: "mfa-disable", outcome: "done" });
   });
 
   test("is refused for a backup code and for a wrong code", async () => {
     const user = await world.addEnrolledUser();
-    for (const code of [user.backupCodes[0] ?? "", wrongTotpOf(user.secret, world.clock.now())]) {
+    for (const code of [user.backupCodes[0] ?? "", world.wrongCodeOf(user)]) {
       expect(await disableMfa(world.deps, input(user, code))).toEqual({ outcome: "code-rejected" });
     }
   });
@@ -202,17 +198,16 @@ describe("disabling", () => {
       outcome: "mfa-required",
       requiredBy: ["required-by-organization"],
     });
-    expect(await verify(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
   });
 
   test("by an admin needs no code, works for a required user, and ends a lockout", async () => {
     const user = await world.addEnrolledUser();
-    for (let failure = 0; failure < 5; failure++)
-      await verify(user, wrongTotpOf(user.secret, world.clock.now()));
+    for (let failure = 0; failure < 5; failure++) await world.verify(user, world.wrongCodeOf(user));
     expect(await disableMfaByAdmin(world.deps, { userId: user.id, actor: admin })).toEqual({
       outcome: "disabled",
     });
-    expect(await verify(user, "123456")).toEqual({ outcome: "not-enrolled" });
+    expect(await world.verify(user, "123456")).toEqual({ outcome: "not-enrolled" });
     expect(
       await beginEnrollment(world.deps, { name: { username: user.username }, actor: caller }),
     ).toMatchObject({
@@ -244,7 +239,7 @@ describe("a stored secret", () => {
 
   /** The answer to a code, and what the auditor is told of it. */
   async function refused(user: EnrolledUser, code: string, method: "totp" | "backup-code" = "totp") {
-    expect(await verify(user, code, method)).toEqual({ outcome: "secret-unreadable" });
+    expect(await world.verify(user, code, method)).toEqual({ outcome: "secret-unreadable" });
     expect(world.logged.at(-1)).toContain("stored secret cannot be opened");
     const event = (await world.events(user.id)).at(-1);
     expect(event).toMatchObject({ action: "seal-broken", outcome: "refused", details: { method } });
@@ -255,7 +250,7 @@ describe("a stored secret", () => {
     const [victim, attacker] = [await world.addEnrolledUser(), await world.addEnrolledUser()];
     const { sealed } = await authenticatorOf(attacker).first();
     await authenticatorOf(victim).update({ sealed });
-    const code = totpOf(attacker.secret, world.clock.now());
+    const code = world.codeOf(attacker);
     expect(await refused(victim, code)).toMatchObject({ reason: "changed" });
   });
 
@@ -264,7 +259,7 @@ describe("a stored secret", () => {
     const { sealed } = await authenticatorOf(user).first();
     sealed.writeUInt8(sealed.readUInt8(20) ^ 1, 20);
     await authenticatorOf(user).update({ sealed });
-    expect(await refused(user, totpOf(user.secret, world.clock.now()))).toMatchObject({ reason: "changed" });
+    expect(await refused(user, world.codeOf(user))).toMatchObject({ reason: "changed" });
   });
 
   test("whose key is missing is refused, and the event says which key", async () => {
@@ -273,7 +268,7 @@ describe("a stored secret", () => {
       .db("sealing_keys")
       .insert({ id: "gone", check_value: Buffer.alloc(32), state: "retired", retired_at: new Date() });
     await authenticatorOf(user).update({ key_id: "gone" });
-    expect(await refused(user, totpOf(user.secret, world.clock.now()))).toMatchObject({
+    expect(await refused(user, world.codeOf(user))).toMatchObject({
       reason: "key-missing",
       keyId: "gone",
     });
@@ -292,9 +287,9 @@ describe("a stored secret", () => {
 
 test("nothing that was logged holds a secret or a code", async () => {
   const user = await world.addEnrolledUser();
-  const code = totpOf(user.secret, world.clock.now());
-  await verify(user, code);
-  await verify(user, user.backupCodes[0] ?? "", "backup-code");
+  const code = world.codeOf(user);
+  await world.verify(user, code);
+  await world.verify(user, user.backupCodes[0] ?? "", "backup-code");
   const everything = world.logged.join("\n");
   for (const secret of [code, ...user.backupCodes]) expect(everything).not.toContain(secret);
   const events = JSON.stringify(await world.database.db("audit_events"));
