@@ -16,7 +16,20 @@ const statements = [
   "alter table staged_group_members set unlogged",
   "alter table staged_memberships set unlogged",
 
-  // The id that a new user will have. Given by dirmfa: PostgreSQL's random ids cost a first import more than most of its columns.
+  // The id that a new user will have. Given by dirmfa in the order of time: random ones cost a first import a third of what it
+  // takes to write the users, in making them and in finding their places in the index.
   "delete from staged_entries",
   "alter table staged_entries add column user_id uuid not null",
+  // It tells rows apart as well as a number of their own, which every row paid for.
+  "alter table staged_entries drop column id",
+
+  // The planner needs the number of rows and of distinct values, which 3,000 sampled rows tell as well as 30,000.
+  ...lowStatistics("staged_entries", ["run_id", "directory_id", "username_key"]),
+  ...lowStatistics("staged_groups", ["run_id", "directory_id", "dn_key"]),
+  ...lowStatistics("staged_group_members", ["run_id", "group_directory_id", "member_key"]),
+  ...lowStatistics("sync_changes", ["run_id", "directory_id", "user_id", "action"]),
 ];
+
+function lowStatistics(table: string, columns: string[]): string[] {
+  return columns.map((column) => `alter table ${table} alter column ${column} set statistics 10`);
+}

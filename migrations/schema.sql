@@ -146,7 +146,6 @@ CREATE TABLE public.sealing_keys (
 );
 
 CREATE UNLOGGED TABLE public.staged_entries (
-    id bigint NOT NULL,
     run_id uuid NOT NULL,
     directory_id text NOT NULL COLLATE pg_catalog."C",
     username text NOT NULL,
@@ -161,21 +160,18 @@ CREATE UNLOGGED TABLE public.staged_entries (
     primary_group_key text,
     user_id uuid NOT NULL
 );
-
-ALTER TABLE public.staged_entries ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME public.staged_entries_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
+ALTER TABLE ONLY public.staged_entries ALTER COLUMN run_id SET STATISTICS 10;
+ALTER TABLE ONLY public.staged_entries ALTER COLUMN directory_id SET STATISTICS 10;
+ALTER TABLE ONLY public.staged_entries ALTER COLUMN username_key SET STATISTICS 10;
 
 CREATE UNLOGGED TABLE public.staged_group_members (
     run_id uuid NOT NULL,
     group_directory_id text NOT NULL COLLATE pg_catalog."C",
     member_key text NOT NULL COLLATE pg_catalog."C"
 );
+ALTER TABLE ONLY public.staged_group_members ALTER COLUMN run_id SET STATISTICS 10;
+ALTER TABLE ONLY public.staged_group_members ALTER COLUMN group_directory_id SET STATISTICS 10;
+ALTER TABLE ONLY public.staged_group_members ALTER COLUMN member_key SET STATISTICS 10;
 
 CREATE UNLOGGED TABLE public.staged_groups (
     id bigint NOT NULL,
@@ -187,6 +183,9 @@ CREATE UNLOGGED TABLE public.staged_groups (
     dn_key text NOT NULL COLLATE pg_catalog."C",
     entry_hash text NOT NULL COLLATE pg_catalog."C"
 );
+ALTER TABLE ONLY public.staged_groups ALTER COLUMN run_id SET STATISTICS 10;
+ALTER TABLE ONLY public.staged_groups ALTER COLUMN directory_id SET STATISTICS 10;
+ALTER TABLE ONLY public.staged_groups ALTER COLUMN dn_key SET STATISTICS 10;
 
 ALTER TABLE public.staged_groups ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.staged_groups_id_seq
@@ -224,6 +223,10 @@ CREATE TABLE public.sync_changes (
     after jsonb,
     CONSTRAINT sync_changes_action_known CHECK ((action = ANY (ARRAY['add'::text, 'change'::text, 'restore'::text, 'disable'::text, 'remove'::text])))
 );
+ALTER TABLE ONLY public.sync_changes ALTER COLUMN run_id SET STATISTICS 10;
+ALTER TABLE ONLY public.sync_changes ALTER COLUMN directory_id SET STATISTICS 10;
+ALTER TABLE ONLY public.sync_changes ALTER COLUMN user_id SET STATISTICS 10;
+ALTER TABLE ONLY public.sync_changes ALTER COLUMN action SET STATISTICS 10;
 
 CREATE TABLE public.sync_runs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,

@@ -1,7 +1,7 @@
 // Listing into staging: each page of a directory's listing goes into the store as it arrives. What comes back is a listing
 // known to be complete, and known to have arrived in the store whole.
 
-import { randomUUID } from "node:crypto";
+import { systemClock } from "../clock.ts";
 import type { DirectoryConfig } from "../config/config.ts";
 import { serversAfter } from "../directory/connect-session.ts";
 import { listDirectory } from "../directory/list-directory.ts";
@@ -16,6 +16,7 @@ import { type Packed, packColumns, pickRows, valuesOf } from "../directory/packe
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
+import { newUserIds } from "../users/user-ids.ts";
 import {
   countStaged,
   insertSkips,
@@ -110,9 +111,7 @@ class Staging {
       this.unchangedUsers += entries.rows - differing.rows;
     }
     if (differing.rows === 0) return;
-    const { columns: userIds } = packColumns({
-      userIds: Array.from({ length: differing.rows }, () => randomUUID()),
-    });
+    const { columns: userIds } = packColumns({ userIds: newUserIds(systemClock.now(), differing.rows) });
     await stageEntries(this.#db, run, {
       rows: differing.rows,
       columns: { ...differing.columns, ...userIds },

@@ -51,7 +51,7 @@ export async function stageUnchanged(
   return new Set(rows.map((row) => row.directory_id));
 }
 
-/** Stages entries in full. `userIds` become the ids of those who turn out to be new users. */
+/** Stages entries in full. `userIds`, best in rising order, become the ids of those who turn out to be new users. */
 export async function stageEntries(
   db: Database,
   run: StagingRun,
@@ -141,11 +141,14 @@ const stagingTables = [
  * listing. Which one does not matter: the next run sees the entry where it is.
  */
 export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise<void> {
-  for (const table of ["staged_entries", "staged_groups"]) {
+  for (const [table, id] of [
+    ["staged_entries", "user_id"],
+    ["staged_groups", "id"],
+  ]) {
     await trx.raw(
       `delete from ${table} s where s.run_id = :runId and exists (
          select from ${table} other
-         where other.run_id = :runId and other.directory_id = s.directory_id and other.id < s.id)`,
+         where other.run_id = :runId and other.directory_id = s.directory_id and other.${id} < s.${id})`,
       { runId: run.id },
     );
   }
