@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Bench, type BenchResult, type BenchRow, mebibytes, thousands } from "./bench.ts";
+import { dirmfaArgs } from "./program.ts";
 import { openSyncScene, runNode } from "./scene.ts";
 
 export const memory: BenchRow = { name: "memory", run };
@@ -42,19 +43,8 @@ async function peaksAt(bench: Bench, users: number): Promise<{ firstImport: numb
     const peak = async (name: string) => {
       bench.say(`Peak memory at ${users} users, ${name}`);
       const file = join(bench.folder, "peak");
-      await runNode(
-        bench,
-        [
-          "--max-semi-space-size=8", // as the program's own first line has it
-          "--import",
-          "./scripts/bench/report-peak.ts",
-          "src/main.ts",
-          "--config",
-          scene.configFile,
-          "sync",
-        ],
-        { PEAK_FILE: file },
-      );
+      const reporting = ["--import", "./scripts/bench/report-peak.ts"];
+      await runNode(bench, [...dirmfaArgs(bench, scene.configFile, reporting), "sync"], { PEAK_FILE: file });
       return Number(await readFile(file, "utf8"));
     };
     return { firstImport: await peak("first import"), unchanged: await peak("nothing changed") };

@@ -14,6 +14,7 @@ import { type PostgresServer, runStatement, startPostgres } from "../../test/sup
 import { type Slapd, startSlapd } from "../../test/support/slapd.ts";
 import { writeConfigFile } from "../config-file.ts";
 import type { Bench } from "./bench.ts";
+import { syncOnceArgs } from "./program.ts";
 import type { SyncOnceAnswer } from "./sync-once.ts";
 
 export interface SyncScene {
@@ -87,11 +88,7 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: 
       return postgres.url.replace(/postgres$/, "bench_copy");
     },
     sync: async () => {
-      const profile =
-        bench.profileFolder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${bench.profileFolder}`];
-      const answer: SyncOnceAnswer = JSON.parse(
-        await runNode(bench, [...profile, "scripts/bench/sync-once.ts", configFile]),
-      );
+      const answer: SyncOnceAnswer = JSON.parse(await runNode(bench, syncOnceArgs(bench, configFile)));
       if (answer.status !== "succeeded")
         throw new Error(`the sync run ended as ${answer.status}: ${answer.error}`);
       return answer;

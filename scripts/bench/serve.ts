@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Bench } from "./bench.ts";
 import type { LoadAnswer } from "./load.ts";
+import { dirmfaArgs } from "./program.ts";
 import { runNode } from "./scene.ts";
 
 export interface Serving {
@@ -14,12 +15,11 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
-/** A ready daemon, run as the program's own first line has it; a profile of it is written where profiles are wanted. */
+/** A ready daemon; a profile of it is written where profiles are wanted. */
 export async function startServing(bench: Bench, configFile: string): Promise<Serving> {
-  const profile =
-    bench.profileFolder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${bench.profileFolder}`];
-  const args = ["--max-semi-space-size=8", ...profile, "src/main.ts", "--config", configFile, "serve"];
-  const daemon = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const daemon = spawn(process.execPath, [...dirmfaArgs(bench, configFile), "serve"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = once(daemon, "exit");
   const stop = async () => {
     daemon.kill("SIGTERM");

@@ -9,6 +9,7 @@ import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
 import { largeOrganizationUid } from "../../test/support/large-organization.ts";
 import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
 import { catchStatements, numberedUsername, pgbenchRate, type Script } from "./pgbench.ts";
+import { dirmfaArgs } from "./program.ts";
 import { openSyncScene, runNode, type SyncScene } from "./scene.ts";
 import { load, loginCaller, startServing } from "./serve.ts";
 
@@ -25,7 +26,7 @@ async function run(bench: Bench): Promise<BenchResult[]> {
   const scene = await openSyncScene(bench, users, [caller]);
   try {
     const url = await scene.freshDatabase();
-    await runNode(bench, ["src/main.ts", "--config", scene.configFile, "key", "generate"]);
+    await runNode(bench, [...dirmfaArgs(bench, scene.configFile), "key", "generate"]);
     await scene.sync();
     const script = await floorScript(scene, url);
     const rates = { http: [] as number[], floor: [] as number[] };

@@ -1,7 +1,7 @@
-// From starting the program to the daemon that answers, on PostgreSQL. There is no floor: the target is a time. Run from the
-// sources, whose types have to be stripped first; the compiled program starts faster.
+// From starting the program to the daemon that answers, on PostgreSQL. There is no floor: the target is a time.
 
 import { type Bench, type BenchResult, type BenchRow, median, seconds } from "./bench.ts";
+import { dirmfaArgs } from "./program.ts";
 import { openSyncScene, runNode } from "./scene.ts";
 import { startServing } from "./serve.ts";
 
@@ -13,7 +13,7 @@ async function run(bench: Bench): Promise<BenchResult[]> {
   const scene = await openSyncScene(bench, 10);
   try {
     await scene.freshDatabase();
-    await runNode(bench, ["src/main.ts", "--config", scene.configFile, "key", "generate"]);
+    await runNode(bench, [...dirmfaArgs(bench, scene.configFile), "key", "generate"]);
     await scene.sync(); // so that the daemon finds nothing overdue
     const startMs: number[] = [];
     for (let round = 1; round <= bench.rounds; round += 1) {

@@ -1,7 +1,7 @@
 // The measured process of the sync rows: one run by the flow that the daemon uses, timed from its start to its end, so
 // without the start of node. Prints one JSON object.
 //
-//   node scripts/bench/sync-once.ts CONFIG
+//   node --max-semi-space-size=8 scripts/bench/sync-once.ts CONFIG
 
 import { loadConfig } from "../../src/config/load-config.ts";
 import { createLog } from "../../src/log.ts";

@@ -16,6 +16,7 @@ import { runStatement } from "../../test/support/postgres.ts";
 import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
 import { enrollUsers, forgetSteps, totpCodeOf } from "./enrolled-users.ts";
 import { catchStatements, numberedUsername, pgbenchRate, type Script } from "./pgbench.ts";
+import { dirmfaArgs } from "./program.ts";
 import { openSyncScene, runNode, type SyncScene } from "./scene.ts";
 import { type Load, load, loginCaller, startServing } from "./serve.ts";
 
@@ -42,7 +43,7 @@ async function run(bench: Bench): Promise<BenchResult[]> {
   const scene = await openSyncScene(bench, users, [caller]);
   try {
     const url = await scene.freshDatabase();
-    await runNode(bench, ["src/main.ts", "--config", scene.configFile, "key", "generate"]);
+    await runNode(bench, [...dirmfaArgs(bench, scene.configFile), "key", "generate"]);
     await scene.sync();
     bench.say(`Enrolling ${users} users`);
     await inDatabase(scene, url, ({ db, keys }) => enrollUsers(db, keys.active(), token));
