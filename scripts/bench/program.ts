@@ -29,9 +29,9 @@ export function dirmfaArgs(bench: Bench, configFile: string, moreNodeOptions: st
   ];
 }
 
-/** Arguments for node: one sync run by sync-once.ts. */
-export function syncOnceArgs(bench: Bench, configFile: string): string[] {
-  return [...nodeOptions, ...profileOptions(bench), compiled("scripts/bench/sync-once.js"), configFile];
+/** Arguments for node: sync runs by sync-on-demand.ts. */
+export function syncOnDemandArgs(bench: Bench, configFile: string): string[] {
+  return [...nodeOptions, ...profileOptions(bench), compiled("scripts/bench/sync-on-demand.js"), configFile];
 }
 
 function compiled(path: string): string {

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import pg from "pg";
 import { createLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
@@ -14,8 +15,14 @@ import { type PostgresServer, runStatement, startPostgres } from "../../test/sup
 import { type Slapd, startSlapd } from "../../test/support/slapd.ts";
 import { writeConfigFile } from "../config-file.ts";
 import type { Bench } from "./bench.ts";
-import { syncOnceArgs } from "./program.ts";
-import type { SyncOnceAnswer } from "./sync-once.ts";
+import { syncOnDemandArgs } from "./program.ts";
+import type { SyncAnswer } from "./sync-on-demand.ts";
+
+export interface Syncing {
+  /** Throws unless the run succeeded. */
+  sync(): Promise<SyncAnswer>;
+  close(): Promise<void>;
+}
 
 export interface SyncScene {
   slapd: Slapd;
@@ -23,8 +30,10 @@ export interface SyncScene {
   freshDatabase(): Promise<string>;
   /** A second database with the content of the present one, which nobody may be using. Returns its URL. */
   copyDatabase(): Promise<string>;
-  /** One sync run in a process of its own. Throws unless it succeeded. */
-  sync(): Promise<SyncOnceAnswer>;
+  /** One sync run in a process of its own, as by the command line. Throws unless it succeeded. */
+  sync(): Promise<SyncAnswer>;
+  /** A process that has not run yet, for several runs as in a daemon. */
+  startSyncing(): Syncing;
   /** ldapsearch reading what a run reads, to nowhere. `paged` with the page size that the run uses. */
   search(options: { paged: boolean }): Promise<void>;
   psql(command: string): Promise<void>;
@@ -88,11 +97,12 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: 
       return postgres.url.replace(/postgres$/, "bench_copy");
     },
     sync: async () => {
-      const answer: SyncOnceAnswer = JSON.parse(await runNode(bench, syncOnceArgs(bench, configFile)));
-      if (answer.status !== "succeeded")
-        throw new Error(`the sync run ended as ${answer.status}: ${answer.error}`);
+      const syncing = startSyncing(bench, configFile);
+      const answer = await syncing.sync();
+      await syncing.close();
       return answer;
     },
+    startSyncing: () => startSyncing(bench, configFile),
     search: async ({ paged }) => {
       const bind = ["-x", "-H", slapd.url, "-D", slapd.syncDn, "-y", slapd.syncPasswordFile];
       const page = paged ? ["-E", `pr=${pageSize}/noprompt`] : [];
@@ -114,6 +124,30 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: 
     close: async () => {
       await postgres.stop();
       await slapd.stop();
+    },
+  };
+}
+
+function startSyncing(bench: Bench, configFile: string): Syncing {
+  const child = spawn(process.execPath, syncOnDemandArgs(bench, configFile), {
+    stdio: ["pipe", "pipe", "inherit"],
+    signal: bench.signal,
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = once(child, "close");
+  return {
+    sync: async () => {
+      child.stdin.write("\n");
+      const { value } = await lines.next();
+      if (value === undefined) throw new Error("the syncing process ended");
+      const answer: SyncAnswer = JSON.parse(value);
+      if (answer.status !== "succeeded")
+        throw new Error(`the sync run ended as ${answer.status}: ${answer.error}`);
+      return answer;
+    },
+    close: async () => {
+      child.stdin.end();
+      await ended;
     },
   };
 }
