@@ -9,7 +9,8 @@ import {
   analyzePlan,
   countNamesUnderNewIds,
   countPlan,
-  countStored,
+  countStoredGroups,
+  countStoredUsers,
   countUnlistedKept,
   digestPlan,
   type PlanRun,
@@ -51,7 +52,6 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
     await prepareBulkWork(trx);
     if (isLarge) await analyzeStaging(trx);
     await dropDuplicates(trx, run);
-    const stored = await countStored(trx, run);
     const sameServer = isSameServer(memory, listing.server);
     if (sameServer) await planRemovals(trx, run, directory.limits.confirmRemovals);
     while ((await skipNameClashes(trx, run)) > 0);
@@ -63,20 +63,23 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
       await planGroupReasons(trx, run);
     }
     const counts = await countPlan(trx, run);
+    const listed = listing.entries + listing.skipped;
+    // Counting all users is dear, and they are the measure of removals and of an empty listing alone.
+    const measured = counts.removed > 0 || listed === 0;
+    const stored = measured ? await countStoredUsers(trx, run) : { active: 0, live: 0 };
     const holdReasons = decideHold(
       {
         removals: counts.removed,
-        active: stored.active,
-        live: stored.live,
-        listed: listing.entries + listing.skipped,
+        ...stored,
+        listed,
         namesUnderNewIds: counts.removed === 0 ? 0 : await countNamesUnderNewIds(trx, run),
-        groupsStored: directory.groups ? stored.groups : 0,
+        groupsStored: directory.groups ? await countStoredGroups(trx, run) : 0,
         groupsListed: directory.groups ? listing.groups : 0,
       },
       directory.limits,
     );
     return {
-      counts: { listed: listing.entries + listing.skipped, unchanged: listing.unchanged, ...counts },
+      counts: { listed, unchanged: listing.unchanged, ...counts },
       groupsDiffer,
       digest: await digestPlan(trx, run),
       holdReasons: holdReasons.filter((reason) => !input.approvedHolds.includes(reason.code)),

@@ -236,16 +236,24 @@ export async function digestPlan(trx: Transaction, run: PlanRun): Promise<string
   return rows[0]?.digest ?? "";
 }
 
-/** Stored users and groups of the directory before the run, for the limits. */
-export async function countStored(
+/** Stored users of the directory before the run, for the limits. */
+export async function countStoredUsers(
   trx: Transaction,
   run: PlanRun,
-): Promise<{ active: number; live: number; groups: number }> {
-  const { rows } = await trx.raw<{ rows: { active: number; live: number; groups: number }[] }>(
-    `select count(*) filter (where state = 'active')::int as active, count(*)::int as live,
-       (select count(*)::int from groups where directory = :directory) as groups
+): Promise<{ active: number; live: number }> {
+  const { rows } = await trx.raw<{ rows: { active: number; live: number }[] }>(
+    `select count(*) filter (where state = 'active')::int as active, count(*)::int as live
      from users where directory = :directory and state <> 'removed'`,
     { ...run },
   );
-  return rows[0] ?? { active: 0, live: 0, groups: 0 };
+  return rows[0] ?? { active: 0, live: 0 };
+}
+
+/** Stored groups of the directory before the run, for the limits. */
+export async function countStoredGroups(trx: Transaction, run: PlanRun): Promise<number> {
+  const { rows } = await trx.raw<{ rows: { count: number }[] }>(
+    "select count(*)::int as count from groups where directory = :directory",
+    { ...run },
+  );
+  return rows[0]?.count ?? 0;
 }
