@@ -6,7 +6,7 @@ import { defineConfig } from "vitest/config";
 import type { ServerName } from "./scripts/install-servers.ts";
 
 // Installed where missing before a project's first test, since apt can take longer than a test may.
-const servers: ServerName[] = ["slapd", "postgresql", "chromium", "oathtool", "zbar"];
+const servers: ServerName[] = ["slapd", "postgresql"];
 const globalSetup = ["test/support/global-setup.ts"];
 
 export default defineConfig({
@@ -43,7 +43,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          provide: { engine: "postgres", servers },
+          provide: { engine: "postgres", servers: [...servers, "chromium", "oathtool", "zbar"] },
           globalSetup,
           // A browser and a demo beside each other are slow enough.
           maxWorkers: 2,

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
+import type { Problem } from "../../src/config/problems.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { listSchemaKeys } from "../../src/config/schema-keys.ts";
 import { directoryWith, parse, problemsOf } from "./parsing.ts";
@@ -92,13 +93,9 @@ describe("properties", () => {
     const { file, problems } = parse(text, { SECRET: "hunter2", NUMBER: "7" });
     expect(file === undefined).toBe(problems.length > 0);
     const lines = text.split("\n").length;
-    for (const { line, column, what } of problems) {
-      expect(line).toBeGreaterThanOrEqual(1);
-      expect(line).toBeLessThanOrEqual(lines);
-      expect(column).toBeGreaterThanOrEqual(1);
-      expect(what).not.toContain("hunter2");
-      expect(what).not.toContain("undefined");
-    }
+    const isGood = ({ line, column, what }: Problem) =>
+      line >= 1 && line <= lines && column >= 1 && !/hunter2|undefined/.test(what);
+    expect(problems.filter((problem) => !isGood(problem))).toEqual([]);
   }
 
   test("any text has an answer", () => {

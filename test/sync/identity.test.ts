@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { ldifEntry } from "../support/ldif.ts";
 import { deletions, eachTestInSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
@@ -113,38 +112,6 @@ test("names that differ only before NFKC are one name", async () => {
   const run = await world.sync();
   expect(run.counts).toMatchObject({ skipped: 1, added: 0 });
 });
-
-test.each([
-  ["Lovelace\\, Ada", "Lovelace, Ada"],
-  ["a\\+b", "a+b"],
-  ['say \\"hi\\"', 'say "hi"'],
-  ["back\\\\slash", "back\\slash"],
-  ["\\#hash", "#hash"],
-  ["\\ leading", " leading"],
-  ["trailing\\ ", "trailing "],
-  ["S\u00f8ren K\u0113\u0161s \u5c71\u7530 \u05d0", "S\u00f8ren K\u0113\u0161s \u5c71\u7530 \u05d0"],
-])(
-  "an entry named cn=%s is stored, unchanged in the next run, and a member of its group",
-  async (rdn, cn) => {
-    const dn = `cn=${rdn},ou=people,dc=example,dc=org`;
-    await world.slapd.add(
-      ldifEntry(dn, [
-        ["objectClass", "inetOrgPerson"],
-        ["uid", "awkward"],
-        ["cn", cn],
-        ["sn", "x"],
-      ]) +
-        ldifEntry("cn=staff,ou=groups,dc=example,dc=org", [
-          ["objectClass", "groupOfNames"],
-          ["cn", "staff"],
-          ["member", dn],
-        ]),
-    );
-    await world.sync();
-    expect((await world.user("awkward")).groups.map((group) => group.name)).toEqual(["staff"]);
-    expect((await world.sync()).counts).toMatchObject({ listed: 4, unchanged: 4, changed: 0 });
-  },
-);
 
 test("an unusable entry is skipped and reported, and the user that it belongs to stays", async () => {
   const before = await world.user("anna");

@@ -12,7 +12,7 @@ import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import { qrPngOf, qrSvgOf } from "../../src/verification/key-uri.ts";
 import { startBrowser } from "../support/browser.ts";
-import { caller, openVerificationWorld, type VerificationWorld } from "./verification-world.ts";
+import { caller, openVerificationWorld, type VerificationWorld } from "../verification/verification-world.ts";
 
 const run = promisify(execFile);
 
