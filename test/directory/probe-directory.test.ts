@@ -14,6 +14,7 @@ import {
   userEntry,
   uuidOf,
 } from "../support/fake-ldap-server.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
 import { generateOrganization, organizationOverlays } from "../support/organization.ts";
 import { directoryConfigFor, type Slapd, startSlapd } from "../support/slapd.ts";
 
@@ -53,6 +54,17 @@ test("every server is tried, and the first that answers is listed", async () => 
   });
   expect(listing?.samples).toHaveLength(5);
   expect(listing?.skippedByReason).toEqual({ "no-username": 1 });
+});
+
+test("a server that takes seconds for the first page is said to search without an index", async () => {
+  const proxy = await startFaultProxy(slapd.port);
+  proxy.faults = [{ kind: "delay", afterBytes: 3_000, ms: 3_200 }]; // behind the root DSE, in the middle of the first page
+  const { warnings } = await probe({ urls: [proxy.url] });
+  await proxy.close();
+  expect(warnings).toContainEqual({
+    message: expect.stringMatching(/first page took [\d.]+ s: .* without an index/),
+    remedy: expect.stringContaining("Index the attributes in users.filter"),
+  });
 });
 
 test("what will hurt is said with what to do", async () => {
