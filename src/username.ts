@@ -1,14 +1,13 @@
 // How sign-in names are matched (rule 3). Pure; the directory, the store and the login routes all use this one form.
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII has them
-const ascii = /^[\x00-\x7f]*$/;
+const printableAscii = /^[ -~]*$/;
 
 /**
  * The form in which two sign-in names are compared: Unicode NFKC, trimmed, lower case. Returns "" for a name with
  * nothing visible in it. Lower-casing can undo the normal form (U+0130), hence the second pass.
  */
 export function usernameKeyOf(name: string): string {
-  if (ascii.test(name)) return name.trim().toLowerCase(); // its own normal form
+  if (printableAscii.test(name)) return name.trim().toLowerCase(); // its own normal form
   return name.normalize("NFKC").trim().toLowerCase().normalize("NFKC");
 }
 

@@ -16,27 +16,21 @@ type Values = (string | boolean | null)[];
 export function packColumns<Columns extends { [name in keyof Columns]: Values }>(
   columns: Columns,
 ): Packed<Columns> {
-  const all = Object.entries<Values>(columns);
+  const [first] = Object.values<Values>(columns);
   return {
-    rows: all[0]?.[1].length ?? 0,
-    // The same names with other values: Object.fromEntries cannot know that.
-    columns: Object.fromEntries(
-      all.map(([name, values]) => [name, values.join(valueSeparator)]),
-    ) as Packed<Columns>["columns"],
+    rows: first?.length ?? 0,
+    columns: mapColumns(columns, (values: Values) => values.join(valueSeparator)),
   };
 }
 
 /** The values of one column, as by `unpackColumns`. */
 export function valuesOf<Columns>(packed: Packed<Columns>, name: keyof Columns): string[] {
-  return packed.rows === 0 ? [] : packed.columns[name].split(valueSeparator);
+  return splitColumn(packed.columns[name], packed.rows);
 }
 
 /** All columns as they were packed, with everything as text and "" where there was none. */
 export function unpackColumns<Columns>(packed: Packed<Columns>): { [name in keyof Columns]: string[] } {
-  const names = Object.keys(packed.columns) as (keyof Columns)[]; // what the type says
-  return Object.fromEntries(names.map((name) => [name, valuesOf(packed, name)])) as {
-    [name in keyof Columns]: string[];
-  };
+  return mapColumns(packed.columns, (column: string) => splitColumn(column, packed.rows));
 }
 
 /** The rows for which `keep` holds, by their number. */
@@ -44,11 +38,23 @@ export function pickRows<Columns>(packed: Packed<Columns>, keep: (row: number) =
   const kept = Array.from({ length: packed.rows }, (_, row) => keep(row));
   const rows = kept.filter(Boolean).length;
   if (rows === packed.rows) return packed;
-  const pick = (text: string) =>
-    text
-      .split(valueSeparator)
+  const pick = (column: string) =>
+    splitColumn(column, packed.rows)
       .filter((_, row) => kept[row])
       .join(valueSeparator);
-  const columns = Object.entries<string>(packed.columns).map(([name, text]) => [name, pick(text)]);
-  return { rows, columns: Object.fromEntries(columns) as Packed<Columns>["columns"] }; // the same names, see above
+  return { rows, columns: mapColumns(packed.columns, pick) };
+}
+
+// An empty string is one row without a value, or no row.
+function splitColumn(column: string, rows: number): string[] {
+  return rows === 0 ? [] : column.split(valueSeparator);
+}
+
+function mapColumns<Columns, From, To>(
+  columns: { [name in keyof Columns]: From },
+  to: (column: From) => To,
+): { [name in keyof Columns]: To } {
+  const mapped = Object.entries<From>(columns).map(([name, column]) => [name, to(column)]);
+  // The same names with other values: Object.fromEntries cannot know that.
+  return Object.fromEntries(mapped) as { [name in keyof Columns]: To };
 }
