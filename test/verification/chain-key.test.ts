@@ -1,22 +1,15 @@
 // The audit chain's key is made once, and its loss is never mended silently.
 
 import { randomBytes } from "node:crypto";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
-import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
-import { openVerificationWorld, type VerificationWorld } from "./verification-world.ts";
+import { eachTestInVerificationWorld, type VerificationWorld } from "./verification-world.ts";
 
-let database: TestDatabase;
 let world: VerificationWorld;
-beforeAll(async () => {
-  database = await openTestDatabase();
+eachTestInVerificationWorld((fresh) => {
+  world = fresh;
 });
-beforeEach(async () => {
-  world = await openVerificationWorld(database);
-});
-afterEach(() => world.close());
-afterAll(() => database.close());
 
 const openKey = () => openChainKey({ ...world.deps, randomBytes });
 
@@ -28,14 +21,14 @@ test("replicas that start at once in a new database get one key", async () => {
 
 test("a key that is gone after events were sealed is missed, and none is made in its place", async () => {
   // The start of the world is an event.
-  await sealAuditEvents({ db: database.db, chainKey: await openKey(), holder: "test" });
-  await database.db("audit_chain_keys").delete();
+  await sealAuditEvents({ db: world.database.db, chainKey: await openKey(), holder: "test" });
+  await world.database.db("audit_chain_keys").delete();
   await expect(openKey()).rejects.toMatchObject({ code: "key-missing" });
-  expect(await database.db("audit_chain_keys")).toEqual([]);
+  expect(await world.database.db("audit_chain_keys")).toEqual([]);
 });
 
 test("a key that was changed is refused", async () => {
   await openKey();
-  await database.db("audit_chain_keys").update({ sealed: Buffer.alloc(60, 1) });
+  await world.database.db("audit_chain_keys").update({ sealed: Buffer.alloc(60, 1) });
   await expect(openKey()).rejects.toMatchObject({ code: "key-wrong", fields: { keyId: "first" } });
 });

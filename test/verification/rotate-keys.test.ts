@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { verifyAuditChain } from "../../src/audit/verify-audit-chain.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
@@ -12,19 +12,12 @@ import { keyStatus } from "../../src/verification/key-status.ts";
 import { generateKey, type RotateKeysInput, rotateKeys } from "../../src/verification/rotate-keys.ts";
 import { resealRows, sealedTables } from "../../src/verification/sealed-rows-table.ts";
 import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
-import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
-import { admin, openVerificationWorld, type VerificationWorld } from "./verification-world.ts";
+import { admin, eachTestInVerificationWorld, type VerificationWorld } from "./verification-world.ts";
 
-let database: TestDatabase;
 let world: VerificationWorld;
-beforeAll(async () => {
-  database = await openTestDatabase();
+eachTestInVerificationWorld((fresh) => {
+  world = fresh;
 });
-beforeEach(async () => {
-  world = await openVerificationWorld(database);
-});
-afterEach(() => world.close());
-afterAll(() => database.close());
 
 const keyDeps = () => ({ ...world.deps, folder: world.folder });
 const rotate = (input: Partial<RotateKeysInput> = {}) =>
@@ -135,14 +128,17 @@ describe("a rotation", () => {
   test("keeps the audit's chain key, so that what was sealed before still verifies", async () => {
     const chainKeyOf = async (deps: VerificationDeps) => openChainKey({ ...deps, randomBytes });
     const before = await chainKeyOf(world.deps);
-    await sealAuditEvents({ db: database.db, chainKey: before, holder: "test" });
+    await sealAuditEvents({ db: world.database.db, chainKey: before, holder: "test" });
     await generateKey(keyDeps());
     expect(await rotate()).toMatchObject({ resealed: 1, retired: ["first"] });
     await rm(join(world.folder, "first.key"));
     const chainKey = await chainKeyOf(await world.replica());
     expect(chainKey).toEqual(before);
-    await sealAuditEvents({ db: database.db, chainKey, holder: "test" });
-    expect(await verifyAuditChain({ db: database.db, chainKey })).toMatchObject({ sealed: 3, problems: [] });
+    await sealAuditEvents({ db: world.database.db, chainKey, holder: "test" });
+    expect(await verifyAuditChain({ db: world.database.db, chainKey })).toMatchObject({
+      sealed: 3,
+      problems: [],
+    });
   });
 
   test("is noticed by a replica that was started before it, for reading and for new secrets", async () => {
@@ -208,10 +204,10 @@ describe("a rotation", () => {
     const user = await world.addEnrolledUser();
     const [table] = sealedTables;
     if (!table) throw new Error("no tables");
-    const { id, sealed } = await database.db("authenticators").where({ user_id: user.id }).first();
+    const { id, sealed } = await world.database.db("authenticators").where({ user_id: user.id }).first();
     const stale = { id, sealed: Buffer.alloc(48, 1), resealed: Buffer.alloc(48, 2) };
-    expect(await resealRows(database.db, table, "first", [stale])).toBe(0);
-    expect(await database.db("authenticators").where({ id }).first("sealed")).toEqual({ sealed });
+    expect(await resealRows(world.database.db, table, "first", [stale])).toBe(0);
+    expect(await world.database.db("authenticators").where({ id }).first("sealed")).toEqual({ sealed });
   });
 
   test("that was stopped goes on where it stopped", async () => {

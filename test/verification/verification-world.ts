@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import type { MfaConfig } from "../../src/config/config.ts";
 import type { Log } from "../../src/log.ts";
@@ -89,6 +90,21 @@ export interface TestUser {
 export interface EnrolledUser extends TestUser {
   secret: Buffer;
   backupCodes: string[];
+}
+
+/** Gives every test of a file a world of its own, in one database. */
+export function eachTestInVerificationWorld(use: (world: VerificationWorld) => void): void {
+  let database: TestDatabase;
+  let world: VerificationWorld;
+  beforeAll(async () => {
+    database = await openTestDatabase();
+  });
+  beforeEach(async () => {
+    world = await openVerificationWorld(database);
+    use(world);
+  });
+  afterEach(() => world.close());
+  afterAll(() => database.close());
 }
 
 /** With `shared`, that database is emptied and outlives the world: an embedded one takes seconds to make. */
