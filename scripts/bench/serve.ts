@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import type { Bench } from "./bench.ts";
 import type { LoadAnswer } from "./load.ts";
 import { dirmfaArgs } from "./program.ts";
-import { runNode } from "./scene.ts";
+import { openSyncScene, runNode, type SyncScene } from "./scene.ts";
 
 export interface Serving {
   address: string;
@@ -42,11 +42,24 @@ async function readyAddress(output: NodeJS.ReadableStream): Promise<string> {
   throw new Error("the daemon ended before it was ready");
 }
 
-/** A caller for the configuration, whose rate limit is out of the way. */
-export function loginCaller(): { token: string; caller: object } {
+/** What a login service finds: users that are synced, a sealing key, and a token whose rate limit is out of the way. */
+export async function openLoginScene(
+  bench: Bench,
+  users: number,
+): Promise<{ scene: SyncScene; url: string; token: string }> {
   const token = randomBytes(32).toString("base64url");
   const tokenSha256 = createHash("sha256").update(token).digest("hex");
-  return { token, caller: { name: "bench", tokenSha256, scopes: ["login"], requestsPerSecond: 100_000 } };
+  const caller = { name: "bench", tokenSha256, scopes: ["login"], requestsPerSecond: 100_000 };
+  const scene = await openSyncScene(bench, users, [caller]);
+  try {
+    const url = await scene.freshDatabase();
+    await runNode(bench, [...dirmfaArgs(bench, scene.configFile), "key", "generate"]);
+    await scene.sync();
+    return { scene, url, token };
+  } catch (error) {
+    await scene.close();
+    throw error;
+  }
 }
 
 export interface Load {

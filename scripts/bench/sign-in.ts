@@ -9,9 +9,8 @@ import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
 import { largeOrganizationUid } from "../../test/support/large-organization.ts";
 import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
 import { catchStatements, numberedUsername, pgbenchRate, type Script } from "./pgbench.ts";
-import { dirmfaArgs } from "./program.ts";
-import { openSyncScene, runNode, type SyncScene } from "./scene.ts";
-import { load, loginCaller, startServing } from "./serve.ts";
+import type { SyncScene } from "./scene.ts";
+import { load, openLoginScene, startServing } from "./serve.ts";
 
 export const signIn: BenchRow = { name: "sign-in", run };
 
@@ -22,12 +21,8 @@ const seconds = 5;
 const leastShare = 0.25;
 
 async function run(bench: Bench): Promise<BenchResult[]> {
-  const { token, caller } = loginCaller();
-  const scene = await openSyncScene(bench, users, [caller]);
+  const { scene, url, token } = await openLoginScene(bench, users);
   try {
-    const url = await scene.freshDatabase();
-    await runNode(bench, [...dirmfaArgs(bench, scene.configFile), "key", "generate"]);
-    await scene.sync();
     const script = await floorScript(scene, url);
     const rates = { http: [] as number[], floor: [] as number[] };
     const serving = await startServing(bench, scene.configFile);

@@ -16,9 +16,8 @@ import { runStatement } from "../../test/support/postgres.ts";
 import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
 import { enrollUsers, forgetSteps, totpCodeOf } from "./enrolled-users.ts";
 import { catchStatements, numberedUsername, pgbenchRate, type Script } from "./pgbench.ts";
-import { dirmfaArgs } from "./program.ts";
-import { openSyncScene, runNode, type SyncScene } from "./scene.ts";
-import { type Load, load, loginCaller, startServing } from "./serve.ts";
+import type { SyncScene } from "./scene.ts";
+import { type Load, load, openLoginScene, startServing } from "./serve.ts";
 
 export const verification: BenchRow = { name: "verification", run };
 
@@ -39,12 +38,8 @@ interface Samples {
 }
 
 async function run(bench: Bench): Promise<BenchResult[]> {
-  const { token, caller } = loginCaller();
-  const scene = await openSyncScene(bench, users, [caller]);
+  const { scene, url, token } = await openLoginScene(bench, users);
   try {
-    const url = await scene.freshDatabase();
-    await runNode(bench, [...dirmfaArgs(bench, scene.configFile), "key", "generate"]);
-    await scene.sync();
     bench.say(`Enrolling ${users} users`);
     await inDatabase(scene, url, ({ db, keys }) => enrollUsers(db, keys.active(), token));
     await runStatement(url, "vacuum analyze");
