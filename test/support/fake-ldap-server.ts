@@ -77,7 +77,7 @@ export async function startFakeLdapServer(script: FakeScript): Promise<FakeLdapS
 
 /** BER with a definite length. */
 export function tlv(tag: number, ...contents: (Buffer | string)[]): Buffer {
-  const body = Buffer.concat(contents.map((part) => Buffer.from(part)));
+  const body = Buffer.concat(contents.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
   if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body]);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(body.length);
