@@ -9,6 +9,9 @@ import type { ServerName } from "./scripts/install-servers.ts";
 const servers: ServerName[] = ["slapd", "postgresql"];
 const globalSetup = ["test/support/global-setup.ts"];
 
+// An embedded database lives for seconds in a test: optimizing its machine code costs more than that ever gives back.
+const execArgv = ["--wasm-tiering-budget=1000000000"];
+
 export default defineConfig({
   test: {
     // Real servers on a small machine; a test that hangs is still found.
@@ -16,6 +19,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Tests wait for servers more than they compute: more of them at once than there are cores.
     maxWorkers: 4,
+    execArgv,
     projects: [
       { extends: true, test: { name: "checks", include: ["test/checks/**/*.test.ts"] } },
       {
