@@ -6,6 +6,7 @@ COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
 RUN npm ci --ignore-scripts
 COPY src src
 COPY migrations migrations
+COPY scripts/build.ts scripts/
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
@@ -18,8 +19,8 @@ COPY --from=build /build/dist dist
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
   && useradd --system --uid 10001 --home-dir /var/lib/dirmfa --create-home dirmfa \
   && mkdir -p /etc/dirmfa \
-  && ln -s /opt/dirmfa/dist/src/main.js /usr/local/bin/dirmfa \
-  && chmod +x dist/src/main.js
+  && ln -s /opt/dirmfa/dist/main.js /usr/local/bin/dirmfa \
+  && chmod +x dist/main.js
 USER dirmfa
 # /etc/dirmfa: dirmfa.yaml, password files, keys (read only). /var/lib/dirmfa: the embedded database, if it is used.
 VOLUME ["/etc/dirmfa", "/var/lib/dirmfa"]

@@ -12,7 +12,7 @@ import { ensureServers } from "../install-servers.ts";
 import type { Bench, BenchResult, BenchRow } from "./bench.ts";
 import { firstImport } from "./first-import.ts";
 import { memory } from "./memory.ts";
-import { compileProgram } from "./program.ts";
+import { buildMeasuredProgram } from "./program.ts";
 import { signIn } from "./sign-in.ts";
 import { start } from "./start.ts";
 import { unchangedRun } from "./unchanged-run.ts";
@@ -64,7 +64,7 @@ const profileFolder = options.profile ? resolve("bench-results") : undefined;
 if (profileFolder !== undefined) await mkdir(profileFolder, { recursive: true });
 try {
   const programs = await ensureServers(["slapd", "postgresql"]);
-  await compileProgram();
+  await buildMeasuredProgram();
   const bench: Bench = {
     users: options.users,
     rounds: options.rounds,

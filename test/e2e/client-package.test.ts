@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { buildProgram, buildTypes } from "../../scripts/build.ts";
 
 const run = promisify(execFile);
 const repository = resolve(import.meta.dirname, "../..");
@@ -17,7 +18,8 @@ beforeAll(async () => {
   const dirmfa = join(project, "node_modules/dirmfa");
   await mkdir(dirmfa, { recursive: true });
   await copyFile(join(repository, "package.json"), join(dirmfa, "package.json"));
-  await run(tsc, ["-p", "tsconfig.build.json", "--outDir", join(dirmfa, "dist")], { cwd: repository });
+  await buildProgram(join(dirmfa, "dist"));
+  await buildTypes(join(dirmfa, "dist/types"));
 });
 afterAll(() => rm(project, { recursive: true }));
 

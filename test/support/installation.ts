@@ -36,13 +36,15 @@ export interface InstallationOptions {
   slapd: Pick<Slapd, "url" | "suffix" | "syncDn" | "syncPasswordFile"> | undefined;
   /** Default: embedded, in the installation's folder. */
   database?: DatabaseConfig;
+  /** The program's file. Default: the sources. */
+  program?: string;
   /** Merged over the configuration's sections. */
   config?: Record<string, unknown>;
   /** Merged over the one directory's keys. */
   directory?: Record<string, unknown>;
 }
 
-const mainFile = resolve(import.meta.dirname, "../../src/main.ts");
+const sources = resolve(import.meta.dirname, "../../src/main.ts");
 
 export async function createInstallation(options: InstallationOptions): Promise<Installation> {
   const folder = await mkdtemp(join(tmpdir(), "dirmfa-installation-"));
@@ -50,7 +52,7 @@ export async function createInstallation(options: InstallationOptions): Promise<
   await writeConfig(folder, configPath, options);
   const running = new Set<ChildProcess>();
   const start = (...args: string[]) => {
-    const child = spawn(process.execPath, [mainFile, "--config", configPath, ...args], {
+    const child = spawn(process.execPath, [options.program ?? sources, "--config", configPath, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     running.add(child.once("exit", () => running.delete(child)));
