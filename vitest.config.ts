@@ -15,8 +15,8 @@ const execArgv = ["--wasm-tiering-budget=1000000000"];
 export default defineConfig({
   test: {
     // Real servers on a small machine; a test that hangs is still found.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     // Tests wait for servers more than they compute: more of them at once than there are cores.
     maxWorkers: 4,
     execArgv,
