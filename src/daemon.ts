@@ -1,6 +1,7 @@
 // The daemon put together: database, keys, policy, sync schedule, audit sealing, housekeeping, HTTP. Gives back stop().
 
 import { randomBytes } from "node:crypto";
+import packageJson from "../package.json" with { type: "json" };
 import type { Actor } from "./audit/audit-events-table.ts";
 import { startAuditSealing } from "./audit/audit-sealing.ts";
 import { systemClock } from "./clock.ts";
@@ -61,6 +62,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
 
   log.info(
     {
+      version: packageJson.version,
       address: main,
       metricsAddress,
       engine: database.engine,

@@ -2,6 +2,7 @@
 // and words for people.
 
 import { Command, CommanderError } from "commander";
+import packageJson from "../../package.json" with { type: "json" };
 import { AppError } from "../errors.ts";
 import { addAuditCommand } from "./audit-command.ts";
 import { addCheckCommand } from "./check-command.ts";
@@ -21,6 +22,7 @@ const defaultConfigPath = "dirmfa.yaml";
 export async function runCommandLine(args: string[], streams: CliStreams): Promise<number> {
   const program = new Command("dirmfa")
     .description("MFA for the users of your LDAP or Active Directory")
+    .version(packageJson.version)
     .option("--config <file>", "configuration file", streams.env.DIRMFA_CONFIG ?? defaultConfigPath)
     .showHelpAfterError("(add --help for the usage)")
     .exitOverride();

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import { deletions, openSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
@@ -41,6 +42,10 @@ test("run show names each user of the plan with its reason", async () => {
 test("run show says how many users it leaves out", async () => {
   const [run] = (await json("run", "list")).runs;
   expect((await dirmfa("run", "show", run.id, "--limit", "3")).stdout).toContain("… and 27 more");
+});
+
+test("--version prints the package's version", async () => {
+  expect(await dirmfa("--version")).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: "" });
 });
 
 test("user require and unrequire change one user, and say what holds now", async () => {
