@@ -19,8 +19,7 @@ COPY --from=build /build/dist dist
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
   && useradd --system --uid 10001 --home-dir /var/lib/dirmfa --create-home dirmfa \
   && mkdir -p /etc/dirmfa \
-  && ln -s /opt/dirmfa/dist/main.js /usr/local/bin/dirmfa \
-  && chmod +x dist/main.js
+  && ln -s /opt/dirmfa/dist/main.js /usr/local/bin/dirmfa
 USER dirmfa
 # /etc/dirmfa: dirmfa.yaml, password files, keys (read only). /var/lib/dirmfa: the embedded database, if it is used.
 VOLUME ["/etc/dirmfa", "/var/lib/dirmfa"]

@@ -8,7 +8,7 @@
 //   dist/types/                        declarations, for users of dirmfa/client
 
 import { execFile } from "node:child_process";
-import { copyFile, rm } from "node:fs/promises";
+import { chmod, copyFile, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { rolldown } from "rolldown";
@@ -37,6 +37,7 @@ export async function buildProgram(folder: string, more: Record<string, string> 
   });
   await bundle.write({ dir: folder, format: "esm", sourcemap: true, chunkFileNames: "[name].js" });
   await bundle.close();
+  await chmod(join(folder, "main.js"), 0o755);
   for (const name of inlined) {
     await copyFile(join(project, "node_modules", name, "license"), join(folder, `LICENSE.${name}`));
   }
