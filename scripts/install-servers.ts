@@ -9,7 +9,15 @@ import { accessSync, constants, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-export type ServerName = "slapd" | "samba" | "389-ds" | "postgresql" | "chromium" | "oathtool" | "zbar";
+export type ServerName =
+  | "slapd"
+  | "samba"
+  | "ldb"
+  | "389-ds"
+  | "postgresql"
+  | "chromium"
+  | "oathtool"
+  | "zbar";
 
 interface Server {
   packages: string[];
@@ -34,6 +42,8 @@ const servers: Record<ServerName, Server> = {
     folders: () => ["/usr/sbin"],
     units: ["samba-ad-dc", "smbd", "nmbd", "winbind"],
   },
+  // Writes to the files of a Samba domain.
+  ldb: { packages: ["ldb-tools"], programs: [["ldbadd"]], folders: () => [], units: [] },
   "389-ds": {
     packages: ["389-ds-base", "ldap-utils"],
     programs: [["ns-slapd"], ["dscreate"], ["ldapsearch"], ["ldapadd"], ["ldapmodify"]],

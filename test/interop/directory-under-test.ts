@@ -16,6 +16,8 @@ export interface PersonFacts {
 }
 
 export interface DirectoryUnderTest extends LdapTools {
+  /** Of a server that takes thousands of entries slowly over LDAP: another way in. */
+  addMany?(ldif: string): Promise<void>;
   url: string;
   /** Where its certificate is not signed by a CA of the system. */
   caFile?: string;

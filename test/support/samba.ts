@@ -35,6 +35,8 @@ export interface Samba extends LdapTools {
   readonly syncDn: string;
   readonly syncPassword: string;
   readonly syncPasswordFile: string;
+  /** Adds entries in the server's files, in one transaction: many times as fast as LDAP where there are thousands. */
+  addMany(ldif: string): Promise<void>;
   /** Brings a deleted object back under `dn`, as the domain's admin tools do. */
   undelete(guid: string, dn: string): Promise<void>;
   /** Ends the process at once, as a crash does; the data stays for restart(). */
@@ -104,6 +106,15 @@ async function runningSamba(
     syncDn,
     syncPassword,
     syncPasswordFile: await passwordFile(folder, "sync", syncPassword),
+    addMany: async (ldif) => {
+      const { ldbadd = "ldbadd" } = await ensureServers(["ldb"]);
+      const files = [
+        `--configfile=${join(folder, "smb.conf")}`,
+        "-H",
+        join(folder, "domain/private/sam.ldb"),
+      ];
+      await run(ldbadd, files, ldif);
+    },
     undelete: async (guid, dn) => {
       const lines = ["changetype: modify", "delete: isDeleted", "-", "replace: distinguishedName"];
       const [first = ""] = dn.split(","); // no name with a comma is brought back here
