@@ -55,7 +55,7 @@ export async function registerOpenApi(app: App): Promise<void> {
         schema: {
           ...schema,
           ...(isOpen || scope === undefined ? {} : { security: [{ token: [] }] }),
-          // The types of fastify-swagger know a response as any object.
+          // The types of fastify-swagger leave open what a response looks like.
           response: { ...(schema?.response as object | undefined), ...problemResponses(codes) },
         },
       };
