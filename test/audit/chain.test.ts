@@ -1,3 +1,5 @@
+// The chain that seals audit events: whatever is done to sealed events is found (rule 24).
+
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { recordAuditEvent } from "../../src/audit/audit-events-table.ts";

@@ -1,3 +1,5 @@
+// The ids that the audit chain has passed over, as a pure calculation.
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { gapsBetween, withoutIds } from "../../src/audit/gaps.ts";

@@ -1,3 +1,5 @@
+// `dirmfa check`: everything that is wrong is told before the daemon meets it.
+
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";

@@ -1,3 +1,5 @@
+// The command line as an admin types it: what is printed, and the exit codes.
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
 import { runCommand } from "../support/command.ts";

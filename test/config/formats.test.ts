@@ -1,3 +1,5 @@
+// Durations, addresses and the other small formats of the configuration.
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {

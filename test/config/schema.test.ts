@@ -1,3 +1,5 @@
+// The JSON Schema that editors get from `dirmfa config schema`.
+
 import { Ajv } from "ajv";
 import { expect, test } from "vitest";
 import { configSchema } from "../../src/config/schema.ts";

@@ -1,3 +1,5 @@
+// When one copy of a directory is older than another (rule 4).
+
 import { expect, test } from "vitest";
 import { isOlderCopy, isOlderState } from "../../src/directory/server-state.ts";
 

@@ -1,4 +1,5 @@
-// What goes out when something goes wrong: the right status and code, and nothing that should stay inside.
+// What goes out when something goes wrong: the right status and code (rule 23), and nothing that should
+// stay inside.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AppError } from "../../src/errors.ts";

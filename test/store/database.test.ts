@@ -1,3 +1,5 @@
+// What the database handle does on both engines, and which errors mean that the database is away.
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isDatabaseUnavailable } from "../../src/store/database-errors.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";

@@ -1,3 +1,5 @@
+// Many starters at once, and migrations/schema.sql, which is what they make.
+
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pino } from "pino";

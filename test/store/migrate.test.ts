@@ -1,3 +1,5 @@
+// The schema is brought to the newest migration, or refused.
+
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Migration, migrateToLatest, requireCurrentSchema } from "../../src/store/migrate.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";

@@ -1,3 +1,5 @@
+// The Postgres protocol as the embedded bridge cuts it into messages.
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {

@@ -1,3 +1,5 @@
+// Sign-in names beside the username (rule 3).
+
 import { expect, test } from "vitest";
 import { findUserByName } from "../../src/users/users-table.ts";
 import { deletions, eachTestInSyncWorld, person, type SyncWorld } from "../support/sync-world.ts";

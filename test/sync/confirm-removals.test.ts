@@ -1,3 +1,5 @@
+// `limits.confirmRemovals`: a user is removed when several listings in a row did not name it.
+
 import { expect, test } from "vitest";
 import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 

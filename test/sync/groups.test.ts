@@ -1,3 +1,5 @@
+// Groups and who is in them, and requirements that come from them (rule 11).
+
 import { expect, test } from "vitest";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
 import { ldifEntry } from "../support/ldif.ts";

@@ -1,3 +1,5 @@
+// Runs that are held, and what approving them does (rule 6).
+
 import { expect, test } from "vitest";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import {

@@ -1,3 +1,5 @@
+// A user is its directory id (rules 1, 2, 3 and 8).
+
 import { expect, test } from "vitest";
 import { deletions, eachTestInSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
 

@@ -1,3 +1,5 @@
+// When a run is held, as a pure decision (rule 6).
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decideHold, type PlanFacts } from "../../src/sync/limits.ts";

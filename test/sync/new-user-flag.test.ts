@@ -1,3 +1,5 @@
+// F2, F4 and the new-user flag, which is decided once (rules 12 and 13).
+
 import { expect, test } from "vitest";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
 import { eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";

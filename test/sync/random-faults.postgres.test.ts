@@ -1,3 +1,5 @@
+// Random faults between dirmfa and a directory; test/interop/random-faults.test.ts runs many more of them.
+
 import { expect, test } from "vitest";
 import { runFaultRounds } from "../support/random-faults.ts";
 

@@ -1,3 +1,5 @@
+// A sync run from listing to audit event: what it adds, changes, removes and restores (rules 5, 7, 9, 10 and 24).
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { deletions, openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 

@@ -1,3 +1,5 @@
+// Who must use MFA and why, and until when that may be deferred (rules 11, 12 and 13).
+
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { MfaConfig } from "../../src/config/config.ts";

@@ -1,3 +1,5 @@
+// Users removed long ago are purged (rule 7).
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { purgeRemovedUsers } from "../../src/users/purge-removed.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";

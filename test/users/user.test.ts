@@ -1,3 +1,5 @@
+// Whom a sign-in name means (rule 3).
+
 import { expect, test } from "vitest";
 import { chooseNamedUser, type NamedUser, type User } from "../../src/users/user.ts";
 

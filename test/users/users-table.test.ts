@@ -1,3 +1,5 @@
+// Users by name and by filter, page by page.
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { usernameKeyOf } from "../../src/username.ts";
 import { findUserByName, listUsers } from "../../src/users/users-table.ts";

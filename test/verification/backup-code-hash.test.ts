@@ -1,3 +1,5 @@
+// How backup codes are hashed, and what a flood of them costs (rule 21).
+
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import {

@@ -1,3 +1,5 @@
+// Codes as people type and read them (rules 17 and 21).
+
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";

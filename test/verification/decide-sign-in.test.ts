@@ -1,3 +1,5 @@
+// F7: the decision, and what each state of a user makes of it (rules 11, 13 and 14).
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import type { SignInDecision } from "../../src/verification/answers.ts";

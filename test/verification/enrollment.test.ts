@@ -1,3 +1,5 @@
+// F5, F6 and the replacement of an authenticator (rules 14 and 15).
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";

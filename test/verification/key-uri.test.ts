@@ -1,3 +1,5 @@
+// F5: the `otpauth://` URI and its QR codes.
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { keyUriOf, qrPngOf, qrSvgOf } from "../../src/verification/key-uri.ts";

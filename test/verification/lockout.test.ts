@@ -1,3 +1,5 @@
+// Failed codes and the lockout that they reach (rules 18 and 19).
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa } from "../../src/verification/disable-mfa.ts";

@@ -1,3 +1,5 @@
+// Sealing keys from making one to retiring it (rule 20).
+
 import { randomBytes } from "node:crypto";
 import { chmod, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

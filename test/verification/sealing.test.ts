@@ -1,3 +1,5 @@
+// Secrets are sealed for one user and one purpose (rule 20).
+
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";

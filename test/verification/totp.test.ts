@@ -1,3 +1,5 @@
+// Which code is right at which moment: RFC 6238's vectors, the window and its edges (rule 16).
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { canonicalTotp } from "../../src/verification/codes.ts";

@@ -1,3 +1,5 @@
+// F7 and F8: a code is verified and spent once (rules 15, 16, 17 and 18).
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
