@@ -76,7 +76,8 @@ const statements = [
     constraint groups_pkey primary key (id),
     constraint groups_directory_id_unique unique (directory, directory_id)
   )`,
-  // What the directory lists, as it lists it: 'dn:' and a DN key, or 'uid:' and a username key.
+  // What the directory lists, as it lists it: 'dn:' and a DN key, or 'uid:' and a username key. Primary groups list nobody
+  // and have the keys of their members as 'rid:' or 'gid:' and a number.
   `create table group_members (
     group_id uuid not null,
     member_key text collate "C" not null,

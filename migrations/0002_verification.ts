@@ -76,7 +76,7 @@ const statements = [
     method text not null,
     -- Consecutive failures since the last success or lockout.
     failures integer not null default 0,
-    -- Each lockout doubles the next; each success takes one step back.
+    -- Each lockout doubles the next; a success with no failure and no lockout since the one before takes one step back.
     level integer not null default 0,
     locked_until timestamptz,
     constraint lockouts_pkey primary key (user_id, method),

@@ -1,5 +1,6 @@
 // The YAML file's schema: every key with its default and its risk. `dirmfa config schema` prints exactly this, and the
-// documentation's table is made of it. Says what a value may be; what values mean together is in check-meaning.ts.
+// documentation's table is made of it. Says what a value may be; check-directories.ts and check-service.ts say what
+// values mean together.
 
 import Type, { type Static } from "typebox";
 import { directorySchema } from "./directory-schema.ts";
