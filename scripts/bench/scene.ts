@@ -28,8 +28,8 @@ export interface SyncScene {
   slapd: Slapd;
   /** Points the configuration at a new, migrated, empty database and returns that database's URL. */
   freshDatabase(): Promise<string>;
-  /** A second database with the content of the present one, which nobody may be using. Returns its URL. */
-  copyDatabase(): Promise<string>;
+  /** Another, empty database on the same server. Returns its URL. */
+  createDatabase(name: string): Promise<string>;
   /** One sync run in a process of its own, as by the command line. Throws unless it succeeded. */
   sync(): Promise<SyncAnswer>;
   /** A process that has not run yet, for several runs as in a daemon. */
@@ -92,9 +92,9 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: 
       await runStatement(url, "checkpoint"); // so that no round pays for the writes of the one before
       return url;
     },
-    copyDatabase: async () => {
-      await runStatement(postgres.url, `create database bench_copy template bench_${databases}`);
-      return postgres.url.replace(/postgres$/, "bench_copy");
+    createDatabase: async (name) => {
+      await runStatement(postgres.url, `create database ${name}`);
+      return postgres.url.replace(/postgres$/, name);
     },
     sync: async () => {
       const syncing = startSyncing(bench, configFile);

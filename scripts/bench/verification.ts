@@ -1,21 +1,15 @@
-// Verifications over HTTP beside pgbench running the same statements on the same server, and how late the slowest answers are
+// Verifications over HTTP beside pgbench with the smallest transaction that is right, on the same server, and how late the slowest answers are
 // at half of the rate that was reached. Every code is right and new: what is measured is accepting, with its way to the disk.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { systemClock } from "../../src/clock.ts";
-import type { MfaConfig } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
 import { createLog } from "../../src/log.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
-import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.ts";
 import { openSealingKeys, type SealingKeys } from "../../src/verification/sealing-keys.ts";
-import { timeStepAt } from "../../src/verification/totp.ts";
-import { verifyCode } from "../../src/verification/verify-code.ts";
-import { largeOrganizationUid } from "../../test/support/large-organization.ts";
 import { runStatement } from "../../test/support/postgres.ts";
 import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
-import { enrollUsers, forgetSteps, totpCodeOf } from "./enrolled-users.ts";
-import { catchStatements, numberedUsername, pgbenchRate, type Script } from "./pgbench.ts";
+import { enrollUsers, forgetSteps } from "./enrolled-users.ts";
+import { forgetFloorSteps, openFloorDatabase, pgbenchRate } from "./pgbench.ts";
 import type { SyncScene } from "./scene.ts";
 import { type Load, load, openLoginScene, startServing } from "./serve.ts";
 
@@ -43,8 +37,7 @@ async function run(bench: Bench): Promise<BenchResult[]> {
     bench.say(`Enrolling ${users} users`);
     await inDatabase(scene, url, ({ db, keys }) => enrollUsers(db, keys.active(), token));
     await runStatement(url, "vacuum analyze");
-    // The floor has a database of its own, so that no daemon seals the audit events that it writes.
-    const floorUrl = await scene.copyDatabase();
+    const floorUrl = await openFloorDatabase(bench, scene, users);
     return resultsOf(await measure(bench, scene, { url, floorUrl, token }));
   } finally {
     await scene.close();
@@ -57,8 +50,7 @@ async function measure(
   { url, floorUrl, token }: { url: string; floorUrl: string; token: string },
 ): Promise<Samples> {
   const samples: Samples = { http: [], floor: [], meanMs: [], p99Ms: [] };
-  const script = await inDatabase(scene, floorUrl, (stored) => floorScript(stored, token));
-  const floorLoad = { clients, settleSeconds, seconds: rateSeconds };
+  const floorLoad = { work: "verification", users, clients, settleSeconds, seconds: rateSeconds } as const;
   const serving = await startServing(bench, scene.configFile);
   const verify = async (seconds: number, pace: Load["pace"]) => {
     await inDatabase(scene, url, ({ db }) => forgetSteps(db));
@@ -71,8 +63,8 @@ async function measure(
       const { perSecond } = await verify(rateSeconds, { clients });
       const { latencyMs } = await verify(paceSeconds, { perSecond: perSecond / 2 });
       await inDatabase(scene, url, ({ db }) => untilSealed(db));
-      await inDatabase(scene, floorUrl, ({ db }) => forgetSteps(db));
-      samples.floor.push(await pgbenchRate(bench, floorUrl, script, floorLoad));
+      await forgetFloorSteps(bench, floorUrl);
+      samples.floor.push(await pgbenchRate(bench, floorUrl, floorLoad));
       samples.http.push(perSecond);
       samples.meanMs.push(latencyMs.mean);
       samples.p99Ms.push(latencyMs.p99);
@@ -80,7 +72,7 @@ async function measure(
   } finally {
     await serving.stop();
   }
-  for (const each of [url, floorUrl]) await inDatabase(scene, each, ({ db }) => requireAllAccepted(db));
+  await inDatabase(scene, url, ({ db }) => requireAllAccepted(db));
   return samples;
 }
 
@@ -95,7 +87,7 @@ function resultsOf({ http, floor, meanMs, p99Ms }: Samples): BenchResult[] {
       ratio: `${(share * 100).toFixed(0)} %`,
       target: "≥ 60 %",
       met: share >= leastShare,
-      notes: [`floor: pgbench, the same statements, ${clients} clients`],
+      notes: [`floor: pgbench -M prepared, floors/verification.sql, ${clients} clients`],
       samples: { perSecond: http, floorPerSecond: floor },
     },
     {
@@ -114,7 +106,6 @@ function resultsOf({ http, floor, meanMs, p99Ms }: Samples): BenchResult[] {
 interface Stored {
   db: Database;
   keys: SealingKeys;
-  mfa: MfaConfig;
 }
 
 async function inDatabase<Answer>(
@@ -122,48 +113,15 @@ async function inDatabase<Answer>(
   url: string,
   work: (stored: Stored) => Promise<Answer>,
 ): Promise<Answer> {
-  const { keys, mfa } = await loadConfig(scene.configFile, process.env);
+  const { keys } = await loadConfig(scene.configFile, process.env);
   const log = createLog("silent");
   const database = await openDatabase({ kind: "postgres", url, poolSize: 1 }, { log, owner: true });
   const { db } = database;
   try {
-    return await work({ db, mfa, keys: await openSealingKeys({ db, folder: keys.folder, log }) });
+    return await work({ db, keys: await openSealingKeys({ db, folder: keys.folder, log }) });
   } finally {
     await database.close();
   }
-}
-
-/**
- * What a verification sends, for users in random order. A user's codes come from one client alone, whose steps rise, so that
- * each is accepted; the user's id, which is the authenticator's too, comes from the first statement.
- */
-async function floorScript({ db, keys, mfa }: Stored, token: string): Promise<Script> {
-  const step = timeStepAt(new Date());
-  const username = largeOrganizationUid(0);
-  const { rows } = await db.raw("select id from users where username = ?", [username]);
-  const log = createLog("silent");
-  const deps = { db, keys, mfa, log, clock: systemClock, hasher: createBackupCodeHasher() };
-  const statements = await catchStatements(db, async () => {
-    const { outcome } = await verifyCode(deps, {
-      name: { username },
-      code: { method: "totp", codeAsTyped: totpCodeOf(token, 0, step) },
-      actor: { name: "caller:bench", via: "api" }, // as the daemon names the caller
-    });
-    if (outcome !== "accepted") throw new Error(`the verification to copy was answered ${outcome}`);
-  });
-  return {
-    statements,
-    variables: { turn: 0 },
-    begin: [
-      "\\set turn :turn + 1",
-      `\\set number permute((:turn * ${clients} + :client_id) % ${users}, ${users})`,
-    ],
-    varying: new Map<unknown, string>([
-      [username, numberedUsername],
-      [rows[0].id, ":id"],
-      [step, ":turn"],
-    ]),
-  };
 }
 
 /** Until the daemon has nothing left to do for the verifications before. */
