@@ -259,6 +259,7 @@ CREATE TABLE public.sync_runs (
     error_code text,
     error_message text,
     error_remedy text,
+    measured jsonb,
     CONSTRAINT sync_runs_finished_matches CHECK (((status = 'running'::text) = (finished_at IS NULL))),
     CONSTRAINT sync_runs_kind_known CHECK ((kind = ANY (ARRAY['full'::text, 'incremental'::text]))),
     CONSTRAINT sync_runs_status_known CHECK ((status = ANY (ARRAY['running'::text, 'succeeded'::text, 'failed'::text, 'held'::text, 'abandoned'::text]))),

@@ -115,9 +115,16 @@ export interface DirectoryGroupsConfig {
   nested: boolean;
 }
 
-export interface DirectoryLimits {
-  /** A run is held when it would remove more than `count` users and more than `percent` of the active ones. */
-  removals: { count: number; percent: number };
+/** A run is held when it would do a thing to more than `count` users and to more than `percent` of them, itself or with the runs of a day. */
+export interface Limit {
+  count: number;
+  percent: number;
+}
+
+/** What has a limit; src/sync/limits.ts says what each is a share of. */
+export type LimitName = "removals" | "disables" | "enables" | "renames" | "newIds";
+
+export interface DirectoryLimits extends Record<LimitName, Limit> {
   /** Complete listings from one server, in a row, that a user must be missing from before it is removed; 1: at once. */
   confirmRemovals: number;
   pageSize: number;

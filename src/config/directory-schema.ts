@@ -184,27 +184,70 @@ const groupsSchema = mapping(
   { description: "Which groups are read; without it, none are, and no group can require MFA." },
 );
 
+/** A limit on what the runs of a day may do without a person's approval. */
+function limit(
+  defaults: { count: number; percent: number },
+  texts: { what: string; of: string; risk: string },
+) {
+  const { what, of, risk } = texts;
+  return mapping(
+    {
+      count: wholeNumber([0, 1_000_000], {
+        default: defaults.count,
+        description: `A run that would ${what} than this, itself or with the runs of 24 hours, and more than the percentage, is held for approval.`,
+      }),
+      percent: Type.Number({
+        minimum: 0,
+        maximum: 100,
+        default: defaults.percent,
+        description: `Share of the ${of} that goes with the count; at 100 the two never hold a run.`,
+        reason: `it is a share of the ${of}`,
+      }),
+    },
+    { default: {}, description: `${risk} Both must be passed to hold a run.` },
+  );
+}
+
 const limitsSchema = mapping(
   {
-    removals: mapping(
+    removals: limit(
+      { count: 10, percent: 5 },
       {
-        count: wholeNumber([0, 1_000_000], {
-          default: 10,
-          description:
-            "A run that would remove more users than this, and more than the percentage, is held for approval.",
-        }),
-        percent: Type.Number({
-          minimum: 0,
-          maximum: 100,
-          default: 5,
-          description: "Share of the active users that goes with the count; at 100 the two never hold a run.",
-          reason: "it is a share of the active users",
-        }),
+        what: "remove more users",
+        of: "active users",
+        risk: "Users who are gone from the directory, as they are too when the account may not read them.",
       },
+    ),
+    disables: limit(
+      { count: 10, percent: 5 },
       {
-        default: {},
-        description:
-          "How many removals go through without a person's approval; both must be passed to hold a run.",
+        what: "disable more users",
+        of: "active users",
+        risk: "Users whom the directory disables: they cannot sign in any more.",
+      },
+    ),
+    enables: limit(
+      { count: 5, percent: 20 },
+      {
+        what: "enable more disabled users",
+        of: "disabled users",
+        risk: "Disabled users who would sign in again, as when the account may not read any more who is disabled.",
+      },
+    ),
+    renames: limit(
+      { count: 10, percent: 5 },
+      {
+        what: "give other usernames to more users",
+        of: "users",
+        risk: "Users who get another username, as when another attribute is read.",
+      },
+    ),
+    newIds: limit(
+      { count: 5, percent: 1 },
+      {
+        what: "give the usernames of removed users to more new ones",
+        of: "users",
+        risk: "Known usernames under new directory ids, as after a restore that made new entries: they would be new users without authenticators.",
       },
     ),
     confirmRemovals: wholeNumber([1, 100], {

@@ -49,7 +49,7 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
     }
     await rememberAbsences(trx, input);
     await rememberListing(trx, run.directory, { memory: input.memory, server: input.listing.server });
-    await endRun(trx, input, "succeeded");
+    await endRun(trx, input, { status: "succeeded", measured: plan.measured });
     await recordAuditEvent(trx, {
       actor: input.actor,
       action: "sync-run",
@@ -83,7 +83,7 @@ async function applyUsers(trx: Transaction, { run, plan, policy, memory }: Apply
 export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean): Promise<void> {
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
-    await endRun(trx, input, "held");
+    await endRun(trx, input, { status: "held", measured: null });
     if (dryRun) return;
     await recordAuditEvent(trx, {
       actor: input.actor,
@@ -99,15 +99,19 @@ export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean)
 export async function keepPlan(db: Database, input: ApplyInput): Promise<void> {
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
-    await endRun(trx, input, "succeeded");
+    await endRun(trx, input, { status: "succeeded", measured: null });
   });
 }
 
-async function endRun(trx: Transaction, input: ApplyInput, status: RunResult["status"]): Promise<void> {
+async function endRun(
+  trx: Transaction,
+  input: ApplyInput,
+  end: Pick<RunResult, "status" | "measured">,
+): Promise<void> {
   const { run, plan, listing } = input;
   await deleteStaging(trx, run.id);
   const ended = await finishRun(trx, run.id, {
-    status,
+    ...end,
     server: listing.server,
     counts: plan.counts,
     holdReasons: plan.holdReasons,

@@ -1,16 +1,16 @@
 // From a staged, complete listing to a sync plan and the decision whether it may be applied. Changes no user.
 
 import type { DirectoryConfig } from "../config/config.ts";
+import { dnKeyOf } from "../directory/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { type DirectoryMemory, isSameServer } from "./directories-table.ts";
-import { decideHold } from "./limits.ts";
+import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
+import { countStoredUsers, listEarlierRuns, listEmptiedBases, measurePlan } from "./measures-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import {
   analyzePlan,
-  countNamesUnderNewIds,
   countPlan,
   countStoredGroups,
-  countStoredUsers,
   countUnlistedKept,
   digestPlan,
   type PlanRun,
@@ -27,6 +27,8 @@ export interface Plan {
   /** False spares a run that found nothing new the statements that write groups. */
   groupsDiffer: boolean;
   digest: string;
+  /** For the limits of the runs of a day. */
+  measured: Measured;
   /** Not empty: the run is held. */
   holdReasons: RunRemark<HoldCode>[];
   notes: RunRemark<NoteCode>[];
@@ -37,7 +39,7 @@ export interface PlanInput {
   directory: DirectoryConfig;
   listing: StagedListing;
   memory: DirectoryMemory;
-  /** What a person has agreed to; the plan is held only for something else. */
+  /** What a person has agreed to. Of what is measured, they agreed to the users in the approved plan and to no others. */
   approvedHolds: HoldCode[];
 }
 
@@ -64,15 +66,18 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
     }
     const counts = await countPlan(trx, run);
     const listed = listing.entries + listing.skipped;
-    // Counting all users is dear, and they are the measure of removals and of an empty listing alone.
-    const measured = counts.removed > 0 || listed === 0;
-    const stored = measured ? await countStoredUsers(trx, run) : { active: 0, live: 0 };
+    const measured = await measurePlan(trx, run);
+    const measuresAny = Object.values(measured).some((users) => users > 0);
+    // Counting all users is slow, and a plan that does nothing measured, on a listing that has users, needs no measure.
+    const stored =
+      measuresAny || listed === 0 ? await countStoredUsers(trx, run) : { active: 0, disabled: 0, live: 0 };
     const holdReasons = decideHold(
       {
-        removals: counts.removed,
-        ...stored,
+        measured,
+        earlier: measuresAny ? sumOfDay(await listEarlierRuns(trx, run.directory)) : nothingMeasured(),
+        stored,
         listed,
-        namesUnderNewIds: counts.removed === 0 ? 0 : await countNamesUnderNewIds(trx, run),
+        emptiedBases: counts.removed > 0 ? await findEmptiedBases(trx, run, directory.users.bases) : [],
         groupsStored: directory.groups ? await countStoredGroups(trx, run) : 0,
         groupsListed: directory.groups ? listing.groups : 0,
       },
@@ -82,10 +87,17 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
       counts: { listed, unchanged: listing.unchanged, ...counts },
       groupsDiffer,
       digest: await digestPlan(trx, run),
-      holdReasons: holdReasons.filter((reason) => !input.approvedHolds.includes(reason.code)),
+      measured,
+      holdReasons: holdReasons.filter(({ code }) => isMeasured(code) || !input.approvedHolds.includes(code)),
       notes: await findNotes(trx, run, { sameServer, confirmRemovals: directory.limits.confirmRemovals }),
     };
   });
+}
+
+async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[]) {
+  const byKey = new Map(bases.map((base) => [dnKeyOf(base) ?? base, base]));
+  const emptied = await listEmptiedBases(trx, run, [...byKey.keys()]);
+  return emptied.map(({ key, removals }) => ({ base: byKey.get(key) ?? key, removals }));
 }
 
 /** Tells of users that the listing does not name and the plan keeps all the same. */

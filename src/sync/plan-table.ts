@@ -155,12 +155,23 @@ function changedFields(side: 2 | 3): string {
   return pairs.join(" || ");
 }
 
+// A new entry with the name of a user who is removed by now, or will be by this plan (rule 2): the person may be the same.
+const nameOfRemoved = `exists (
+  select from users u where u.directory = :directory and u.username_key = s.username_key and u.state = 'removed')
+  or exists (
+    select from users u join sync_changes c on c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove'
+    where u.directory = :directory and u.username_key = s.username_key and u.state <> 'removed')`;
+
 /** Plans adds, changes, restores and disables from what is still staged. */
 export async function planChanges(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
     `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons)
      select :id::uuid, s.directory_id, s.user_id, 'add', s.username, s.dn,
-       case when s.disabled then array['new-in-directory', 'disabled-in-directory'] else array['new-in-directory'] end
+       array_remove(array[
+         'new-in-directory',
+         case when s.disabled then 'disabled-in-directory' end,
+         case when ${nameOfRemoved} then 'known-username' end
+       ], null)
      from staged_entries s
      where s.run_id = :id
        and not exists (select from users u where u.directory = :directory and u.directory_id = s.directory_id)`,
@@ -192,21 +203,6 @@ export async function analyzePlan(trx: Transaction): Promise<void> {
   await trx.raw("analyze sync_changes (run_id, directory_id, user_id, action)");
 }
 
-/** Known usernames that the plan takes from users it removes and gives to new directory ids (rule 6). */
-export async function countNamesUnderNewIds(trx: Transaction, run: PlanRun): Promise<number> {
-  const { rows } = await trx.raw<{ rows: { count: number }[] }>(
-    `select count(*)::int as count
-     from sync_changes gone
-     join users u on u.id = gone.user_id
-     join staged_entries s on s.run_id = :id and s.username_key = u.username_key
-     where gone.run_id = :id and gone.action = 'remove'
-       and not exists (
-         select from users known where known.directory = :directory and known.directory_id = s.directory_id)`,
-    { ...run },
-  );
-  return rows[0]?.count ?? 0;
-}
-
 type PlanCounts = Omit<RunCounts, "listed" | "unchanged">;
 
 /** How many users the plan adds, changes, restores, disables and removes, and how many entries are skipped. */
@@ -234,19 +230,6 @@ export async function digestPlan(trx: Transaction, run: PlanRun): Promise<string
     { ...run },
   );
   return rows[0]?.digest ?? "";
-}
-
-/** Stored users of the directory before the run, for the limits. */
-export async function countStoredUsers(
-  trx: Transaction,
-  run: PlanRun,
-): Promise<{ active: number; live: number }> {
-  const { rows } = await trx.raw<{ rows: { active: number; live: number }[] }>(
-    `select count(*) filter (where state = 'active')::int as active, count(*)::int as live
-     from users where directory = :directory and state <> 'removed'`,
-    { ...run },
-  );
-  return rows[0] ?? { active: 0, live: 0 };
 }
 
 /** Stored groups of the directory before the run, for the limits. */

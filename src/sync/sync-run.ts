@@ -23,7 +23,15 @@ export interface RunRemark<Code extends HoldCode | NoteCode = HoldCode | NoteCod
   text: string;
 }
 
-export type HoldCode = "too-many-removals" | "listing-empty" | "names-under-new-ids" | "group-listing-empty";
+export type HoldCode =
+  | "listing-empty"
+  | "base-empty"
+  | "group-listing-empty"
+  | "too-many-removals"
+  | "too-many-disables"
+  | "too-many-enables"
+  | "too-many-renames"
+  | "names-under-new-ids";
 export type NoteCode = "another-server" | "removals-beyond-approval" | "removals-unconfirmed";
 
 /** Why a run failed, in words that an admin can act on. */

@@ -2,6 +2,7 @@
 
 import type { ServerIdentity } from "../directory/listing-page.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import type { Measured } from "./limits.ts";
 import type {
   HoldCode,
   NoteCode,
@@ -89,6 +90,8 @@ export interface RunResult {
   holdReasons: RunRemark<HoldCode>[];
   notes: RunRemark<NoteCode>[];
   planDigest: string;
+  /** Null unless the plan was applied. */
+  measured: Measured | null;
 }
 
 /** Ends a run with what it planned. False when it is no longer `running`: another process has declared it abandoned. */
@@ -106,6 +109,7 @@ export async function finishRun(trx: Transaction, id: string, result: RunResult)
       hold_reasons: JSON.stringify(result.holdReasons),
       notes: JSON.stringify(result.notes),
       plan_digest: result.planDigest,
+      measured: result.measured && JSON.stringify(result.measured),
     });
   return updated === 1;
 }

@@ -10,6 +10,7 @@ import { usernameKeyOf } from "../../src/username.ts";
 import { scriptFor, startFakeLdapServer } from "../support/fake-ldap-server.ts";
 import { generateOrganization, organizationOverlays } from "../support/organization.ts";
 import { directoryConfigFor, type Slapd, startSlapd } from "../support/slapd.ts";
+import { usualLimits } from "../support/usual-limits.ts";
 import { collect, failureOf, rowsOf } from "./listing.ts";
 
 const organization = generateOrganization();
@@ -31,7 +32,7 @@ async function list(overrides: Partial<DirectoryConfig> = {}, server = slapd) {
 }
 
 const limits = {
-  removals: { count: 10, percent: 5 },
+  ...usualLimits,
   confirmRemovals: 1,
   pageSize: 7,
   messageBytes: 1024 * 1024,

@@ -4,6 +4,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import type { DirectoryConfig } from "../../src/config/config.ts";
+import { usualLimits } from "./usual-limits.ts";
 
 /** What a client asked, as far as scripts care. */
 export interface FakeRequest {
@@ -196,7 +197,7 @@ export function directoryConfigForFake(
     timeZone: "UTC",
     jitterMs: 0,
     limits: {
-      removals: { count: 10, percent: 5 },
+      ...usualLimits,
       confirmRemovals: 1,
       pageSize: 100,
       messageBytes: 1024 * 1024,

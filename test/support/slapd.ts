@@ -15,6 +15,7 @@ import { ldapTools, run } from "./ldap-tools.ts";
 import type { LdifEntry } from "./ldif.ts";
 import { baseEntries, slapdConfiguration } from "./slapd-configuration.ts";
 import { endOf, endSlapd, launchSlapd, type SlapdLaunch, spawnSlapd } from "./slapd-process.ts";
+import { usualLimits } from "./usual-limits.ts";
 
 export type Overlay = "memberof" | "ppolicy" | "syncprov" | "dynlist";
 
@@ -208,7 +209,7 @@ export function directoryConfigFor(
     timeZone: "UTC",
     jitterMs: 0,
     limits: {
-      removals: { count: 10, percent: 5 },
+      ...usualLimits,
       confirmRemovals: 1,
       pageSize: 500,
       messageBytes: 16 * 1024 * 1024,

@@ -7,6 +7,7 @@ import {
   eachTestInSyncWorld,
   people,
   person,
+  rename,
   type SyncWorld,
   storedFacts,
 } from "../support/sync-world.ts";
@@ -101,4 +102,104 @@ test("what was not approved is held again", async () => {
   const run = await approve(held);
   expect(run).toMatchObject({ status: "held", holdReasons: [{ code: "listing-empty" }] });
   expect(await removed()).toEqual([]);
+});
+
+const codesOf = (run: SyncRun) => run.holdReasons.map((reason) => reason.code);
+const renames = (uids: string[]) => uids.map((uid) => rename(uid, `new-${uid}`)).join("");
+const titles = (uids: string[], title: string | null) =>
+  uids
+    .map((uid) => `dn: uid=${uid},ou=people,dc=example,dc=org\nchangetype: modify\nreplace: title\n`)
+    .map((record) => `${record}${title === null ? "" : `title: ${title}\n`}\n`)
+    .join("");
+
+test("eight known names that come back under new ids are held: each would lose its authenticator", async () => {
+  await world.slapd.modify(deletions(names(0, 8)));
+  await world.slapd.add(
+    names(0, 8)
+      .map((uid) => person(uid))
+      .join(""),
+  );
+  const run = await world.sync();
+  expect(codesOf(run)).toEqual(["names-under-new-ids"]);
+  expect(await removed()).toEqual([]);
+});
+
+test("names come back under new ids a few at a time, and a day after they went: that is held too", async () => {
+  await world.slapd.modify(deletions(names(0, 6)));
+  expect((await world.sync()).counts).toMatchObject({ removed: 6 });
+  await world.slapd.add(
+    names(0, 3)
+      .map((uid) => person(uid))
+      .join(""),
+  );
+  expect((await world.sync()).counts).toMatchObject({ added: 3 });
+  await world.slapd.add(
+    names(3, 6)
+      .map((uid) => person(uid))
+      .join(""),
+  );
+  const run = await world.sync();
+  expect(codesOf(run)).toEqual(["names-under-new-ids"]);
+});
+
+test("everybody disabled is held, and so is everybody enabled again", async () => {
+  world.directory.users.disabled = { kind: "attribute", attribute: "title", values: ["gone"] };
+  await world.slapd.modify(titles(names(0, 40), "gone"));
+  const held = await world.sync();
+  expect(codesOf(held)).toEqual(["too-many-disables"]);
+  expect(await approve(held)).toMatchObject({ status: "succeeded", counts: { disabled: 40 } });
+  await world.slapd.modify(titles(names(0, 40), null));
+  const enabling = await world.sync();
+  expect(codesOf(enabling)).toEqual(["too-many-enables"]);
+  expect(await approve(enabling)).toMatchObject({ status: "succeeded" });
+  expect(await world.user("user0000")).toMatchObject({ state: "active" });
+});
+
+test("every username changed is held; approving it covers the users of the plan and nobody else", async () => {
+  await world.slapd.modify(renames(names(0, 20)));
+  const held = await world.sync();
+  expect(codesOf(held)).toEqual(["too-many-renames"]);
+  await world.slapd.modify(renames(names(20, 40)));
+  expect(codesOf(await approve(held))).toEqual(["too-many-renames"]);
+  expect((await world.users()).filter((user) => user.username.startsWith("new-"))).toEqual([]);
+  expect(await approve(await world.sync())).toMatchObject({ status: "succeeded" });
+});
+
+test("many small runs are held as one large one is, for a day", async () => {
+  for (const from of [0, 5]) {
+    await world.slapd.modify(deletions(names(from, from + 5)));
+    expect(await world.sync()).toMatchObject({ status: "succeeded" });
+  }
+  await world.slapd.modify(deletions(names(10, 11)));
+  const held = await world.sync();
+  expect(codesOf(held)).toEqual(["too-many-removals"]);
+  expect(held.holdReasons[0]?.text).toMatch(/removes 1 of 40 active users, after 10 in the last 24 hours/);
+  // What removes nobody is not held for what went before.
+  await world.slapd.add(person("user0010"));
+  const { db } = world.database;
+  await db("users")
+    .where({ username: "user0010" })
+    .update({ directory_id: await idOf("user0010") });
+  await world.slapd.add(person("hired"));
+  expect(await world.sync()).toMatchObject({ status: "succeeded", counts: { added: 1 } });
+  await db("sync_runs").update({ finished_at: db.raw("finished_at - interval '1 day'") });
+  await world.slapd.modify(deletions(names(10, 12)));
+  expect(await world.sync()).toMatchObject({ status: "succeeded", counts: { removed: 2 } });
+});
+
+async function idOf(uid: string): Promise<string | undefined> {
+  const [entry] = await world.slapd.search(`(uid=${uid})`, ["entryUUID"]);
+  return entry?.attributes.entryUUID?.[0];
+}
+
+test("a base that falls to nothing is held although few users were in it", async () => {
+  world.directory.users.bases = ["ou=people,dc=example,dc=org", "OU=Sub,dc=example,dc=org"];
+  const sub = "dn: ou=sub,dc=example,dc=org\nobjectClass: organizationalUnit\nou: sub\n\n";
+  await world.slapd.add(sub + person("inner", { ou: "ou=sub" }));
+  expect((await world.sync()).counts).toMatchObject({ added: 1 });
+  await world.slapd.modify("dn: uid=inner,ou=sub,dc=example,dc=org\nchangetype: delete\n\n");
+  const held = await world.sync();
+  expect(held.holdReasons).toMatchObject([{ code: "base-empty" }]);
+  expect(held.holdReasons[0]?.text).toContain("OU=Sub,dc=example,dc=org");
+  expect(await approve(held)).toMatchObject({ status: "succeeded", counts: { removed: 1 } });
 });

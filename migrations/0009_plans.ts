@@ -1,0 +1,12 @@
+// What a run did, counted against the limits, so that they hold over a day of runs and not for each run alone.
+
+import type { Knex } from "knex";
+
+export async function up(trx: Knex.Transaction): Promise<void> {
+  for (const statement of statements) await trx.raw(statement);
+}
+
+const statements = [
+  // By measure (limits.ts) how many users; null of a run that changed nothing that is measured.
+  "alter table sync_runs add column measured jsonb",
+];
