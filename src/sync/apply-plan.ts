@@ -8,13 +8,14 @@ import type { MfaPolicy } from "../users/policy.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
 import {
   applyGroups,
+  applyMemberships,
   insertUsers,
   removeUsers,
   replaceAliases,
   updateUsers,
   vacateUsernames,
 } from "./apply-table.ts";
-import { type DirectoryMemory, isSameServer, rememberListing } from "./directories-table.ts";
+import { type DirectoryMemory, rememberListing } from "./directories-table.ts";
 import type { Plan } from "./make-plan.ts";
 import { countAbsences, forgetAbsences, type PlanRun } from "./plan-table.ts";
 import type { StagedListing } from "./stage-listing.ts";
@@ -43,12 +44,15 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
     const usersDiffer = added + changed + restored + disabled + removed > 0;
     if (usersDiffer) await applyUsers(trx, input);
     if (plan.groupsDiffer) await applyGroups(trx, run);
+    if (plan.membershipsDiffer) await applyMemberships(trx, run);
     // Of new users only a group can require more than what their insert has fixed.
-    if (restored > 0 || plan.groupsDiffer) {
+    if (restored > 0 || plan.membershipsDiffer) {
       await refreshRequirements(trx, policy, { directory: run.directory });
     }
-    await rememberAbsences(trx, input);
-    await rememberListing(trx, run.directory, { memory: input.memory, server: input.listing.server });
+    if (plan.copy !== "older") {
+      await rememberAbsences(trx, input);
+      await rememberListing(trx, run.directory, input.listing.server);
+    }
     await endRun(trx, input, { status: "succeeded", measured: plan.measured });
     await recordAuditEvent(trx, {
       actor: input.actor,
@@ -62,9 +66,9 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
 
 /** Before staging is gone, and before the server of this listing is the remembered one. */
 async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<void> {
-  const { run, memory, listing } = input;
-  if (input.confirmRemovals === 1) await forgetAbsences(trx, run);
-  else await countAbsences(trx, run, !isSameServer(memory, listing.server));
+  const { run, plan, confirmRemovals } = input;
+  if (confirmRemovals === 1) await forgetAbsences(trx, run);
+  else await countAbsences(trx, run, plan.copy !== "same");
 }
 
 /** The order matters: names are set free before anyone takes them, and users stand before their aliases. */

@@ -97,7 +97,7 @@ const memberIds = `
   (select u.id from users u where u.directory = :directory and u.directory_id = m.directory_id),
   (select g.id from groups g where g.directory = :directory and g.directory_id = m.group_directory_id)`;
 
-/** Makes groups, what they list, and who is in them what the listing says. */
+/** Makes groups, and what they list, what the listing says. */
 export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void> {
   const bindings = { ...run };
   await trx.raw(
@@ -125,6 +125,11 @@ export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void>
      where m.run_id = :id`,
     bindings,
   );
+}
+
+/** Makes who is in which group what the plan says. */
+export async function applyMemberships(trx: Transaction, run: PlanRun): Promise<void> {
+  const bindings = { ...run };
   await trx.raw(
     `delete from user_groups where (user_id, group_id) in (
        select ${memberIds} from staged_memberships m where m.run_id = :id and not m.joins)`,

@@ -32,12 +32,16 @@ export async function getDirectoryMemory(db: Database, name: string): Promise<Di
 }
 
 /**
- * True when absence from a listing of `server` means something: it is the server of the last listing, and its copy is no
- * older than it was then (rule 4). Absence in any other copy proves nothing, since that may lag behind.
+ * How a listing's copy of the directory stands to the last one that was applied. `same`: its server, and no older, so that
+ * absence means something (rule 4). `another`: absence proves nothing, since it may lag behind. `older`: known to be behind,
+ * so that what it says of known users was true once; it may add users, and nothing else.
  */
-export function isSameServer(memory: DirectoryMemory, server: ServerIdentity): boolean {
-  if (memory.serverIdentity === null) return true;
-  return memory.serverIdentity === server.identity && !isOlderCopy(lastCopy(memory), server);
+export type Copy = "same" | "another" | "older";
+
+export function copyOf(memory: DirectoryMemory, server: ServerIdentity): Copy {
+  if (memory.serverIdentity === null) return "same";
+  if (isOlderCopy(lastCopy(memory), server)) return "older";
+  return memory.serverIdentity === server.identity ? "same" : "another";
 }
 
 function lastCopy({ serverIdentity, serverState }: DirectoryMemory) {
@@ -45,18 +49,13 @@ function lastCopy({ serverIdentity, serverState }: DirectoryMemory) {
 }
 
 /**
- * Remembers the server of a complete listing, in the transaction that applies its plan. One whose copy is older than the
- * one remembered stays another server until it has caught up, however often it answers.
+ * Remembers the server of a complete listing, in the transaction that applies its plan. Not to be called with an `older`
+ * copy: it stays that until it has caught up, however often it answers, and the age of the last listing goes on growing.
  */
-export async function rememberListing(
-  trx: Transaction,
-  name: string,
-  { memory, server }: { memory: DirectoryMemory; server: ServerIdentity },
-): Promise<void> {
-  const copy = isOlderCopy(lastCopy(memory), server) ? lastCopy(memory) : server;
+export async function rememberListing(trx: Transaction, name: string, server: ServerIdentity): Promise<void> {
   const seen = {
-    server_identity: copy.identity,
-    server_state: copy.state,
+    server_identity: server.identity,
+    server_state: server.state,
     last_complete_at: trx.fn.now(),
   };
   await trx("directories")

@@ -3,7 +3,7 @@
 import type { DirectoryConfig } from "../config/config.ts";
 import { dnKeyOf } from "../directory/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
-import { type DirectoryMemory, isSameServer } from "./directories-table.ts";
+import { type Copy, copyOf, type DirectoryMemory } from "./directories-table.ts";
 import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
 import { countStoredUsers, listEarlierRuns, listEmptiedBases, measurePlan } from "./measures-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
@@ -19,13 +19,15 @@ import {
   skipNameClashes,
 } from "./plan-table.ts";
 import type { StagedListing } from "./stage-listing.ts";
-import { analyzeStaging, dropDuplicates, prepareBulkWork } from "./staging-table.ts";
+import { analyzeStaging, dropDuplicates, dropKnown, prepareBulkWork } from "./staging-table.ts";
 import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
   counts: RunCounts;
-  /** False spares a run that found nothing new the statements that write groups. */
+  copy: Copy;
+  /** False spares a run that found nothing new the statements that write groups, or who is in them. */
   groupsDiffer: boolean;
+  membershipsDiffer: boolean;
   digest: string;
   /** For the limits of the runs of a day. */
   measured: Measured;
@@ -54,14 +56,18 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
     await prepareBulkWork(trx);
     if (isLarge) await analyzeStaging(trx);
     await dropDuplicates(trx, run);
-    const sameServer = isSameServer(memory, listing.server);
-    if (sameServer) await planRemovals(trx, run, directory.limits.confirmRemovals);
+    const copy = copyOf(memory, listing.server);
+    const left = copy === "older" ? await dropKnown(trx, run) : 0;
+    if (copy === "same") await planRemovals(trx, run, directory.limits.confirmRemovals);
     while ((await skipNameClashes(trx, run)) > 0);
     await planChanges(trx, run);
     if (isLarge) await analyzePlan(trx);
-    const groupsDiffer = await groupsMayDiffer(trx, run);
-    if (groupsDiffer) {
-      await planMemberships(trx, run, directory.groups?.nested ?? false);
+    const membershipsDiffer = await groupsMayDiffer(trx, run);
+    if (membershipsDiffer) {
+      await planMemberships(trx, run, {
+        nested: directory.groups?.nested ?? false,
+        onlyOfNewUsers: copy === "older",
+      });
       await planGroupReasons(trx, run);
     }
     const counts = await countPlan(trx, run);
@@ -85,11 +91,13 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
     );
     return {
       counts: { listed, unchanged: listing.unchanged, ...counts },
-      groupsDiffer,
+      copy,
+      groupsDiffer: membershipsDiffer && copy !== "older",
+      membershipsDiffer,
       digest: await digestPlan(trx, run),
       measured,
       holdReasons: holdReasons.filter(({ code }) => isMeasured(code) || !input.approvedHolds.includes(code)),
-      notes: await findNotes(trx, run, { sameServer, confirmRemovals: directory.limits.confirmRemovals }),
+      notes: await findNotes(trx, run, { copy, left, confirmRemovals: directory.limits.confirmRemovals }),
     };
   });
 }
@@ -104,16 +112,24 @@ async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[])
 async function findNotes(
   trx: Transaction,
   run: PlanRun,
-  { sameServer, confirmRemovals }: { sameServer: boolean; confirmRemovals: number },
+  { copy, left, confirmRemovals }: { copy: Copy; left: number; confirmRemovals: number },
 ): Promise<RunRemark<NoteCode>[]> {
-  if (sameServer && run.approves === null && confirmRemovals === 1) return [];
+  if (copy === "older") {
+    return [
+      {
+        code: "older-copy",
+        text: `The listing is of an older copy of the directory than the last one. It adds users who are new, and leaves ${left} users and groups that differ as they are until the server has caught up.`,
+      },
+    ];
+  }
+  if (copy === "same" && run.approves === null && confirmRemovals === 1) return [];
   const kept = await countUnlistedKept(trx, run);
   if (kept === 0) return [];
-  if (!sameServer) {
+  if (copy === "another") {
     return [
       {
         code: "another-server",
-        text: `The listing came from another server than the last one, or from an older copy, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
+        text: `The listing came from another server than the last one, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
       },
     ];
   }

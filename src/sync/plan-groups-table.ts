@@ -40,15 +40,19 @@ export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<b
 
 /**
  * Stages the memberships that begin (joins) and end. A group contains the users it lists and, when `nested`, those of
- * the groups it lists, at any depth; `union` makes a cycle of groups end.
+ * the groups it lists, at any depth; `union` makes a cycle of groups end. With `onlyOfNewUsers` all stored groups stay, and
+ * nobody but the users whom the plan adds gets into them: where either the store or the listing says so.
  */
-export async function planMemberships(trx: Transaction, run: PlanRun, nested: boolean): Promise<void> {
+export async function planMemberships(
+  trx: Transaction,
+  run: PlanRun,
+  { nested, onlyOfNewUsers }: { nested: boolean; onlyOfNewUsers: boolean },
+): Promise<void> {
   await trx.raw(
     `with recursive kept as (
        select g.id, g.directory_id, g.dn_key from groups g
        where g.directory = :directory
-         and ${groupStays}
-         and not ${groupIsStaged}
+         and (:onlyOfNewUsers or ${groupStays} and not ${groupIsStaged})
      ), listed as (
        select directory_id, dn_key from kept
        union all
@@ -92,9 +96,12 @@ export async function planMemberships(trx: Transaction, run: PlanRun, nested: bo
      )
      insert into staged_memberships (run_id, directory_id, group_directory_id, joins)
      select :id::uuid, directory_id, container, true from (select * from wanted except select * from stored) begun
+     where not :onlyOfNewUsers or directory_id in (
+       select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'add')
      union all
-     select :id::uuid, directory_id, container, false from (select * from stored except select * from wanted) ended`,
-    { ...run, nested },
+     select :id::uuid, directory_id, container, false from (select * from stored except select * from wanted) ended
+     where not :onlyOfNewUsers`,
+    { ...run, nested, onlyOfNewUsers },
   );
 }
 

@@ -155,6 +155,25 @@ export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise
 }
 
 /**
+ * Keeps of an older copy's listing what is new: no entry of a user who is stored, removed ones included, and no group. Returns
+ * how many entries of either kind differ from what is stored.
+ */
+export async function dropKnown(trx: Transaction, run: StagingRun): Promise<number> {
+  const { rows } = await trx.raw<{ rows: { count: number }[] }>(
+    `with known as (
+       delete from staged_entries s using users u
+       where s.run_id = :runId and u.directory = :directory and u.directory_id = s.directory_id
+       returning s.directory_id
+     ), listed as (
+       delete from staged_groups where run_id = :runId returning directory_id
+     )
+     select ((select count(*) from known) + (select count(*) from listed))::int as count`,
+    { runId: run.id, directory: run.directory },
+  );
+  return rows[0]?.count ?? 0;
+}
+
+/**
  * Prepares a transaction for statements over many rows. Compiling them (PostgreSQL's jit) takes longer than running them;
  * an engine without that setting has nothing to switch off.
  */

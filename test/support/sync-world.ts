@@ -142,8 +142,8 @@ export function rename(from: string, to: string): string {
 }
 
 /** What must never differ after a run that failed: who is stored, in which state, with which flags. */
-export async function storedFacts(world: Pick<SyncedStore, "database">): Promise<unknown> {
-  const { rows } = await world.database.db.raw(
+export async function storedFacts(world: Pick<SyncedStore, "database">): Promise<{ id: string }[]> {
+  const { rows } = await world.database.db.raw<{ rows: { id: string }[] }>(
     `select id, directory_id, username_key, state, required_new_user, required_by_admin, required_since,
        enrollment_deadline, entry_hash, removed_at from users order by id`,
   );

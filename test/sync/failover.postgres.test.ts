@@ -15,7 +15,15 @@ import {
 } from "../support/fake-ldap-server.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { directoryConfigFor, type Slapd, startSlapd } from "../support/slapd.ts";
-import { deletions, openSyncedStore, people, person, type SyncedStore } from "../support/sync-world.ts";
+import {
+  deletions,
+  openSyncedStore,
+  people,
+  person,
+  rename,
+  type SyncedStore,
+  storedFacts,
+} from "../support/sync-world.ts";
 
 let folder: string;
 let primary: Slapd;
@@ -50,14 +58,14 @@ async function startReplica(): Promise<Slapd> {
 
 const stateOf = async (username: string) => (await store.user(username)).state;
 
-test("a replica that lags behind adds and changes, and removes nobody however often it answers, until it has caught up", async () => {
+test("a replica that lags behind removes nobody however often it answers, until it has caught up", async () => {
   await primary.add(person("hired"));
   expect((await store.sync()).serverUrl).toBe(primary.url);
   await primary.kill();
   for (const _ of [1, 2, 3]) {
     const run = await store.sync();
     expect(run).toMatchObject({ status: "succeeded", serverUrl: replica.url, counts: { removed: 0 } });
-    expect(run.notes).toMatchObject([{ code: "another-server" }]);
+    expect(run.notes).toMatchObject([{ code: "older-copy" }]);
     expect(await stateOf("hired")).toBe("active");
   }
   await primary.restart();
@@ -68,6 +76,45 @@ test("a replica that lags behind adds and changes, and removes nobody however of
   expect((await store.sync()).notes).toMatchObject([{ code: "another-server" }]);
   expect((await store.sync()).counts).toMatchObject({ removed: 1 });
   expect([await stateOf("hired"), await stateOf("user0001")]).toEqual(["active", "removed"]);
+});
+
+const dnOf = (uid: string) => `uid=${uid},ou=people,dc=example,dc=org`;
+const modify = (dn: string, change: string) => `dn: ${dn}\nchangetype: modify\n${change}\n\n`;
+const groupDn = "cn=mfa,ou=groups,dc=example,dc=org";
+
+test("an older copy may add users, with the groups they are in, and nothing else (rule 4)", async () => {
+  store.directory.users.disabled = { kind: "attribute", attribute: "title", values: ["gone"] };
+  const member = ["user0003", "user0006"].map((uid) => `member: ${dnOf(uid)}\n`).join("");
+  await primary.add(`dn: ${groupDn}\nobjectClass: groupOfNames\ncn: mfa\n${member}\n`);
+  await replica.stop();
+  replica = await startReplica();
+  store.directory.urls = [primary.url, replica.url];
+  await store.sync();
+  await primary.modify(
+    modify(dnOf("user0001"), "add: title\ntitle: gone") +
+      deletions(["user0002"]) +
+      modify(groupDn, `add: member\nmember: ${dnOf("user0004")}`) +
+      modify(groupDn, `delete: member\nmember: ${dnOf("user0003")}`) +
+      rename("user0005", "married"),
+  );
+  expect(await store.sync()).toMatchObject({ status: "succeeded", counts: { disabled: 1, removed: 1 } });
+  const { db } = store.database;
+  await db("users").where({ username: "user0006" }).delete(); // the only one whom the store does not know
+  const before = await storedFacts(store);
+  const ages = await db("directories").select("last_complete_at");
+  await primary.kill();
+  const run = await store.sync();
+  const { listed, unchanged, ...counts } = run.counts ?? {};
+  expect(counts).toEqual({ added: 1, changed: 0, restored: 0, disabled: 0, removed: 0, skipped: 0 });
+  expect(run.notes).toMatchObject([
+    { code: "older-copy", text: expect.stringContaining("leaves 4 users and groups") },
+  ]);
+  const added = await store.user("user0006");
+  expect((await storedFacts(store)).filter(({ id }) => id !== added.id)).toEqual(before);
+  expect(added.groups.map(({ name }) => name)).toEqual(["mfa"]);
+  expect((await store.user("user0004")).groups).toHaveLength(1);
+  expect((await store.user("user0003")).groups).toEqual([]);
+  expect(await db("directories").select("last_complete_at")).toEqual(ages);
 });
 
 test("with confirmRemovals a change of server begins all counts anew", async () => {
