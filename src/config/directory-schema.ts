@@ -227,7 +227,7 @@ const limitsSchema = mapping(
       },
     ),
     enables: limit(
-      { count: 5, percent: 20 },
+      { count: 5, percent: 10 },
       {
         what: "enable more disabled users",
         of: "disabled users",

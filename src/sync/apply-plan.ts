@@ -1,5 +1,6 @@
 // Applies a plan whole or not at all (rule 5): one transaction with the run's end and its audit event in it.
 
+import { isDeepStrictEqual } from "node:util";
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "../store/database.ts";
@@ -15,10 +16,10 @@ import {
   updateUsers,
   vacateUsernames,
 } from "./apply-table.ts";
-import { type DirectoryMemory, rememberListing } from "./directories-table.ts";
+import { type DirectoryMemory, getDirectoryMemory, rememberListing } from "./directories-table.ts";
 import type { Plan } from "./make-plan.ts";
 import { countAbsences, forgetAbsences, type PlanRun } from "./plan-table.ts";
-import type { StagedListing } from "./stage-listing.ts";
+import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import { deleteStaging, prepareBulkWork } from "./staging-table.ts";
 import { finishRun, type RunResult } from "./sync-runs-table.ts";
 
@@ -26,7 +27,6 @@ export interface ApplyInput {
   run: PlanRun;
   plan: Plan;
   listing: StagedListing;
-  memory: DirectoryMemory;
   policy: MfaPolicy;
   /** Of the directory's limits. */
   confirmRemovals: number;
@@ -40,6 +40,8 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
     await prepareBulkWork(trx);
+    await requireStaged(trx, run, plan.staged);
+    await requireMemory(trx, input);
     const { added, changed, restored, disabled, removed } = plan.counts;
     const usersDiffer = added + changed + restored + disabled + removed > 0;
     if (usersDiffer) await applyUsers(trx, input);
@@ -64,6 +66,14 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
   });
 }
 
+/** What the plan took for known of the directory must still be so: a person may have changed it meanwhile. */
+async function requireMemory(trx: Transaction, { run, plan }: ApplyInput): Promise<void> {
+  if (isDeepStrictEqual(await getDirectoryMemory(trx, run.directory), plan.memory)) return;
+  throw new AppError("aborted", "What is remembered of the directory was changed during the run.", {
+    remedy: "The next run starts anew.",
+  });
+}
+
 /** Before staging is gone, and before the server of this listing is the remembered one. */
 async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<void> {
   const { run, plan, confirmRemovals } = input;
@@ -72,14 +82,14 @@ async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<vo
 }
 
 /** The order matters: names are set free before anyone takes them, and users stand before their aliases. */
-async function applyUsers(trx: Transaction, { run, plan, policy, memory }: ApplyInput): Promise<void> {
+async function applyUsers(trx: Transaction, { run, plan, policy }: ApplyInput): Promise<void> {
   const { added, changed, restored, disabled, removed } = plan.counts;
   if (removed > 0) await removeUsers(trx, run);
   if (changed + restored + disabled > 0) {
     await vacateUsernames(trx, run);
     await updateUsers(trx, run);
   }
-  if (added > 0) await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, memory), policy });
+  if (added > 0) await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, plan.memory), policy });
   await replaceAliases(trx, run);
 }
 
@@ -87,6 +97,7 @@ async function applyUsers(trx: Transaction, { run, plan, policy, memory }: Apply
 export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean): Promise<void> {
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
+    await requireStaged(trx, input.run, input.plan.staged);
     await endRun(trx, input, { status: "held", measured: null });
     if (dryRun) return;
     await recordAuditEvent(trx, {
@@ -103,6 +114,7 @@ export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean)
 export async function keepPlan(db: Database, input: ApplyInput): Promise<void> {
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
+    await requireStaged(trx, input.run, input.plan.staged);
     await endRun(trx, input, { status: "succeeded", measured: null });
   });
 }

@@ -19,7 +19,7 @@ const nothingRemembered: DirectoryMemory = {
   lastCompleteAt: null,
 };
 
-export async function getDirectoryMemory(db: Database, name: string): Promise<DirectoryMemory> {
+export async function getDirectoryMemory(db: Database | Transaction, name: string): Promise<DirectoryMemory> {
   const row = await db("directories")
     .first({
       firstImportedAt: "first_imported_at",

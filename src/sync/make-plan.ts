@@ -3,7 +3,7 @@
 import type { DirectoryConfig } from "../config/config.ts";
 import { dnKeyOf } from "../directory/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
-import { type Copy, copyOf, type DirectoryMemory } from "./directories-table.ts";
+import { type Copy, copyOf, type DirectoryMemory, getDirectoryMemory } from "./directories-table.ts";
 import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
 import { countStoredUsers, listEarlierRuns, listEmptiedBases, measurePlan } from "./measures-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
@@ -18,13 +18,24 @@ import {
   planRemovals,
   skipNameClashes,
 } from "./plan-table.ts";
-import type { StagedListing } from "./stage-listing.ts";
-import { analyzeStaging, dropDuplicates, dropKnown, prepareBulkWork } from "./staging-table.ts";
+import { requireStaged, type StagedListing } from "./stage-listing.ts";
+import {
+  analyzeStaging,
+  countStaged,
+  dropDuplicates,
+  dropKnown,
+  prepareBulkWork,
+  type StagedRows,
+} from "./staging-table.ts";
 import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
   counts: RunCounts;
+  /** As it was when the plan was made; applying it presupposes that nothing of this has changed. */
+  memory: DirectoryMemory;
   copy: Copy;
+  /** What is in the store now for the plan to be applied from. */
+  staged: StagedRows;
   /** False spares a run that found nothing new the statements that write groups, or who is in them. */
   groupsDiffer: boolean;
   membershipsDiffer: boolean;
@@ -40,7 +51,6 @@ export interface PlanInput {
   run: PlanRun;
   directory: DirectoryConfig;
   listing: StagedListing;
-  memory: DirectoryMemory;
   /** What a person has agreed to. Of what is measured, they agreed to the users in the approved plan and to no others. */
   approvedHolds: HoldCode[];
 }
@@ -50,10 +60,12 @@ const largePlan = 500;
 
 /** Makes the plan in one transaction, so that a plan in the store is always a whole one. */
 export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
-  const { run, directory, listing, memory } = input;
+  const { run, directory, listing } = input;
   const isLarge = listing.entries - listing.unchanged + listing.members > largePlan;
   return db.transaction(async (trx) => {
     await prepareBulkWork(trx);
+    await requireStaged(trx, run, listing.staged);
+    const memory = await getDirectoryMemory(trx, run.directory);
     if (isLarge) await analyzeStaging(trx);
     await dropDuplicates(trx, run);
     const copy = copyOf(memory, listing.server);
@@ -91,7 +103,9 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
     );
     return {
       counts: { listed, unchanged: listing.unchanged, ...counts },
+      memory,
       copy,
+      staged: await countStaged(trx, run),
       groupsDiffer: membershipsDiffer && copy !== "older",
       membershipsDiffer,
       digest: await digestPlan(trx, run),

@@ -169,7 +169,7 @@ async function carryOut(
       },
     );
     const approvedHolds = request.approves?.holdReasons.map((reason) => reason.code) ?? [];
-    const plan = await makePlan(db, { run: planRun, directory, listing, memory, approvedHolds });
+    const plan = await makePlan(db, { run: planRun, directory, listing, approvedHolds });
     signal.throwIfAborted();
     kept.stop();
     const { confirmRemovals } = directory.limits;
@@ -177,7 +177,6 @@ async function carryOut(
       run: planRun,
       plan,
       listing,
-      memory,
       policy,
       confirmRemovals,
       lease,

@@ -1,6 +1,7 @@
 // Listing into staging: each page of a directory's listing goes into the store as it arrives. What comes back is a listing
-// known to be complete, and known to have arrived in the store whole.
+// known to be complete, with the number of rows by which a later transaction knows that they are still there.
 
+import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../clock.ts";
 import type { DirectoryConfig } from "../config/config.ts";
 import { serversAfter } from "../directory/connect-session.ts";
@@ -15,12 +16,14 @@ import type {
 import { type Packed, packColumns, pickRows, valuesOf } from "../directory/packed-columns.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { Database } from "../store/database.ts";
+import type { Database, Transaction } from "../store/database.ts";
 import { newUserIds } from "../users/user-ids.ts";
 import {
   countStaged,
   insertSkips,
+  nothingStaged,
   resetStaging,
+  type StagedRows,
   type StagingRun,
   stageEntries,
   stageGroups,
@@ -40,12 +43,12 @@ export interface StageInput {
 export interface StagedListing extends ListingReport {
   /** Users whose stored copy equals the listing. */
   unchanged: number;
+  /** What was handed over to the store. */
+  staged: StagedRows;
 }
 
 /**
- * Rejects with the listing's AppError unless the listing is complete (rule 4), and with `run-incomplete-staging` when the
- * store does not hold all that was handed over, as after a database failover that lost commits. Where a server fails in
- * the middle, the listing starts anew on the next one: pages of two servers do not make one listing.
+ * Rejects with the listing's AppError unless the listing is complete (rule 4). Where a server fails in the middle, the listing starts anew on the next one: pages of two servers do not make one listing.
  */
 export async function stageListing(
   deps: { db: Database; log: Log },
@@ -59,8 +62,7 @@ export async function stageListing(
         { ...directory, urls },
         { signal, log: deps.log, onPage: (page) => staging.add(page) },
       );
-      await staging.requireWhole();
-      return { ...report, unchanged: staging.unchangedUsers };
+      return { ...report, unchanged: staging.unchangedUsers, staged: staging.rows() };
     } catch (error) {
       urls = serversAfter(urls, error);
       if (urls.length === 0) throw error;
@@ -76,6 +78,8 @@ class Staging {
   #unchangedGroups = 0;
   #stagedEntries = 0;
   #stagedGroups = 0;
+  #stagedMembers = 0;
+  #skips = 0;
   #listed = 0;
   #pages = 0;
   // Members of unchanged groups are not staged. One id a group, not a member: small even for 10,000 groups.
@@ -98,6 +102,7 @@ class Staging {
       await this.#addGroups(page.groups, page.members);
     }
     if (page.skipped.length > 0) await insertSkips(this.#db, run, page.skipped);
+    this.#skips += page.skipped.length;
   }
 
   async #addEntries(entries: Packed<EntryColumns>): Promise<void> {
@@ -132,19 +137,30 @@ class Staging {
     }
     const edges = rowsWithIds(members, "groupDirectoryIds", this.#changedGroups);
     if (edges.rows > 0) await stageMembers(this.#db, run, edges);
+    this.#stagedMembers += edges.rows;
   }
 
-  async requireWhole(): Promise<void> {
-    const stored = await countStaged(this.#db, this.#input.run);
-    const whole =
-      stored.entries === this.#stagedEntries &&
-      stored.groups === this.#stagedGroups &&
-      stored.unchanged === this.unchangedUsers + this.#unchangedGroups;
-    if (whole) return;
-    throw new AppError("run-incomplete-staging", "The database lost part of what the run had staged in it.", {
-      remedy: "Check the database for a restart or failover during the run; the next run starts anew.",
-    });
+  rows(): StagedRows {
+    return {
+      ...nothingStaged,
+      unchanged: this.unchangedUsers + this.#unchangedGroups,
+      entries: this.#stagedEntries,
+      groups: this.#stagedGroups,
+      members: this.#stagedMembers,
+      skips: this.#skips,
+    };
   }
+}
+
+/**
+ * Throws AppError `run-incomplete-staging` when the store does not hold all that was put into it. Staging is lost when the
+ * database crashes, and commits may be lost in a failover: so it is counted in each transaction that uses it.
+ */
+export async function requireStaged(trx: Transaction, run: StagingRun, expected: StagedRows): Promise<void> {
+  if (isDeepStrictEqual(await countStaged(trx, run), expected)) return;
+  throw new AppError("run-incomplete-staging", "The database lost part of what the run had staged in it.", {
+    remedy: "Check the database for a restart or failover during the run; the next run starts anew.",
+  });
 }
 
 /** The rows whose value in column `name` is in `wanted`. */

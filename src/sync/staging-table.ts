@@ -114,18 +114,39 @@ export async function insertSkips(db: Database, run: StagingRun, skipped: Skippe
   );
 }
 
-/** What the store holds of a run's staging, to be compared with what the listing handed over. */
-export async function countStaged(
-  db: Database,
-  run: StagingRun,
-): Promise<{ entries: number; groups: number; unchanged: number }> {
-  const { rows } = await db.raw<{ rows: { entries: number; groups: number; unchanged: number }[] }>(
-    `select (select count(*)::int from staged_entries where run_id = :runId) as entries,
-       (select count(*)::int from staged_groups where run_id = :runId) as groups,
-       (select coalesce(sum(cardinality(unchanged_ids)), 0)::int from staged_pages where run_id = :runId) as unchanged`,
+/** How many rows of a run are in the store; `unchanged` counts the ids in its pages. */
+export interface StagedRows {
+  unchanged: number;
+  entries: number;
+  groups: number;
+  members: number;
+  memberships: number;
+  skips: number;
+  changes: number;
+}
+
+export const nothingStaged: StagedRows = {
+  unchanged: 0,
+  entries: 0,
+  groups: 0,
+  members: 0,
+  memberships: 0,
+  skips: 0,
+  changes: 0,
+};
+
+/** To be compared, in the transaction that uses the rows, with what was put there. */
+export async function countStaged(trx: Transaction, run: StagingRun): Promise<StagedRows> {
+  const count = (table: string) => `(select count(*)::int from ${table} where run_id = :runId)`;
+  const { rows } = await trx.raw<{ rows: StagedRows[] }>(
+    `select
+       (select coalesce(sum(cardinality(unchanged_ids)), 0)::int from staged_pages where run_id = :runId) as unchanged,
+       ${count("staged_entries")} as entries, ${count("staged_groups")} as groups,
+       ${count("staged_group_members")} as members, ${count("staged_memberships")} as memberships,
+       ${count("sync_skips")} as skips, ${count("sync_changes")} as changes`,
     { runId: run.id },
   );
-  return rows[0] ?? { entries: 0, groups: 0, unchanged: 0 };
+  return rows[0] ?? nothingStaged;
 }
 
 const stagingTables = [
