@@ -70,6 +70,21 @@ const callersSchema = list(
         description: "Requests a second it may sustain, per replica; twice that in a burst.",
         reason: "zero would lock the caller out, and more than a replica can serve limits nothing",
       }),
+      protocol: Type.Enum(["api", "privacyidea"], {
+        default: "api",
+        description:
+          "`privacyidea` also opens /privacyidea to this caller, for plugins that speak that protocol (docs/integrations.md).",
+      }),
+      checksPassword: flag({
+        default: false,
+        description:
+          "For `privacyidea`: it has checked the user's password before it asks, so it may be shown secrets to enroll with. Wrong for PAM, RADIUS and Windows, which ask first: anyone could enroll for anyone.",
+      }),
+      learnsUnknown: flag({
+        default: false,
+        description:
+          "For `privacyidea`: it is told that a user is unknown, and not only that the sign-in is refused; whoever can ask it then learns which names exist.",
+      }),
     },
     { description: "One caller." },
   ),

@@ -1,6 +1,7 @@
 // The HTTP API put together: callers, metrics, routes and sockets. Gives back what the daemon starts and stops.
 
 import type { Config } from "../config/config.ts";
+import { addPrivacyIdeaRoutes } from "../front-doors/privacyidea/routes.ts";
 import type { SyncRunner } from "../sync/sync-runner.ts";
 import type { VerificationDeps } from "../verification/deps.ts";
 import { createAuthorize } from "./caller-auth.ts";
@@ -25,11 +26,12 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
   const { verification, runner, metrics } = deps;
   const { directories, http } = deps.config;
   const { db, log, clock } = verification;
+  const authorize = createAuthorize(http.callers, clock);
   return createListeners({
     config: http,
     log,
     metrics,
-    authorize: createAuthorize(http.callers, clock),
+    authorize,
     ...(deps.limits ? { limits: deps.limits } : {}),
     addRoutes(app) {
       addOpenRoutes(app, { db, directories, metrics, metricsHere: http.metricsListen === undefined });
@@ -37,6 +39,7 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
       addAdminUserRoutes(app, verification);
       addAdminSyncRoutes(app, { db, directories, runner });
       addAdminAuditRoutes(app, { db });
+      addPrivacyIdeaRoutes(app, { ...verification, metrics, authorize, callers: http.callers });
     },
   });
 }

@@ -16,6 +16,8 @@ export interface SealingKey {
   id: string;
   /** 32 bytes for AES-256, derived from the key file. */
   cipherKey: Buffer;
+  /** Signs what goes to a client and comes back, such as a transaction id of a front door. */
+  transactionKey: Buffer;
   /** Tells one key from another without telling anything of either; stored in the database. */
   checkValue: Buffer;
 }
@@ -33,6 +35,7 @@ export function sealingKeyOf(id: string, secretPlain: Uint8Array): SealingKey {
   return {
     id,
     cipherKey: derive(secretPlain, "dirmfa sealing v1"),
+    transactionKey: derive(secretPlain, "dirmfa transaction v1"),
     checkValue: createHmac("sha256", derive(secretPlain, "dirmfa key check v1")).update(id).digest(),
   };
 }

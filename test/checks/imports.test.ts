@@ -64,7 +64,8 @@ const allowed: Record<string, string[]> = {
   cli: ["daemon.ts", "sync", "directory", "verification", "users", "audit", "store"],
   "daemon.ts": ["housekeeping.ts", "http", "sync", "verification", "users", "audit", "store"],
   "housekeeping.ts": ["sync", "users", "audit", "store"],
-  http: ["sync", "verification", "users", "audit", "store"],
+  http: ["front-doors", "sync", "verification", "users", "audit", "store"],
+  "front-doors": ["http", "verification", "users", "audit"],
   client: ["http"],
   sync: ["directory", "users", "audit", "store"],
   verification: ["users", "audit", "store"],
@@ -110,7 +111,7 @@ test("only cli and the daemon's start read configuration files; everybody else t
 test("each library is known in one place alone", () => {
   const homes: [RegExp, (file: SourceFile, use: Import) => boolean][] = [
     [/^ldapts$/, (file) => file.place === "directory"],
-    [/^(fastify|@fastify\/.*|prom-client)$/, (file) => file.place === "http"],
+    [/^(fastify|@fastify\/.*|prom-client)$/, (file) => ["http", "front-doors"].includes(file.place)],
     [/^node-cron$/, (file) => file.path === "sync/schedule.ts"],
     [/^(knex|pg)$/, (file, use) => file.place === "store" || use.typeOnly],
     [/^@electric-sql\/pglite/, (file) => file.place === "store"],

@@ -14,7 +14,10 @@ const rules = [...rulebook.matchAll(/^(\d+)\. .*(?:\n {3,}.*)*/gm)].map(([text, 
 }));
 const features = [...rulebook.matchAll(/^\| F(\d+) \|/gm)].map(([, number]) => Number(number));
 
-const files = execFileSync("git", ["ls-files"], { cwd: root, encoding: "utf8" })
+const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+  cwd: root,
+  encoding: "utf8",
+})
   .split("\n")
   .filter((path) => /^(src|migrations|test|scripts|docs|examples)\/.*\.(ts|md)$/.test(path))
   .filter((path) => path !== "docs/rules.md")

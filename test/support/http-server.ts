@@ -26,7 +26,9 @@ export function callerOf(
   scopes: Scope[],
   requestsPerSecond = 100_000,
 ): CallerConfig {
-  return { name, tokenSha256: createHash("sha256").update(token).digest("hex"), scopes, requestsPerSecond };
+  const tokenSha256 = createHash("sha256").update(token).digest("hex");
+  const door = { protocol: "api", checksPassword: false, learnsUnknown: false } as const;
+  return { name, tokenSha256, scopes, requestsPerSecond, ...door };
 }
 
 export const callers: CallerConfig[] = [
