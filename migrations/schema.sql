@@ -62,9 +62,11 @@ CREATE TABLE public.authenticators (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     expires_at timestamp with time zone,
     confirmed_at timestamp with time zone,
+    replaces uuid,
     CONSTRAINT authenticators_active_spent CHECK (((state = 'pending'::text) OR (last_step >= 0))),
     CONSTRAINT authenticators_confirmed_matches CHECK (((state = 'active'::text) = (confirmed_at IS NOT NULL))),
     CONSTRAINT authenticators_expires_matches CHECK (((state = 'pending'::text) = (expires_at IS NOT NULL))),
+    CONSTRAINT authenticators_replaces_while_pending CHECK (((state = 'pending'::text) OR (replaces IS NULL))),
     CONSTRAINT authenticators_state_known CHECK ((state = ANY (ARRAY['pending'::text, 'active'::text])))
 )
 WITH (fillfactor='80');

@@ -25,5 +25,7 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Null until a token was accepted. */
     caller: Caller | null;
+    /** Aborted when nobody waits for the answer any more. For flows, which then grant nothing. */
+    waiting: AbortSignal;
   }
 }

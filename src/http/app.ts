@@ -6,6 +6,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { Ajv } from "ajv";
 import { type FastifyRequest, fastify, LogController } from "fastify";
 import type { Log } from "../log.ts";
+import { answerInTime } from "./answer-in-time.ts";
 import type { App } from "./app-type.ts";
 import { answerBrokenRequest } from "./broken-request.ts";
 import type { Authorize } from "./caller-auth.ts";
@@ -40,7 +41,6 @@ export async function createApp(deps: AppDeps, addRoutes: (app: App) => void): P
     // Our own lines instead of fastify's: those would carry the URL, and with it the query.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: deps.limits.bodyBytes,
-    handlerTimeout: deps.limits.answerMs,
     genReqId: (request) => requestIdOf(request.headers["x-request-id"]),
     // Requests on connections that are open already are still answered while the server drains.
     return503OnClosing: false,
@@ -50,6 +50,7 @@ export async function createApp(deps: AppDeps, addRoutes: (app: App) => void): P
   }).withTypeProvider<TypeBoxTypeProvider>();
 
   app.decorateRequest("caller", null);
+  answerInTime(app, deps.limits.answerMs);
   acceptJsonAlone(app);
   checkRequests(app);
   answerErrors(app, deps.log);

@@ -63,8 +63,17 @@ export class ProblemAnswer extends Error {
 /** A database that is restarting is back within seconds, and a caller's retry should not have to wait longer. */
 const unavailableRetrySeconds = 2;
 
-/** As long as the queue of backup codes takes to drain (verification/backup-code-hash.ts). */
-const busyRetrySeconds = 7;
+/** For a request whose time is over. */
+export function lateAnswer(): ProblemAnswer {
+  return new ProblemAnswer({
+    code: "unavailable",
+    detail: "No answer in time.",
+    retryAfterSeconds: unavailableRetrySeconds,
+  });
+}
+
+/** As long as anyone stands in line at the backup codes (verification/backup-code-hash.ts). */
+const busyRetrySeconds = 4;
 
 const askedWrongly = new Map<ErrorCode, ProblemCode>([
   ["invalid-request", "invalid-request"],
@@ -119,9 +128,6 @@ function problemOfFramework(error: unknown): Problem | undefined {
   }
   if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") return { code: "request-too-large" };
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return { code: "unsupported-media-type" };
-  if (error.code === "FST_ERR_HANDLER_TIMEOUT") {
-    return { code: "unavailable", detail: "No answer in time.", retryAfterSeconds: unavailableRetrySeconds };
-  }
   if (error.code === "FST_ERR_NOT_FOUND") return { code: "not-found" };
   const isClientError =
     "statusCode" in error && typeof error.statusCode === "number" && error.statusCode < 500;

@@ -2,6 +2,7 @@
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
+import { inTransaction } from "../store/in-transaction.ts";
 import type { MfaPolicy } from "./policy.ts";
 import { refreshRequirements } from "./requirements-table.ts";
 
@@ -10,7 +11,7 @@ export async function applyPolicy(
   deps: { db: Database; policy: MfaPolicy },
   actor: Actor,
 ): Promise<{ began: number; ended: number }> {
-  return deps.db.transaction(async (trx) => {
+  return inTransaction(deps.db, async (trx) => {
     const refreshed = await refreshRequirements(trx, deps.policy);
     if (refreshed.began + refreshed.ended > 0) {
       await recordAuditEvent(trx, { actor, action: "policy-change", outcome: "done", details: refreshed });

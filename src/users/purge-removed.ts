@@ -2,6 +2,7 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
+import { inTransaction } from "../store/in-transaction.ts";
 import { purgeUsers } from "./removed-users-table.ts";
 
 // One transaction's worth: small enough that sign-ins beside it do not notice.
@@ -14,7 +15,7 @@ export async function purgeRemovedUsers(
 ): Promise<number> {
   let total = 0;
   for (;;) {
-    const purged = await deps.db.transaction((trx) => purgeUsers(trx, { ...input, limit: batchSize }));
+    const purged = await inTransaction(deps.db, (trx) => purgeUsers(trx, { ...input, limit: batchSize }));
     total += purged;
     if (purged < batchSize) return total;
   }

@@ -2,6 +2,7 @@
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
+import { inTransaction } from "../store/in-transaction.ts";
 import type { MfaPolicy } from "./policy.ts";
 import { refreshRequirements } from "./requirements-table.ts";
 import { updateRequiredByAdmin } from "./users-table.ts";
@@ -11,7 +12,7 @@ export async function setRequiredByAdmin(
   deps: { db: Database; policy: MfaPolicy },
   input: { userId: string; required: boolean; actor: Actor },
 ): Promise<boolean> {
-  return deps.db.transaction(async (trx) => {
+  return inTransaction(deps.db, async (trx) => {
     const directory = await updateRequiredByAdmin(trx, input.userId, input.required);
     if (directory === undefined) return false;
     await refreshRequirements(trx, deps.policy, { userId: input.userId });

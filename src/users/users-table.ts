@@ -15,6 +15,19 @@ export const userColumns = `
   ), '[]'::json) as groups`;
 
 /**
+ * Takes the user's lock to the end of the transaction; false when there is no such user. Every flow that changes a user's
+ * MFA takes it first, before any row of lockouts or authenticators, and reads after it what it decides on. It waits for
+ * whatever changes the user, and for a purge. A verification needs no lock: it is one statement that judges what is there.
+ */
+export async function holdUser(trx: Transaction, userId: string): Promise<boolean> {
+  const { rows } = await trx.raw<{ rows: unknown[] }>(
+    "select from users where id = :userId for no key update",
+    { userId },
+  );
+  return rows.length === 1;
+}
+
+/**
  * The users that a sign-in name may mean, as rows (id, match), for use as a subquery with the bindings :usernameKey and
  * :directory (null for any). `chooseNamedUser` decides between them.
  */

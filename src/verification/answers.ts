@@ -23,6 +23,8 @@ export interface TypedCode {
 export interface UserInput {
   name: UserName;
   actor: Actor;
+  /** Comes when whoever asked has gone, or has been told that there is no answer: then nothing is done for them any more. */
+  signal?: AbortSignal | undefined;
 }
 
 export type UserRefusal =

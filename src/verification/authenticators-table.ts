@@ -1,39 +1,33 @@
-// Authenticators, pending and active. Steps are spent in guard-table.ts alone.
+// Authenticators, pending and active. Changed only under the user's lock (users-table.ts). Steps are spent in guard-table.ts alone.
 
 import type { Transaction } from "../store/database.ts";
-import type { Authenticator } from "./standing-table.ts";
-
 /**
  * Begins an enrollment, in place of one that was begun before; its id is new, so that a code for the one before
  * confirms nothing. Returns until when it can be confirmed.
  */
 export async function upsertPending(
   trx: Transaction,
-  pending: { id: string; userId: string; keyId: string; sealed: Buffer; expiresAfterMs: number },
+  pending: {
+    id: string;
+    userId: string;
+    keyId: string;
+    sealed: Buffer;
+    expiresAfterMs: number;
+    /** The id of the active authenticator, which confirming will replace; null when there is none. */
+    replaces: string | null;
+  },
 ): Promise<Date> {
   const { rows } = await trx.raw<{ rows: [{ expires_at: Date }] }>(
-    `insert into authenticators (id, user_id, state, key_id, sealed, expires_at)
-     values (:id, :userId, 'pending', :keyId, :sealed,
+    `insert into authenticators (id, user_id, state, key_id, sealed, replaces, expires_at)
+     values (:id, :userId, 'pending', :keyId, :sealed, :replaces,
        clock_timestamp() + :expiresAfterMs * interval '1 millisecond')
      on conflict (user_id, state) do update set
-       id = excluded.id, key_id = excluded.key_id, sealed = excluded.sealed, last_step = -1,
+       id = excluded.id, key_id = excluded.key_id, sealed = excluded.sealed, replaces = excluded.replaces, last_step = -1,
        created_at = excluded.created_at, expires_at = excluded.expires_at
      returning expires_at`,
     { ...pending },
   );
   return rows[0].expires_at;
-}
-
-/** Locks the user's authenticators against other changes and returns their ids by state. */
-export async function lockAuthenticators(
-  trx: Transaction,
-  userId: string,
-): Promise<Partial<Record<Authenticator["state"], string>>> {
-  const { rows } = await trx.raw<{ rows: Pick<Authenticator, "id" | "state">[] }>(
-    "select id, state from authenticators where user_id = :userId order by id for update",
-    { userId },
-  );
-  return Object.fromEntries(rows.map((row) => [row.state, row.id]));
 }
 
 /** Ends the user's active authenticator and, with it, its backup codes. False when there was none. */
@@ -49,7 +43,7 @@ export async function deletePending(trx: Transaction, userId: string): Promise<v
 /** Confirms an enrollment whose code is spent. The user must have no active authenticator. */
 export async function activatePending(trx: Transaction, id: string): Promise<void> {
   await trx.raw(
-    `update authenticators set state = 'active', expires_at = null, confirmed_at = clock_timestamp()
+    `update authenticators set state = 'active', expires_at = null, replaces = null, confirmed_at = clock_timestamp()
      where id = :id and state = 'pending' and last_step >= 0`,
     { id },
   );

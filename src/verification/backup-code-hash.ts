@@ -2,7 +2,7 @@
 // scrypt however many codes there are (rule 21). Why these numbers: docs/decisions/0012-backup-code-hashing.md.
 
 import { type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
-import { AppError } from "../errors.ts";
+import { createTurns, type Turns } from "./turns.ts";
 
 /** Stored with each set, so that it can be raised for new sets while old ones stay readable. */
 export const presentKdf = "scrypt:16384:8:1";
@@ -10,19 +10,26 @@ export const presentKdf = "scrypt:16384:8:1";
 export const saltBytes = 16; // NIST SP 800-132, 5.1
 export const hashBytes = 32; // no shorter than what it is compared with, SHA-256's length
 
-const limits = {
+// The client gives up after five seconds; an answer after that spends a code that nobody hears of.
+const hashLimits = {
   // Of libuv's four threads two stay free for files and name look-ups; memory is 2 × 16 MiB at most.
   running: 2,
-  // At 50 ms each and two at once the last of these waits seven seconds, which is as long as people wait.
+  // Far more than are served in time; it bounds memory.
   waiting: 280,
+  waitMs: 4_000,
 };
+
+// Each set is ten hashes, half a second; only two at a time, so that between them there are turns for those who sign in.
+const setLimits = { running: 2, waiting: 280, waitMs: 2_500 };
 
 export interface BackupCodeHasher {
   /**
    * The hash, or undefined when `stillWanted` says no; it is asked only after a wait, so that what a flood has locked out
-   * meanwhile is not hashed. Throws AppError `rate-limited` when too many wait already: refused at once, before any work.
+   * meanwhile is not hashed. Throws AppError `rate-limited`, before any work, when too many wait or the wait is too long.
    */
   hash(typed: HashInput, stillWanted: () => Promise<boolean>): Promise<Buffer | undefined>;
+  /** Turns at hashing a whole new set. */
+  setTurns: Turns;
 }
 
 export interface HashInput {
@@ -33,13 +40,14 @@ export interface HashInput {
 
 /** One a process: the bound is on the process's memory and threads. */
 export function createBackupCodeHasher(): BackupCodeHasher {
-  const turns = createTurns();
+  const turns = createTurns(hashLimits);
   // Equal requests at the same time, as of a button pressed twice, share one hash.
   const underWay = new Map<string, Promise<Buffer | undefined>>();
   return {
+    setTurns: createTurns(setLimits),
     async hash(typed, stillWanted) {
       const name = `${typed.kdf} ${Buffer.from(typed.salt).toString("hex")} ${typed.canonicalCode}`;
-      const shared = underWay.get(name) ?? turns.run(() => scryptHash(typed), stillWanted);
+      const shared = underWay.get(name) ?? turns.run(() => scryptHash(typed), { isWanted: stillWanted });
       underWay.set(name, shared);
       try {
         return await shared;
@@ -48,39 +56,6 @@ export function createBackupCodeHasher(): BackupCodeHasher {
       }
     },
   };
-}
-
-interface Turns {
-  run(work: () => Promise<Buffer>, stillWanted: () => Promise<boolean>): Promise<Buffer | undefined>;
-}
-
-function createTurns(): Turns {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return {
-    async run(work, stillWanted) {
-      const waits = running >= limits.running;
-      if (waits) await takePlace(waiting);
-      else running++;
-      try {
-        return !waits || (await stillWanted()) ? await work() : undefined;
-      } finally {
-        const next = waiting.shift();
-        // The turn goes straight to the next, so the count stays.
-        if (next) next();
-        else running--;
-      }
-    },
-  };
-}
-
-async function takePlace(waiting: (() => void)[]): Promise<void> {
-  if (waiting.length >= limits.waiting) {
-    throw new AppError("rate-limited", "Too many backup codes are being checked.", {
-      remedy: "Try again in a few seconds.",
-    });
-  }
-  await new Promise<void>((resolve) => waiting.push(resolve));
 }
 
 function parseKdf(kdf: string): ScryptOptions {

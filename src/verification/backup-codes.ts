@@ -6,6 +6,7 @@ import { replaceBackupCodes } from "./backup-codes-table.ts";
 import { backupCodeFrom, backupCodeLength, printedBackupCode } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
+import { requireWaiting } from "./waiting-caller.ts";
 
 export interface NewBackupCodes {
   /** As they are shown to the user. */
@@ -14,9 +15,21 @@ export interface NewBackupCodes {
   hashes: Buffer;
 }
 
-/** New codes and their hashes. Dear: one scrypt a code, so only after the code that asks for it is spent. */
+/**
+ * New codes and their hashes, or undefined when `isWanted` says no: one scrypt a code is much work to do in vain. Throws AppError
+ * `rate-limited` when it would take too long, and `aborted` when the signal comes before it is done.
+ */
 export async function makeBackupCodes(
   deps: Pick<VerificationDeps, "hasher" | "randomBytes" | "mfa">,
+  asked: { isWanted(): Promise<boolean>; signal: AbortSignal | undefined },
+): Promise<NewBackupCodes | undefined> {
+  if (!(await asked.isWanted())) return undefined;
+  return deps.hasher.setTurns.run(() => makeSet(deps, asked.signal), asked);
+}
+
+async function makeSet(
+  deps: Pick<VerificationDeps, "hasher" | "randomBytes" | "mfa">,
+  signal: AbortSignal | undefined,
 ): Promise<NewBackupCodes> {
   const salt = deps.randomBytes(saltBytes);
   const codes = Array.from({ length: deps.mfa.backupCodes.count }, () =>
@@ -25,6 +38,7 @@ export async function makeBackupCodes(
   const hashes: Buffer[] = [];
   // One after the other, so that enrollments leave turns to those who sign in.
   for (const canonicalCode of codes) {
+    requireWaiting(signal);
     const hash = await deps.hasher.hash({ canonicalCode, salt, kdf: presentKdf }, async () => true);
     if (hash) hashes.push(hash);
   }

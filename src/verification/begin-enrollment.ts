@@ -6,15 +6,16 @@ import { recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Transaction } from "../store/database.ts";
 import type { BeginEnrollmentAnswer, UserInput } from "./answers.ts";
 import { upsertPending } from "./authenticators-table.ts";
-import { type JudgedCode, judgeCode } from "./code-guard.ts";
+import { judgeCode, type SettleableCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { keyUriOf, qrPngOf, qrSvgOf } from "./key-uri.ts";
 import { ensureLockouts } from "./lockouts-table.ts";
 import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
 import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
-import { findStandingByName, type Standing } from "./standing-table.ts";
+import { findStandingByName, holdStanding, type Standing } from "./standing-table.ts";
 import { base32Of, totpSecretBytes } from "./totp.ts";
+import { requireWaiting } from "./waiting-caller.ts";
 
 type Input = UserInput & {
   /** Needed, and taken, only where an authenticator is active. */ totpAsTyped?: string | undefined;
@@ -25,37 +26,61 @@ export async function beginEnrollment(deps: VerificationDeps, input: Input): Pro
   const found = requireActive(await findStandingByName(deps.db, input.name));
   if (found.outcome !== "active") return found;
   const { standing } = found;
+  const refused = refusalOf(standing, input);
+  if (refused) return refused;
   const judged = await judgeReplacement(deps, standing, input);
   if (judged && judged.outcome !== "judged") return judged;
 
   const secret = deps.randomBytes(totpSecretBytes);
-  const stored = await withActiveKey(deps, async (trx, key) => {
-    const settled = await judged?.settle(trx);
-    if (settled && settled.outcome !== "accepted") return settled;
-    return {
-      outcome: "stored" as const,
-      expiresAt: await storePending(trx, deps, input, { standing, secret, key }),
-    };
-  });
+  const { id: userId } = standing.user;
+  const stored = await withActiveKey(deps, (trx, key) =>
+    storeBegun(trx, deps, input, { userId, judged, secret, key }),
+  );
   if (stored.outcome !== "stored") return stored;
   const secretPlain = base32Of(secret);
-  const { user } = standing;
+  const { user, expiresAt } = stored;
   const uri = keyUriOf({ issuer: deps.mfa.issuer, username: user.username, secretBase32: secretPlain });
   const [qrSvg, qrPng] = await Promise.all([qrSvgOf(uri), qrPngOf(uri)]);
-  return { outcome: "begun", user, secretPlain, uri, qrSvg, qrPng, expiresAt: stored.expiresAt };
+  return { outcome: "begun", user, secretPlain, uri, qrSvg, qrPng, expiresAt };
 }
 
-async function judgeReplacement(
-  deps: VerificationDeps,
-  standing: Standing,
-  input: Input,
-): Promise<JudgedCode | { outcome: "already-enrolled" } | { outcome: "not-enrolled" } | undefined> {
+// A code has to come exactly where an authenticator is active.
+function refusalOf(
+  { authenticator }: Standing,
+  { totpAsTyped }: Input,
+): { outcome: "already-enrolled" | "not-enrolled" } | undefined {
+  if (authenticator && totpAsTyped === undefined) return { outcome: "already-enrolled" };
+  if (!authenticator && totpAsTyped !== undefined) return { outcome: "not-enrolled" };
+  return undefined;
+}
+
+async function judgeReplacement(deps: VerificationDeps, standing: Standing, input: Input) {
   const { authenticator } = standing;
-  const { totpAsTyped, actor } = input;
-  if (!authenticator) return totpAsTyped === undefined ? undefined : { outcome: "not-enrolled" };
-  if (totpAsTyped === undefined) return { outcome: "already-enrolled" };
+  const { totpAsTyped, actor, signal } = input;
+  if (!authenticator || totpAsTyped === undefined) return undefined;
   const code = { method: "totp", codeAsTyped: totpAsTyped } as const;
-  return judgeCode(deps, { standing, against: authenticator, code, purpose: "replace-authenticator", actor });
+  const purpose = "replace-authenticator";
+  return judgeCode(deps, { standing, against: authenticator, code, purpose, actor, signal });
+}
+
+// Under the user's lock all is looked at once more: an enrollment may have been confirmed, or ended, since it was read. The
+// code's statement takes it only for the authenticator that it was judged against.
+async function storeBegun(
+  trx: Transaction,
+  deps: VerificationDeps,
+  input: Input,
+  begun: { userId: string; judged: SettleableCode | undefined; secret: Buffer; key: SealingKey },
+) {
+  const held = requireActive(await holdStanding(trx, begun.userId));
+  if (held.outcome !== "active") return held;
+  const { standing } = held;
+  const refused = refusalOf(standing, input);
+  if (refused) return refused;
+  const settled = await begun.judged?.settle(trx);
+  if (settled && settled.outcome !== "accepted") return settled;
+  const expiresAt = await storePending(trx, deps, input, { ...begun, standing });
+  requireWaiting(input.signal);
+  return { outcome: "stored" as const, user: standing.user, expiresAt };
 }
 
 async function storePending(
@@ -65,7 +90,7 @@ async function storePending(
   pending: { standing: Standing; secret: Buffer; key: SealingKey },
 ): Promise<Date> {
   const { standing, secret, key } = pending;
-  const { user } = standing;
+  const { user, authenticator } = standing;
   await ensureLockouts(trx, user.id);
   const expiresAt = await upsertPending(trx, {
     id: randomUUID(),
@@ -73,6 +98,7 @@ async function storePending(
     keyId: key.id,
     sealed: seal(key, { purpose: "totp-secret", owner: user.id }, secret, deps.randomBytes(nonceBytes)),
     expiresAfterMs: deps.mfa.totp.enrollmentExpiresMs,
+    replaces: authenticator?.id ?? null,
   });
   await recordAuditEvent(trx, {
     actor: input.actor,
@@ -80,7 +106,7 @@ async function storePending(
     userId: user.id,
     directory: user.directory,
     outcome: "done",
-    details: { replaces: standing.authenticator !== undefined },
+    details: { replaces: authenticator !== undefined },
   });
   return expiresAt;
 }

@@ -3,16 +3,18 @@
 
 import { type Actor, type NewAuditEvent, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
+import { inTransaction, tryAgain } from "../store/in-transaction.ts";
 import type { CodeRefusal, TypedCode } from "./answers.ts";
 import { positionOfHash } from "./backup-code-hash.ts";
 import { canonicalBackupCode, canonicalTotp } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
-import { type Attempt, spendBackupCode, spendStep } from "./guard-table.ts";
+import { type Attempt, isStepUnspent, spendBackupCode, spendStep } from "./guard-table.ts";
 import { isLockedOut } from "./lockouts-table.ts";
 import { type Opened, openSealed } from "./sealing-keys.ts";
 import { lockedUntil } from "./standing.ts";
 import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts";
 import { matchTotpStep } from "./totp.ts";
+import { requireWaiting } from "./waiting-caller.ts";
 
 export type GuardDeps = Pick<VerificationDeps, "db" | "clock" | "log" | "keys" | "hasher" | "mfa">;
 
@@ -31,12 +33,18 @@ export interface GuardedCode {
   code: TypedCode;
   purpose: CodePurpose;
   actor: Actor;
+  signal: AbortSignal | undefined;
 }
 
-/** `settle` may run in the caller's transaction, to make the change that the code is for and its spending one. */
-export type JudgedCode =
-  | { outcome: "judged"; settle(db: Database): Promise<{ outcome: "accepted" } | CodeRefusal> }
-  | CodeRefusal;
+export type JudgedCode = SettleableCode | CodeRefusal;
+
+export interface SettleableCode {
+  outcome: "judged";
+  /** False when `settle` will not accept: for work that is to be done before, and in vain then. True promises nothing. */
+  mayBeAccepted(db: Database): Promise<boolean>;
+  /** May run in the caller's transaction, to make the change that the code is for and its spending one. */
+  settle(db: Database): Promise<{ outcome: "accepted" } | CodeRefusal>;
+}
 
 /** Judges and spends a code. Accepted at most once, however many ask at the same time (rule 15). */
 export async function takeCode(
@@ -44,10 +52,13 @@ export async function takeCode(
   guarded: GuardedCode,
 ): Promise<{ outcome: "accepted" } | CodeRefusal> {
   const judged = await judgeCode(deps, guarded);
-  return judged.outcome === "judged" ? judged.settle(deps.db) : judged;
+  return judged.outcome === "judged" ? tryAgain(() => judged.settle(deps.db)) : judged;
 }
 
-/** Compares a code and spends nothing. Nothing may be granted before `settle` has answered `accepted`. */
+/**
+ * Compares a code and spends nothing. Nothing may be granted before `settle` has answered `accepted`. Throws AppError `aborted`
+ * for a right code whose caller has gone; a wrong one counts all the same.
+ */
 export async function judgeCode(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedCode> {
   const { standing, code } = guarded;
   const until = lockedUntil(standing, code.method);
@@ -67,10 +78,12 @@ async function judgeTotp(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedC
   if (secret.kind !== "opened") return refuseUnreadable(deps, guarded, secret, against.keyId);
   const typed = canonicalTotp(guarded.code.codeAsTyped);
   const step = matchTotpStep(secret.plain, typed, deps.clock.now(), deps.mfa.totp.windowSteps);
+  if (step !== undefined) requireWaiting(guarded.signal);
   const attempt = attemptOf(guarded, mismatchOf(typed, step));
   const code = { authenticatorId: against.id, state: against.state, step };
   return {
     outcome: "judged",
+    mayBeAccepted: async (db) => step !== undefined && isStepUnspent(db, { ...code, step }),
     settle: async (db) => answerOf(await spendStep(db, attempt, deps.mfa.lockout, code)),
   };
 }
@@ -93,9 +106,11 @@ async function judgeBackupCode(
   const hash = typed && (await deps.hasher.hash({ ...set, canonicalCode: typed }, isOpen));
   // Without a hash the user was locked out meanwhile, which the guard's statement finds as well.
   const position = hash ? positionOfHash(hashes.plain, hash) : undefined;
+  if (position !== undefined) requireWaiting(guarded.signal);
   const attempt = attemptOf(guarded, mismatchOf(typed, position));
   return {
     outcome: "judged",
+    mayBeAccepted: async () => position !== undefined,
     settle: async (db) =>
       answerOf(await spendBackupCode(db, attempt, deps.mfa.lockout, { setId: set.id, position })),
   };
@@ -146,7 +161,7 @@ async function recordAlone(
 ): Promise<void> {
   const { user } = guarded.standing;
   const details = { method: guarded.code.method, purpose: guarded.purpose, ...event.details };
-  await deps.db.transaction((trx) =>
+  await inTransaction(deps.db, (trx) =>
     recordAuditEvent(trx, {
       ...event,
       actor: guarded.actor,

@@ -1,23 +1,25 @@
 // F6: the first code shows that the app has the secret. It is spent, the enrollment becomes the user's authenticator in
-// place of any older one, and the backup codes are shown.
+// place of the one it was begun to replace, and the backup codes are shown.
 
 import { recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Transaction } from "../store/database.ts";
 import type { ConfirmEnrollmentAnswer, UserInput } from "./answers.ts";
-import { activatePending, deleteActive, lockAuthenticators } from "./authenticators-table.ts";
+import { activatePending, deleteActive } from "./authenticators-table.ts";
 import { makeBackupCodes, type NewBackupCodes, storeBackupCodes } from "./backup-codes.ts";
-import { takeCode } from "./code-guard.ts";
+import { judgeCode, type SettleableCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
 import type { SealingKey } from "./sealing.ts";
 import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
-import { type Authenticator, findStandingByName, type Standing } from "./standing-table.ts";
+import { type Authenticator, findStandingByName, holdStanding, type Standing } from "./standing-table.ts";
+import { requireWaiting } from "./waiting-caller.ts";
 
 type Input = UserInput & { totpAsTyped: string };
 
 /**
- * Of any number of confirmations at once, one wins and is shown the backup codes. The code is spent before they are made,
- * so that only the winner costs the hashing; a process killed in between leaves the enrollment begun, for the next code.
+ * Of any number of confirmations at once, one wins and is shown the backup codes. They are made before the code is spent, and
+ * spending, activating and storing is one transaction: whatever ends it before its end leaves the enrollment begun and the
+ * code unspent.
  */
 export async function confirmEnrollment(
   deps: VerificationDeps,
@@ -26,39 +28,65 @@ export async function confirmEnrollment(
   const found = requireActive(await findStandingByName(deps.db, input.name));
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const { pending, user } = standing;
-  if (!pending) return { outcome: standing.authenticator ? "already-enrolled" : "not-enrolled" };
-  if (hasExpired(pending, standing)) return { outcome: "enrollment-expired" };
+  const begun = begunEnrollmentOf(standing);
+  if (begun.outcome !== "begun") return begun;
 
+  const { pending } = begun;
   const code = { method: "totp", codeAsTyped: input.totpAsTyped } as const;
   const purpose = "confirm-enrollment";
-  const taken = await takeCode(deps, { standing, against: pending, code, purpose, actor: input.actor });
-  if (taken.outcome !== "accepted") return taken;
+  const { actor, signal } = input;
+  const judged = await judgeCode(deps, { standing, against: pending, code, purpose, actor, signal });
+  if (judged.outcome !== "judged") return judged;
 
-  const codes = await makeBackupCodes(deps);
-  const confirmed = await withActiveKey(deps, (trx, key) =>
-    storeConfirmed(trx, deps, input, { standing, pending, codes, key }),
+  const codes = await makeBackupCodes(deps, {
+    isWanted: () => judged.mayBeAccepted(deps.db),
+    signal,
+  });
+  const { id: userId } = standing.user;
+  return withActiveKey(deps, (trx, key) =>
+    storeConfirmed(trx, deps, input, { userId, pending, judged, codes, key }),
   );
-  return confirmed
-    ? { outcome: "confirmed", user, backupCodes: codes.printed }
-    : { outcome: "already-enrolled" };
 }
 
-function hasExpired(pending: Authenticator, standing: Standing): boolean {
-  return pending.expiresAt !== null && pending.expiresAt <= standing.now;
+/** What can be confirmed now: one enrollment that is not over and that replaces what is active, and nothing else (rule 14). */
+function begunEnrollmentOf(
+  standing: Standing,
+):
+  | { outcome: "begun"; pending: Authenticator }
+  | { outcome: "already-enrolled" | "not-enrolled" | "enrollment-expired" } {
+  const { pending, authenticator } = standing;
+  if (!pending || pending.replaces !== (authenticator?.id ?? null)) {
+    return { outcome: authenticator ? "already-enrolled" : "not-enrolled" };
+  }
+  const isOver = pending.expiresAt !== null && pending.expiresAt <= standing.now;
+  return isOver ? { outcome: "enrollment-expired" } : { outcome: "begun", pending };
 }
 
-// False when the enrollment was confirmed with another code, begun anew, or ended by an admin meanwhile.
+// Under the user's lock, so that nothing is decided on what was read before: the enrollment may have been confirmed with
+// another code, begun anew, or ended by an admin meanwhile, and the user removed.
 async function storeConfirmed(
   trx: Transaction,
   deps: VerificationDeps,
   input: Input,
-  confirmed: { standing: Standing; pending: Authenticator; codes: NewBackupCodes; key: SealingKey },
-): Promise<boolean> {
-  const { standing, pending, codes, key } = confirmed;
-  const { user } = standing;
-  const locked = await lockAuthenticators(trx, user.id);
-  if (locked.pending !== pending.id) return false;
+  confirmed: {
+    userId: string;
+    pending: Authenticator;
+    judged: SettleableCode;
+    codes: NewBackupCodes | undefined;
+    key: SealingKey;
+  },
+): Promise<ConfirmEnrollmentAnswer> {
+  const { pending, judged, codes, key } = confirmed;
+  const held = requireActive(await holdStanding(trx, confirmed.userId));
+  if (held.outcome !== "active") return held;
+  const begun = begunEnrollmentOf(held.standing);
+  if (begun.outcome !== "begun") return begun;
+  // Another secret since: the code was judged against the one before, and confirms nothing.
+  const settled = await judged.settle(trx);
+  if (settled.outcome !== "accepted") return settled;
+  if (!codes) throw new Error("a code was accepted that could not be accepted before");
+
+  const { user } = held.standing;
   const replaces = await deleteActive(trx, user.id);
   await activatePending(trx, pending.id);
   await storeBackupCodes(trx, deps, { codes, authenticatorId: pending.id, userId: user.id, key });
@@ -70,5 +98,6 @@ async function storeConfirmed(
     outcome: "done",
     details: { replaces, backupCodes: codes.printed.length },
   });
-  return true;
+  requireWaiting(input.signal);
+  return { outcome: "confirmed", user, backupCodes: codes.printed };
 }

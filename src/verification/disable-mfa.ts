@@ -1,15 +1,16 @@
 // F9 and F11: MFA ends, by the user with a TOTP code where nothing requires it, or by an admin without one.
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
+import { inTransaction } from "../store/in-transaction.ts";
 import { decideRequirement } from "../users/policy.ts";
-import { findUser } from "../users/users-table.ts";
 import type { DisableMfaAnswer, DisableMfaByAdminAnswer, UserInput } from "./answers.ts";
 import { deleteActive, deletePending } from "./authenticators-table.ts";
 import { judgeCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { clearLockouts } from "./lockouts-table.ts";
 import { requireActive } from "./standing.ts";
-import { findStandingByName } from "./standing-table.ts";
+import { findStandingByName, holdStanding, type Standing } from "./standing-table.ts";
+import { requireWaiting } from "./waiting-caller.ts";
 
 /** A backup code is not accepted for this (F9). Where MFA is required it is refused before the code is looked at (rule 14). */
 export async function disableMfa(
@@ -19,24 +20,38 @@ export async function disableMfa(
   const found = requireActive(await findStandingByName(deps.db, input.name));
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const { user, authenticator } = standing;
-  if (!authenticator) return { outcome: "not-enrolled" };
-  const { required, requiredBy } = decideRequirement(user, deps.policy);
-  if (required) return { outcome: "mfa-required", requiredBy };
+  const mayDisable = mayDisableOf(standing, deps);
+  if (mayDisable.outcome !== "may-disable") return mayDisable;
+  const { authenticator } = mayDisable;
 
   const code = { method: "totp", codeAsTyped: input.totpAsTyped } as const;
-  const { actor } = input;
-  const judged = await judgeCode(deps, { standing, against: authenticator, code, purpose: "disable", actor });
+  const { actor, signal } = input;
+  const purpose = "disable";
+  const judged = await judgeCode(deps, { standing, against: authenticator, code, purpose, actor, signal });
   if (judged.outcome !== "judged") return judged;
-  return deps.db.transaction(async (trx) => {
+  return inTransaction(deps.db, async (trx) => {
+    // Under the user's lock: MFA may have become required since, and the authenticator another one.
+    const held = requireActive(await holdStanding(trx, standing.user.id));
+    if (held.outcome !== "active") return held;
+    const stillMay = mayDisableOf(held.standing, deps);
+    if (stillMay.outcome !== "may-disable") return stillMay;
     const settled = await judged.settle(trx);
     if (settled.outcome !== "accepted") return settled;
+    const { user } = held.standing;
     await deleteActive(trx, user.id);
     await deletePending(trx, user.id);
     const { id: userId, directory } = user;
     await recordAuditEvent(trx, { actor, action: "mfa-disable", userId, directory, outcome: "done" });
+    requireWaiting(signal);
     return { outcome: "disabled", user };
   });
+}
+
+function mayDisableOf({ user, authenticator }: Standing, deps: Pick<VerificationDeps, "policy">) {
+  if (!authenticator) return { outcome: "not-enrolled" } as const;
+  const { required, requiredBy } = decideRequirement(user, deps.policy);
+  if (required) return { outcome: "mfa-required", requiredBy } as const;
+  return { outcome: "may-disable", authenticator } as const;
 }
 
 /**
@@ -47,9 +62,11 @@ export async function disableMfaByAdmin(
   deps: Pick<VerificationDeps, "db">,
   input: { userId: string; actor: Actor },
 ): Promise<DisableMfaByAdminAnswer> {
-  const user = await findUser(deps.db, input.userId);
-  if (!user) return { outcome: "user-unknown" };
-  return deps.db.transaction(async (trx) => {
+  return inTransaction(deps.db, async (trx) => {
+    // Waits for a confirmation that is being stored, and ends what it made.
+    const held = await holdStanding(trx, input.userId);
+    if (held.kind !== "user") return { outcome: "user-unknown" };
+    const { user } = held.standing;
     // In the order in which the guard locks rows, or the two could wait for each other.
     const lockouts = await clearLockouts(trx, user.id);
     const wasEnrolled = await deleteActive(trx, user.id);

@@ -53,6 +53,20 @@ const spendStepSql = `
     and (a.expires_at is null or a.expires_at > clock_timestamp())
   returning a.id`;
 
+/** True while `spendStep` would find this step unspent, and the authenticator as it was. Reads only. */
+export async function isStepUnspent(
+  db: Database,
+  code: { authenticatorId: string; state: "pending" | "active"; step: number },
+): Promise<boolean> {
+  const { rows } = await db.raw<{ rows: unknown[] }>(
+    `select from authenticators
+     where id = :authenticatorId and state = :state and last_step < :step
+       and (expires_at is null or expires_at > clock_timestamp())`,
+    { ...code },
+  );
+  return rows.length > 0;
+}
+
 /** Accepts the backup code at `position` of a set if it is unspent. Otherwise as `spendStep`. */
 export async function spendBackupCode(
   db: Database,

@@ -2,15 +2,15 @@
 
 import { recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { RegenerateBackupCodesAnswer, UserInput } from "./answers.ts";
-import { lockAuthenticators } from "./authenticators-table.ts";
 import { makeBackupCodes, storeBackupCodes } from "./backup-codes.ts";
-import { takeCode } from "./code-guard.ts";
+import { judgeCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
-import { findStandingByName } from "./standing-table.ts";
+import { findStandingByName, holdStanding } from "./standing-table.ts";
+import { requireWaiting } from "./waiting-caller.ts";
 
-/** As in `confirmEnrollment` the code is spent first; a process killed before the new codes are stored leaves the old ones. */
+/** As in `confirmEnrollment` the codes are made first, and spending and storing is one transaction. */
 export async function regenerateBackupCodes(
   deps: VerificationDeps,
   input: UserInput & { totpAsTyped: string },
@@ -18,26 +18,35 @@ export async function regenerateBackupCodes(
   const found = requireActive(await findStandingByName(deps.db, input.name));
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const { user, authenticator } = standing;
+  const { authenticator } = standing;
   if (!authenticator) return { outcome: "not-enrolled" };
 
   const code = { method: "totp", codeAsTyped: input.totpAsTyped } as const;
-  const { actor } = input;
-  const taken = await takeCode(deps, {
+  const { actor, signal } = input;
+  const judged = await judgeCode(deps, {
     standing,
     against: authenticator,
     code,
     purpose: "regenerate",
     actor,
+    signal,
   });
-  if (taken.outcome !== "accepted") return taken;
+  if (judged.outcome !== "judged") return judged;
 
-  const codes = await makeBackupCodes(deps);
+  const codes = await makeBackupCodes(deps, {
+    isWanted: () => judged.mayBeAccepted(deps.db),
+    signal,
+  });
   return withActiveKey(deps, async (trx, key) => {
-    const locked = await lockAuthenticators(trx, user.id);
-    // Disabled or replaced meanwhile.
-    if (locked.active !== authenticator.id) return { outcome: "not-enrolled" };
-    await storeBackupCodes(trx, deps, { codes, authenticatorId: authenticator.id, userId: user.id, key });
+    const held = requireActive(await holdStanding(trx, standing.user.id));
+    if (held.outcome !== "active") return held;
+    const { user, authenticator: present } = held.standing;
+    if (!present) return { outcome: "not-enrolled" };
+    // Takes the code only for the authenticator that it was judged against.
+    const settled = await judged.settle(trx);
+    if (settled.outcome !== "accepted") return settled;
+    if (!codes) throw new Error("a code was accepted that could not be accepted before");
+    await storeBackupCodes(trx, deps, { codes, authenticatorId: present.id, userId: user.id, key });
     await recordAuditEvent(trx, {
       actor,
       action: "backup-codes-regenerate",
@@ -46,6 +55,7 @@ export async function regenerateBackupCodes(
       outcome: "done",
       details: { backupCodes: codes.printed.length },
     });
+    requireWaiting(signal);
     return { outcome: "regenerated", user, backupCodes: codes.printed };
   });
 }

@@ -45,7 +45,10 @@ export async function listSealedRows(
   return rows.map(({ key_id: keyId, ...row }) => ({ ...row, keyId }));
 }
 
-/** Replaces each value if it is still the one that was read, and returns how many were. */
+/**
+ * Replaces each value if it is still the one that was read, and returns how many were. One that a flow is changing now is left
+ * for the next round: a batch that waited for users' rows in an order of its own could stand in the way of their flows.
+ */
 export async function resealRows(
   db: Database,
   table: SealedTable,
@@ -53,9 +56,14 @@ export async function resealRows(
   rows: readonly { id: string; sealed: Buffer; resealed: Buffer }[],
 ): Promise<number> {
   const { rows: updated } = await db.raw<{ rows: unknown[] }>(
-    `update ${table.name} s set key_id = :newKeyId, sealed = decode(n.resealed, 'hex')
-     from unnest(:ids::text[], :sealed::text[], :resealed::text[]) n (id, sealed, resealed)
-     where s.id = n.id::${table.idType} and s.sealed = decode(n.sealed, 'hex')
+    `with free as materialized (
+       select s.id, n.resealed from ${table.name} s
+       join unnest(:ids::text[], :sealed::text[], :resealed::text[]) n (id, sealed, resealed)
+         on s.id = n.id::${table.idType} and s.sealed = decode(n.sealed, 'hex')
+       for no key update of s skip locked
+     )
+     update ${table.name} s set key_id = :newKeyId, sealed = decode(free.resealed, 'hex')
+     from free where s.id = free.id
      returning s.id`,
     {
       newKeyId,

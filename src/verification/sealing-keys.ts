@@ -5,6 +5,7 @@ import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { inTransaction } from "../store/in-transaction.ts";
 import { listKeyIds, readKeyFile } from "./key-folder.ts";
 import { open, type SealContext, type SealingKey } from "./sealing.ts";
 import {
@@ -144,7 +145,7 @@ export async function openSealed(
 
 /**
  * Runs `write` in a transaction during which `key` stays the active key, so that a secret sealed with it cannot slip past a
- * rotation. Where a rotation came first, its new key is read and used.
+ * rotation. Where a rotation came first, its new key is read and used. As `inTransaction`, it may run `write` again.
  */
 export async function withActiveKey<Answer>(
   deps: { db: Database; keys: SealingKeys },
@@ -153,7 +154,7 @@ export async function withActiveKey<Answer>(
   // One rotation is likely, a second within milliseconds is not.
   for (let tries = 3; tries > 0; tries--) {
     const key = deps.keys.active();
-    const done = await deps.db.transaction(async (trx) =>
+    const done = await inTransaction(deps.db, async (trx) =>
       (await holdActiveKey(trx, key.id)) ? { answer: await write(trx, key) } : undefined,
     );
     if (done) return done.answer;

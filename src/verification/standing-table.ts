@@ -1,10 +1,10 @@
 // Where a user stands with MFA, read in one statement: the user, authenticator, pending enrollment, backup codes, lockouts
 // and the database's time. Every flow starts from this; what is decided on it is checked again by the statement that writes.
 
-import type { Database } from "../store/database.ts";
+import type { Database, Transaction } from "../store/database.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
-import { namedUsersSql, type UserRow, userColumns, userOf } from "../users/users-table.ts";
+import { holdUser, namedUsersSql, type UserRow, userColumns, userOf } from "../users/users-table.ts";
 import type { Method, UserName } from "./answers.ts";
 
 export interface Authenticator {
@@ -16,6 +16,8 @@ export interface Authenticator {
   confirmedAt: Date | null;
   /** Until when it can be confirmed; null once active. */
   expiresAt: Date | null;
+  /** While pending: the id of the active authenticator it was begun to replace; null when there was none. */
+  replaces: string | null;
 }
 
 export interface BackupCodeSet {
@@ -46,7 +48,7 @@ export type NamedStanding =
 // Subselects that give JSON, and not joins: planning five outer joins takes PostgreSQL three times as long as running them.
 const standingColumns = `clock_timestamp() as now,
   (select json_agg(json_build_object('id', a.id, 'state', a.state, 'keyId', a.key_id, 'sealed', encode(a.sealed, 'hex'),
-      'confirmedAt', a.confirmed_at, 'expiresAt', a.expires_at,
+      'confirmedAt', a.confirmed_at, 'expiresAt', a.expires_at, 'replaces', a.replaces,
       'backupCodes', (select json_build_object('id', s.id, 'kdf', s.kdf, 'salt', encode(s.salt, 'hex'), 'keyId', s.key_id,
           'sealed', encode(s.sealed, 'hex'),
           'remaining', (select count(*) from backup_codes c where c.set_id = s.id and c.spent_at is null))
@@ -79,6 +81,16 @@ export async function findStanding(db: Database, userId: string): Promise<Standi
   return rows[0] && standingOf(rows[0]);
 }
 
+/**
+ * Takes the user's lock, and reads where they stand now: it stays so to the end of the transaction, but for what
+ * verifications spend and count. `unknown` when the user was purged. Two statements, since one would answer with
+ * what was there before it waited.
+ */
+export async function holdStanding(trx: Transaction, userId: string): Promise<NamedStanding> {
+  const standing = (await holdUser(trx, userId)) ? await findStanding(trx, userId) : undefined;
+  return standing ? { kind: "user", standing } : { kind: "unknown" };
+}
+
 /** In JSON, so bytes are hex and times are text. */
 interface StandingRow extends UserRow {
   now: Date;
@@ -93,6 +105,7 @@ interface AuthenticatorJson {
   sealed: string;
   confirmedAt: string | null;
   expiresAt: string | null;
+  replaces: string | null;
   backupCodes: {
     id: string;
     kdf: string;
@@ -117,9 +130,9 @@ function standingOf(row: StandingRow): Standing {
 }
 
 function authenticatorOf(json: AuthenticatorJson): Authenticator {
-  const { id, state, keyId } = json;
+  const { id, state, keyId, replaces } = json;
   const [confirmedAt, expiresAt] = [timeOf(json.confirmedAt), timeOf(json.expiresAt)];
-  return { id, state, keyId, sealed: Buffer.from(json.sealed, "hex"), confirmedAt, expiresAt };
+  return { id, state, keyId, sealed: Buffer.from(json.sealed, "hex"), confirmedAt, expiresAt, replaces };
 }
 
 function backupCodesOf(json: NonNullable<AuthenticatorJson["backupCodes"]>): BackupCodeSet {

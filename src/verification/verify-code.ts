@@ -16,8 +16,9 @@ export async function verifyCode(
   const { user, authenticator, backupCodes } = standing;
   if (!authenticator) return { outcome: "not-enrolled" };
 
-  const { code, actor } = input;
-  const taken = await takeCode(deps, { standing, against: authenticator, code, purpose: "sign-in", actor });
+  const { code, actor, signal } = input;
+  const purpose = "sign-in";
+  const taken = await takeCode(deps, { standing, against: authenticator, code, purpose, actor, signal });
   if (taken.outcome !== "accepted") return taken;
 
   const spent = code.method === "backup-code" ? 1 : 0;

@@ -192,7 +192,7 @@ test("the table of limits has the limits", () => {
     `| body | ${bodyBytes / 1024} KiB |`,
     `| headers | ${headerBytes / 1024} KiB, ${headerCount} of them |`,
     `| ${headersMs / 1000} s, ${requestMs / 1000} s |`,
-    `| ${answerMs / 1000} s, then 503 |`,
+    `| ${Math.ceil(answerMs / 1000)} s, then 503 |`,
     `| closed after ${keepAliveMs / 1000} s |`,
     `running requests have ${drainMs / 1000} s`,
   ]) {

@@ -1,7 +1,7 @@
 // What goes out when something goes wrong: the right status and code (rule 23), and nothing that should
 // stay inside.
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { AppError } from "../../src/errors.ts";
 import { ProblemAnswer, problemKinds, problemOf } from "../../src/http/problems.ts";
 import { Closed, Line } from "../../src/http/schemas.ts";
@@ -17,6 +17,8 @@ const throwable: Record<string, () => unknown> = {
 };
 
 let listeners: TestListeners;
+/** What each call of `/waiting` was told at its end. */
+const aborted: boolean[] = [];
 beforeAll(async () => {
   listeners = await startListeners({
     limits: { answerMs: 300 },
@@ -31,6 +33,12 @@ beforeAll(async () => {
         await new Promise((resolve) => setTimeout(resolve, 400));
         if (JSON.stringify(query).includes("throw")) throw new Error("too late");
         return { late: true };
+      });
+      app.post("/slow", { config: { scope: "open" } }, () => new Promise(() => {}));
+      app.post("/waiting", { config: { scope: "open" } }, async ({ waiting }) => {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        aborted.push(waiting.aborted);
+        return {};
       });
       app.post("/body", { config: { scope: "open" } }, async () => ({}));
       app.get("/away", { config: { scope: "open" } }, async () => {
@@ -76,10 +84,21 @@ test("a database that is away is unavailable, with the time to come back", async
   expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
 });
 
-test("a route that does not come back is unavailable after the limit", async () => {
-  const answer = await call(`${listeners.url}/slow`);
-  expect(answer.status).toBe(503);
-  expect(answer.json).toMatchObject({ code: "unavailable" });
+test.each([{}, { body: {} }])(
+  "a route that does not come back is unavailable after the limit, sent with %j",
+  async (request) => {
+    const answer = await call(`${listeners.url}/slow`, request);
+    expect(answer.status).toBe(503);
+    expect(answer.json).toMatchObject({ code: "unavailable", detail: "No answer in time." });
+  },
+);
+
+test("a route is told that its caller has gone, and not that one waits", async () => {
+  expect((await call(`${listeners.url}/waiting`, { body: {} })).status).toBe(200);
+  const head = "POST /waiting HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+  await sendBytes(listeners.url, `${head}content-length: 2\r\n\r\n{}`, 50);
+  await vi.waitUntil(() => aborted.length === 2);
+  expect(aborted).toEqual([false, true]);
 });
 
 test("a route that comes back after the limit, or throws then, disturbs nobody", async () => {

@@ -131,8 +131,9 @@ describe("of 200 equal requests at once to two daemons", () => {
     const { username, secret } = await beginEnrollment();
     const body = { username, totp: totpOf(secret, new Date()) };
     const answers = await postAtOnce("/v1/enrollment/confirm", times(atOnce, body));
-    const { "200": won, "403 code-rejected": late = 0, "409 already-enrolled": later = 0 } = countOf(answers);
-    expect([won, late + later]).toEqual([1, atOnce - 1]);
+    const { "200": won, "429 rate-limited": busy = 0, ...lost } = countOf(answers);
+    const { "403 code-rejected": late = 0, "409 already-enrolled": later = 0 } = lost;
+    expect([won, late + later + busy]).toEqual([1, atOnce - 1]);
     const backupCodes = shownIn(answers);
     const signIn = await post("/v1/verify", { username, backupCode: backupCodes[0] });
     expect(signIn.json).toMatchObject({ verified: true, backupCodesRemaining: backupCodeCount - 1 });
@@ -141,7 +142,8 @@ describe("of 200 equal requests at once to two daemons", () => {
   test("that regenerate the backup codes one is shown new ones, which are the ones that work", async () => {
     const { username, totp, backupCodes: old } = await enroll();
     const answers = await postAtOnce("/v1/backup-codes/regenerate", times(atOnce, { username, totp }));
-    expect(countOf(answers)).toEqual({ "200": 1, "403 code-rejected": atOnce - 1 });
+    const { "200": won, "429 rate-limited": busy = 0, "403 code-rejected": late = 0 } = countOf(answers);
+    expect([won, late + busy]).toEqual([1, atOnce - 1]);
     const backupCodes = shownIn(answers);
     expect((await post("/v1/verify", { username, backupCode: old[0] })).status).toBe(403);
     expect((await post("/v1/verify", { username, backupCode: backupCodes[0] })).status).toBe(200);
@@ -168,12 +170,23 @@ describe("of 200 wrong codes at once to two daemons", () => {
       username,
       backupCode: `WRNG-WRNG-${String(index).padStart(4, "0")}`,
     }));
-    expect(countOf(await postAtOnce("/v1/verify", wrong))).toEqual(lockedOut);
+    // What has stood in line too long is refused without having been looked at.
+    const {
+      "429 locked-out": unseen = 0,
+      "429 rate-limited": busy = 0,
+      ...looked
+    } = countOf(await postAtOnce("/v1/verify", wrong));
+    expect({ ...looked, unseen: unseen + busy }).toEqual({
+      "403 code-rejected": failures,
+      unseen: atOnce - failures,
+    });
   });
 });
 
 test("of wrong codes at once, one fewer than lock out, none goes uncounted", async () => {
-  const users = await Promise.all(times(10, undefined).map(enroll));
+  const users: Awaited<ReturnType<typeof enroll>>[] = [];
+  // One after the other: many at once are refused.
+  for (let index = 0; index < 10; index++) users.push(await enroll());
   const wrong = users.flatMap(({ username, secret }) =>
     times(failures - 1, { username, totp: wrongTotpOf(secret, new Date()) }),
   );

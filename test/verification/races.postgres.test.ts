@@ -3,6 +3,7 @@
 
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { errorCodeOf } from "../../src/errors.ts";
 import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
@@ -36,11 +37,19 @@ async function outcomesOf200(
   request: (deps: VerificationDeps, index: number) => Promise<{ outcome: string }>,
 ) {
   const answers = await Promise.all(
-    Array.from({ length: 200 }, (_, index) => request(replicas[index % 2] ?? world.deps, index)),
+    Array.from({ length: 200 }, (_, index) =>
+      request(replicas[index % 2] ?? world.deps, index).catch(outcomeOfBusy),
+    ),
   );
   const counts: Record<string, number> = {};
   for (const { outcome } of answers) counts[outcome] = (counts[outcome] ?? 0) + 1;
   return counts;
+}
+
+// A confirmation that would have to wait too long for its turn; nothing was spent.
+function outcomeOfBusy(error: unknown): { outcome: string } {
+  if (errorCodeOf(error) === "rate-limited") return { outcome: "rate-limited" };
+  throw error;
 }
 
 describe("of 200 equal requests at once", () => {

@@ -88,8 +88,8 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         totp === undefined
           ? ({ method: "backup-code", codeAsTyped: backupCode ?? "" } as const)
           : ({ method: "totp", codeAsTyped: totp } as const);
-      const name = { username, directory };
-      const answer = await verifyCode(deps, { name, code, actor: callerActorOf(request) });
+      const input = { name: { username, directory }, actor: callerActorOf(request), signal: request.waiting };
+      const answer = await verifyCode(deps, { ...input, code });
       deps.metrics.countVerification(code.method, answer.outcome);
       if (answer.outcome !== "accepted") throw refuse(answer);
       return {
@@ -146,6 +146,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         name: { username, directory },
         totpAsTyped: totp,
         actor: callerActorOf(request),
+        signal: request.waiting,
       });
       if (totp !== undefined) deps.metrics.countVerification("totp", answer.outcome);
       if (answer.outcome !== "begun") throw refuse(answer);
@@ -223,9 +224,12 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
   );
 }
 
-function totpInputOf(request: Parameters<typeof callerActorOf>[0] & { body: TotpBody }) {
+function totpInputOf(
+  request: Parameters<typeof callerActorOf>[0] & { body: TotpBody; waiting: AbortSignal },
+) {
   const { username, directory, totp } = request.body;
-  return { name: { username, directory }, totpAsTyped: totp, actor: callerActorOf(request) };
+  const name = { username, directory };
+  return { name, totpAsTyped: totp, actor: callerActorOf(request), signal: request.waiting };
 }
 
 type TotpBody = { username: string; directory?: string; totp: string };
