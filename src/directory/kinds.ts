@@ -172,6 +172,15 @@ export function decodeId(
   return { id: caseless.has(attribute) ? text.toLowerCase() : text };
 }
 
+/** The value of the attribute that decodeId has read as `id`. */
+export function encodeId(attribute: string, id: string): Buffer {
+  const isGuid = attribute === "objectguid" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
+  if (attribute === "guid" && /^[0-9a-f]{32}$/.test(id)) return Buffer.from(id, "hex");
+  if (!isGuid) return Buffer.from(id);
+  const parts = id.split("-").map((part) => Buffer.from(part, "hex"));
+  return Buffer.concat(parts.map((part, index) => (index < 3 ? part.reverse() : part)));
+}
+
 // Ids in hexadecimal, that a server may spell in either case. Others, such as employeeNumber, are taken as they are.
 const caseless: ReadonlySet<string> = new Set(["entryuuid", "nsuniqueid", "ipauniqueid", "ibm-entryuuid"]);
 

@@ -14,7 +14,7 @@ import {
 
 if (parentPort !== null) await answerOrder(parentPort, workerData);
 
-async function answerOrder(port: MessagePort, { directory }: ListingOrder): Promise<void> {
+async function answerOrder(port: MessagePort, { directory, onlyIds }: ListingOrder): Promise<void> {
   const post = (message: FromWorker) => port.postMessage(message);
   const alive = setInterval(() => post({ kind: "alive" }), aliveEveryMs);
   const deadline = new AbortController();
@@ -32,6 +32,7 @@ async function answerOrder(port: MessagePort, { directory }: ListingOrder): Prom
         onNote: (note) => post({ kind: "note", note }),
       },
       deadline.signal,
+      onlyIds,
     );
     post({ kind: "done", report });
   } catch (error) {

@@ -42,13 +42,14 @@ const listingNurseryMb = 8;
 // Thirty missed signs of life: a starved machine misses a few, a thread in an endless loop all.
 const silenceMs = 30_000;
 
-/** As `listDirectory`, with the notes handed over instead of logged. */
+/** As `listDirectory`, with the notes handed over instead of logged; of users, only those with `onlyIds` if that is given. */
 export async function listInThread(
   directory: DirectoryConfig,
   supervision: Omit<Supervision, "silenceMs">,
+  onlyIds?: string[],
 ): Promise<ListingReport> {
   if (supervision.signal.aborted) throw abortedBy(supervision.signal);
-  const order: ListingOrder = { directory };
+  const order: ListingOrder = { directory, onlyIds };
   const messageMb = Math.ceil((directory.limits.messageBytes * heapPerMessageByte) / 1024 / 1024);
   const worker = new Worker(workerUrl(), {
     workerData: order,

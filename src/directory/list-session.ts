@@ -5,8 +5,8 @@ import type { DirectoryConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import { connectFirst, type UnreachableServer } from "./connect-session.ts";
 import { dnKeyOf } from "./dn.ts";
-import { type ParsedFilter, parseFilter } from "./filter.ts";
-import { detectKind, groupMappingOf, userMappingOf } from "./kinds.ts";
+import { narrowFilter, type ParsedFilter, parseFilter } from "./filter.ts";
+import { detectKind, encodeId, groupMappingOf, userMappingOf } from "./kinds.ts";
 import type { LdapSession } from "./ldap-session.ts";
 import { listGroups } from "./list-groups.ts";
 import type { EntryColumns, ListingPage, ListingReport, SkippedEntry } from "./listing-page.ts";
@@ -35,13 +35,14 @@ export async function listOnce(
   directory: DirectoryConfig,
   sink: ListingSink,
   signal: AbortSignal,
+  onlyIds?: string[],
 ): Promise<ListingReport> {
   const { session, passedOver } = await connectFirst(directory, signal);
   for (const server of passedOver) sink.onNote(passedOverNote(server));
   const onAbort = () => session.close(signal.reason instanceof AppError ? signal.reason : undefined);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    return await listSession(session, directory, sink);
+    return await listSession(session, directory, sink, onlyIds);
   } finally {
     signal.removeEventListener("abort", onAbort);
     session.close();
@@ -52,6 +53,7 @@ async function listSession(
   session: LdapSession,
   directory: DirectoryConfig,
   sink: ListingSink,
+  onlyIds: string[] | undefined,
 ): Promise<ListingReport> {
   const bindDn = directory.bind?.dn;
   const rootDse = await readRootDse(session, bindDn);
@@ -68,7 +70,10 @@ async function listSession(
   const counting = countingSink(sink, report);
   const userMapping = userMappingOf(directory, kind);
   const mapper = createEntryMapper(userMapping, directoryTime);
-  const filter = parseFilter(userMapping.filter);
+  const filter =
+    onlyIds === undefined
+      ? parseFilter(userMapping.filter)
+      : filterOfIds(userMapping.filter, userMapping.idAttribute, onlyIds);
   for (const base of userBases) await listUsers({ session, directory, base, mapper, filter, sink: counting });
   const mapping = groupMappingOf(directory, kind);
   if (mapping !== undefined) {
@@ -123,6 +128,13 @@ async function listUsers({ session, directory, base, mapper, filter, sink }: Use
     { what: `listing the users below "${base}"`, url: session.url, bindDn: directory.bind?.dn },
   );
   await flush();
+}
+
+function filterOfIds(filter: string, attribute: string, ids: string[]): ParsedFilter {
+  return narrowFilter(
+    filter,
+    ids.map((id) => ({ kind: "equal", attribute, value: encodeId(attribute.toLowerCase(), id) })),
+  );
 }
 
 function distinctBases(bases: readonly string[]): string[] {

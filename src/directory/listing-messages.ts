@@ -9,6 +9,8 @@ import type { ListingPage, ListingReport } from "./listing-page.ts";
 /** Given to the thread at its start. Holds the bind password: never to be logged. */
 export interface ListingOrder {
   directory: DirectoryConfig;
+  /** Only entries with these directory ids; undefined for all. */
+  onlyIds: string[] | undefined;
 }
 
 export type FromWorker =

@@ -1,6 +1,7 @@
 // From a staged, complete listing to a sync plan and the decision whether it may be applied. Changes no user.
 
 import type { DirectoryConfig } from "../config/config.ts";
+import { mostAskedAgain } from "../directory/ask-again.ts";
 import { dnKeyOf } from "../directory/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { type Copy, copyOf, type DirectoryMemory, getDirectoryMemory } from "./directories-table.ts";
@@ -17,6 +18,7 @@ import {
   planChanges,
   planRemovals,
   skipNameClashes,
+  takeBackRemovals,
 } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import {
@@ -51,6 +53,8 @@ export interface PlanInput {
   run: PlanRun;
   directory: DirectoryConfig;
   listing: StagedListing;
+  /** Which of these directory ids are in the directory now; see directory/ask-again.ts. */
+  askAgain(ids: string[]): Promise<ReadonlyMap<string, unknown>>;
   /** What a person has agreed to. Of what is measured, they agreed to the users in the approved plan and to no others. */
   approvedHolds: HoldCode[];
 }
@@ -58,19 +62,48 @@ export interface PlanInput {
 // Below this many staged rows every way to join them is fast, above it statistics pay for themselves.
 const largePlan = 500;
 
-/** Makes the plan in one transaction, so that a plan in the store is always a whole one. */
+/**
+ * Makes the plan, in one transaction, so that a plan in the store is always a whole one. Before a plan removes users, the
+ * directory is asked for them once more, with no transaction open meanwhile.
+ */
 export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
+  const first = await planOrAsk(db, input, undefined);
+  if (!("toAskFor" in first)) return first;
+  const found = await input.askAgain(first.toAskFor);
+  const gone = first.toAskFor.filter((id) => !found.has(id));
+  const plan = await planOrAsk(db, input, { gone, found: found.size });
+  if ("toAskFor" in plan) throw new Error("a plan asked twice");
+  return plan;
+}
+
+/** What the directory has said when it was asked again: the ids that are gone, and how many are there. */
+interface Answer {
+  gone: string[];
+  found: number;
+}
+
+async function planOrAsk(
+  db: Database,
+  input: PlanInput,
+  answer: Answer | undefined,
+): Promise<Plan | { toAskFor: string[] }> {
   const { run, directory, listing } = input;
   const isLarge = listing.entries - listing.unchanged + listing.members > largePlan;
   return db.transaction(async (trx) => {
     await prepareBulkWork(trx);
     await requireStaged(trx, run, listing.staged);
     const memory = await getDirectoryMemory(trx, run.directory);
-    if (isLarge) await analyzeStaging(trx);
-    await dropDuplicates(trx, run);
     const copy = copyOf(memory, listing.server);
+    if (isLarge) await analyzeStaging(trx);
+    if (copy === "same") {
+      const { confirmRemovals } = directory.limits;
+      const removals = await planRemovals(trx, run, { confirmRemovals, gone: answer?.gone });
+      if (answer === undefined && removals > 0 && removals <= mostAskedAgain) {
+        return { toAskFor: await takeBackRemovals(trx, run) };
+      }
+    }
+    await dropDuplicates(trx, run);
     const left = copy === "older" ? await dropKnown(trx, run) : 0;
-    if (copy === "same") await planRemovals(trx, run, directory.limits.confirmRemovals);
     while ((await skipNameClashes(trx, run)) > 0);
     await planChanges(trx, run);
     if (isLarge) await analyzePlan(trx);
@@ -111,7 +144,10 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
       digest: await digestPlan(trx, run),
       measured,
       holdReasons: holdReasons.filter(({ code }) => isMeasured(code) || !input.approvedHolds.includes(code)),
-      notes: await findNotes(trx, run, { copy, left, confirmRemovals: directory.limits.confirmRemovals }),
+      notes: [
+        ...notesOfAnswer(answer),
+        ...(await findNotes(trx, run, { copy, left, confirmRemovals: directory.limits.confirmRemovals })),
+      ],
     };
   });
 }
@@ -120,6 +156,16 @@ async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[])
   const byKey = new Map(bases.map((base) => [dnKeyOf(base) ?? base, base]));
   const emptied = await listEmptiedBases(trx, run, [...byKey.keys()]);
   return emptied.map(({ key, removals }) => ({ base: byKey.get(key) ?? key, removals }));
+}
+
+function notesOfAnswer(answer: Answer | undefined): RunRemark<NoteCode>[] {
+  if (answer === undefined || answer.found === 0) return [];
+  return [
+    {
+      code: "moved-during-listing",
+      text: `${answer.found} users were not in the listing, but are in the directory: they moved while it was listed, and stay as they are until the next run.`,
+    },
+  ];
 }
 
 /** Tells of users that the listing does not name and the plan keeps all the same. */

@@ -33,20 +33,36 @@ const removedByPlan = `exists (
 
 /**
  * Plans the removal of every user that the complete listing does not name, and that as many listings before it have not
- * named as make `confirmRemovals` with this one; an approved run removes no one else.
+ * named as make `confirmRemovals` with this one; an approved run removes no one who was not in the approved plan. With `gone`
+ * only users with these directory ids. Returns how many.
  */
-export async function planRemovals(trx: Transaction, run: PlanRun, confirmRemovals: number): Promise<void> {
-  await trx.raw(
+export async function planRemovals(
+  trx: Transaction,
+  run: PlanRun,
+  { confirmRemovals, gone }: { confirmRemovals: number; gone: string[] | undefined },
+): Promise<number> {
+  const result = await trx.raw<{ rowCount: number }>(
     `insert into sync_changes (run_id, directory_id, user_id, action, username, dn, reasons)
      select :id::uuid, u.directory_id, u.id, 'remove', u.username, u.dn, array['not-in-directory']
      ${unlistedUsers}
+       and (:gone::text[] is null or u.directory_id = any(:gone::text[]))
        and (:confirmRemovals = 1 or exists (
          select from user_absences a where a.user_id = u.id and a.listings >= :confirmRemovals - 1))
        and (:approves::uuid is null or exists (
          select from sync_changes c where c.run_id = :approves and c.directory_id = u.directory_id and c.action = 'remove'
        ))`,
-    { ...run, confirmRemovals },
+    { ...run, confirmRemovals, gone: gone ?? null },
   );
+  return result.rowCount;
+}
+
+/** Takes the planned removals out of the plan again, and returns their directory ids. */
+export async function takeBackRemovals(trx: Transaction, run: PlanRun): Promise<string[]> {
+  const rows = await trx("sync_changes")
+    .where({ run_id: run.id, action: "remove" })
+    .delete()
+    .returning<{ directory_id: string }[]>("directory_id");
+  return rows.map((row) => row.directory_id);
 }
 
 /** Users that the listing does not name and the plan does not remove. */

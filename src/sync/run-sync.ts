@@ -3,6 +3,7 @@
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
+import { askAgain } from "../directory/ask-again.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database, Transaction } from "../store/database.ts";
@@ -169,7 +170,13 @@ async function carryOut(
       },
     );
     const approvedHolds = request.approves?.holdReasons.map((reason) => reason.code) ?? [];
-    const plan = await makePlan(db, { run: planRun, directory, listing, approvedHolds });
+    const plan = await makePlan(db, {
+      run: planRun,
+      directory,
+      listing,
+      approvedHolds,
+      askAgain: (ids) => askAgain(directory, { ids, server: listing.server, signal }),
+    });
     signal.throwIfAborted();
     kept.stop();
     const { confirmRemovals } = directory.limits;

@@ -32,7 +32,12 @@ export type HoldCode =
   | "too-many-enables"
   | "too-many-renames"
   | "names-under-new-ids";
-export type NoteCode = "another-server" | "older-copy" | "removals-beyond-approval" | "removals-unconfirmed";
+export type NoteCode =
+  | "another-server"
+  | "older-copy"
+  | "moved-during-listing"
+  | "removals-beyond-approval"
+  | "removals-unconfirmed";
 
 /** Why a run failed, in words that an admin can act on. */
 export interface RunError {

@@ -42,7 +42,13 @@ test("what is lost of any table before the plan is missed by it", async () => {
       { run, directory, usersStored: true, signal, onProgress: () => {} },
     );
     expect(await db(table).where({ run_id: run.id }).delete(), table).toBeGreaterThan(0);
-    const plan = makePlan(db, { run, directory, listing, approvedHolds: [] });
+    const plan = makePlan(db, {
+      run,
+      directory,
+      listing,
+      approvedHolds: [],
+      askAgain: async () => new Map(),
+    });
     await expect(plan, table).rejects.toMatchObject({ code: "run-incomplete-staging" });
   }
 });

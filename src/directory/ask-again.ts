@@ -1,0 +1,55 @@
+// Asks a server once more for some entries by their directory ids: a listing takes time, and who moves from one base to another
+// meanwhile is in neither part of it. Decides nothing.
+
+import type { DirectoryConfig } from "../config/config.ts";
+import { AppError } from "../errors.ts";
+import { dnKeyOf } from "./dn.ts";
+import { listInThread } from "./list-directory.ts";
+import type { ServerIdentity } from "./listing-page.ts";
+import { unpackColumns } from "./packed-columns.ts";
+
+/** More are not worth one question: a plan that removes as many is held, or is what an admin has allowed. */
+export const mostAskedAgain = 500;
+
+/**
+ * The DNs below the configured bases of those of the ids that are there now, entries that cannot be used included. Rejects as a
+ * listing does, and with `directory-changed-during-listing` when another server answers than the one that was listed.
+ */
+export async function askAgain(
+  directory: DirectoryConfig,
+  question: { ids: string[]; server: ServerIdentity; signal: AbortSignal },
+): Promise<Map<string, string[]>> {
+  const { ids, server, signal } = question;
+  const found = new Map<string, Map<string, string>>();
+  const add = (id: string | null, dn: string) => {
+    if (id === null) return;
+    const dns = found.get(id) ?? new Map<string, string>();
+    found.set(id, dns.set(dnKeyOf(dn) ?? dn, dn)); // once, where bases overlap
+  };
+  const report = await listInThread(
+    { ...directory, urls: [server.url], groups: undefined },
+    {
+      signal,
+      onNote: () => {}, // the listing has told them
+      onPage: async (page) => {
+        for (const skipped of page.skipped) add(skipped.directoryId, skipped.dn);
+        if (page.kind === "groups") return;
+        const { directoryIds, dns } = unpackColumns(page.entries);
+        for (const [row, id] of directoryIds.entries()) add(id, dns[row] ?? "");
+      },
+    },
+    ids,
+  );
+  if (report.server.identity !== server.identity) {
+    throw new AppError(
+      "directory-changed-during-listing",
+      "another server answered than the one that was listed",
+      {
+        remedy:
+          "Nothing needs to be done if the next run succeeds; otherwise look for servers behind one address.",
+        fields: { url: server.url, before: server.identity, after: report.server.identity },
+      },
+    );
+  }
+  return new Map([...found].map(([id, dns]) => [id, [...dns.values()]]));
+}

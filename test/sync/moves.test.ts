@@ -1,0 +1,65 @@
+// Who moves from one base to another while the directory is listed is in neither part of the listing, and is not removed (rule 4).
+
+import fc from "fast-check";
+import { beforeEach, expect, test } from "vitest";
+import { decodeId, encodeId } from "../../src/directory/kinds.ts";
+import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
+
+const sub = "dn: ou=sub,dc=example,dc=org\nobjectClass: organizationalUnit\nou: sub\n\n";
+const mover = person("mover", { ou: "ou=sub" });
+const stayer = person("stayer", { ou: "ou=sub" });
+
+let world: SyncWorld;
+// The server lists in the order in which entries were made: those of the second base first.
+eachTestInSyncWorld({ ldif: sub + mover + stayer + people(60) }, (fresh) => {
+  world = fresh;
+});
+beforeEach(async () => {
+  world.directory.users.bases = ["ou=people,dc=example,dc=org", "ou=sub,dc=example,dc=org"];
+  world.directory.limits.pageSize = 10;
+  expect((await world.sync()).counts).toMatchObject({ added: 62 });
+});
+
+/** A run during which `act` happens when the first pages of the first base have been read and no more. */
+async function syncMeanwhile(act: () => Promise<unknown>) {
+  const blocker = await world.database.db.transaction();
+  await blocker.raw("lock table staged_pages in access exclusive mode");
+  const started = await world.start();
+  if (started.kind !== "started") throw new Error("not started");
+  for (;;) {
+    const { rows } = await blocker.raw(
+      "select from pg_locks where relation = 'staged_pages'::regclass and not granted",
+    );
+    if (rows.length > 0) break;
+  }
+  await act();
+  await blocker.rollback();
+  return started.finished;
+}
+
+test("a user who moves to a base that is listed already is asked for once more, and stays", async () => {
+  const run = await syncMeanwhile(() =>
+    world.slapd.modify(
+      "dn: uid=mover,ou=sub,dc=example,dc=org\nchangetype: modrdn\nnewrdn: uid=mover\ndeleteoldrdn: 0\n" +
+        `newsuperior: ou=people,dc=example,dc=org\n\n${deletions(["user0059"])}`,
+    ),
+  );
+  expect(run).toMatchObject({ status: "succeeded", counts: { listed: 60, removed: 1 } });
+  expect(run.notes).toMatchObject([{ code: "moved-during-listing" }]);
+  expect(await world.user("mover")).toMatchObject({ state: "active" });
+  expect(await world.user("user0059")).toMatchObject({ state: "removed" });
+  expect(await world.sync()).toMatchObject({ counts: { listed: 61, changed: 1, removed: 0 }, notes: [] });
+});
+
+test("the value that is asked for is the one that was read, whatever the kind of id", () => {
+  const text = (value: Buffer) => value.toString();
+  for (const attribute of ["objectguid", "guid"]) {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => {
+        const decoded = decodeId(attribute, Buffer.from(bytes), text);
+        expect("id" in decoded && encodeId(attribute, decoded.id)).toEqual(Buffer.from(bytes));
+      }),
+    );
+  }
+  expect(encodeId("entryuuid", "0b1c")).toEqual(Buffer.from("0b1c"));
+});
