@@ -49,7 +49,13 @@ export async function openLoginScene(
 ): Promise<{ scene: SyncScene; url: string; token: string }> {
   const token = randomBytes(32).toString("base64url");
   const tokenSha256 = createHash("sha256").update(token).digest("hex");
-  const caller = { name: "bench", tokenSha256, scopes: ["login"], requestsPerSecond: 100_000 };
+  const caller = {
+    name: "bench",
+    tokenSha256,
+    scopes: ["login"],
+    requestsPerSecond: 100_000,
+    requestsPerSecondPerUser: 100_000,
+  };
   const scene = await openSyncScene(bench, users, [caller]);
   try {
     const url = await scene.freshDatabase();

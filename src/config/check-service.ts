@@ -4,6 +4,7 @@ import { isAbsolute, relative, resolve, sep } from "node:path";
 import { isOneReference } from "./env-references.ts";
 import { isLoopback, parseDuration, parseListenAddress, parsePostgresUrl } from "./formats.ts";
 import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
+import { type KeyPath, showPath } from "./problems.ts";
 import {
   callerNameSchema,
   databaseUrlSchema,
@@ -20,7 +21,7 @@ export function checkService(meaning: Meaning): void {
   checkDatabase(meaning);
   checkKeysFolder(meaning);
   refuseDoubled(meaning, ["http", "callers"], "name", callerNameSchema);
-  refuseDoubled(meaning, ["http", "callers"], "tokenSha256", tokenSha256Schema);
+  refuseDoubledTokens(meaning);
   checkListeners(meaning);
   checkLockout(meaning);
   if (meaning.lengthOf(["directories"]) === 0) warn(meaning, ["directories"], "no directory, so no users");
@@ -72,6 +73,26 @@ function checkKeysFolder(meaning: Meaning): void {
       ["keys", "folder"],
       "inside the embedded database's folder; a copy of one must not be a copy of both",
     );
+  }
+}
+
+/** A token that two callers share would name either of them in the audit. Shows no value. */
+function refuseDoubledTokens(meaning: Meaning): void {
+  const first = new Map<string, KeyPath>();
+  const callers = ["http", "callers"];
+  for (let caller = 0; caller < meaning.lengthOf(callers); caller += 1) {
+    const further = [...callers, String(caller), "furtherTokensSha256"];
+    const paths = [
+      [...callers, String(caller), "tokenSha256"],
+      ...Array.from({ length: meaning.lengthOf(further) }, (_, index) => [...further, String(index)]),
+    ];
+    for (const path of paths) {
+      const tokenSha256 = meaning.part(path, tokenSha256Schema);
+      if (tokenSha256 === undefined) continue;
+      const before = first.get(tokenSha256);
+      if (before === undefined) first.set(tokenSha256, path);
+      else refuse(meaning, path, `the same as ${showPath(before)}; each needs its own`);
+    }
   }
 }
 

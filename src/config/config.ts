@@ -38,12 +38,14 @@ export interface HttpTlsConfig {
   clientCaPem: string | undefined;
 }
 
-export type Scope = "login" | "admin" | "metrics";
+export type Scope = "login" | "help-desk" | "audit" | "admin" | "metrics";
 
 export interface CallerConfig {
   name: string;
   /** Lower-case hex SHA-256 of the bearer token. */
   tokenSha256: string;
+  /** Of tokens that are good beside it, while one takes the place of another. */
+  furtherTokensSha256: string[];
   scopes: Scope[];
   /** Requests a second this caller may sustain; twice that in a burst. */
   requestsPerSecond: number;
@@ -53,6 +55,8 @@ export interface CallerConfig {
   checksPassword: boolean;
   /** A front door may tell it that a user is unknown. */
   learnsUnknown: boolean;
+  /** The same for the requests that name one user. */
+  requestsPerSecondPerUser: number;
 }
 
 export type DirectoryKind = "openldap" | "active-directory" | "389ds" | "generic";

@@ -55,15 +55,22 @@ export const tokenSha256Schema = text({
   wanted: "64 lower-case hex digits, as `dirmfa token create` prints them, and not the token itself",
 });
 
+export const furtherTokensSchema = list(tokenSha256Schema, {
+  default: [],
+  description:
+    "SHA-256 of tokens that are good beside it: while a new token takes the old one's place. Take the old one out then; until you do, whoever has it can call.",
+});
+
 const callersSchema = list(
   mapping(
     {
       name: callerNameSchema,
       tokenSha256: tokenSha256Schema,
-      scopes: list(Type.Enum(["login", "admin", "metrics"]), {
+      furtherTokensSha256: furtherTokensSchema,
+      scopes: list(Type.Enum(["login", "help-desk", "audit", "admin", "metrics"]), {
         minItems: 1,
         description:
-          "What it may call: `login` signs users in, `metrics` reads /metrics, `admin` can switch off anyone's MFA.",
+          "What it may call: `login` signs users in, `help-desk` looks at users, unlocks them and issues enrollment passes, `audit` reads everything, `metrics` reads /metrics, `admin` can switch off anyone's MFA.",
       }),
       requestsPerSecond: wholeNumber([1, 100_000], {
         default: 100,
@@ -84,6 +91,12 @@ const callersSchema = list(
         default: false,
         description:
           "For `privacyidea`: it is told that a user is unknown, and not only that the sign-in is refused; whoever can ask it then learns which names exist.",
+      }),
+      requestsPerSecondPerUser: wholeNumber([1, 100_000], {
+        default: 10,
+        description:
+          "The same for the requests about one user: what goes beyond it is refused before it counts for the caller, so that a flood on one user leaves the others their turn.",
+        reason: "zero would lock every user out",
       }),
     },
     { description: "One caller." },

@@ -17,8 +17,8 @@ export type App = FastifyInstance<
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** Who may call; every route says it, and one that forgets is refused to everybody. */
-    scope?: Scope | "open";
+    /** Who may call, any one of several; every route says it, and one that forgets is refused to everybody. */
+    scope?: Scope | readonly Scope[] | "open";
     /** Codes that the route can answer beside those of every route; for the API description. */
     problems?: readonly ProblemCode[];
   }

@@ -6,6 +6,7 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import { Ajv } from "ajv";
 import { type FastifyRequest, fastify, LogController } from "fastify";
 import type { Log } from "../log.ts";
+import type { UserName } from "../verification/answers.ts";
 import { answerInTime } from "./answer-in-time.ts";
 import type { App } from "./app-type.ts";
 import { answerBrokenRequest } from "./broken-request.ts";
@@ -108,8 +109,10 @@ function watchRequests(app: App, deps: AppDeps): void {
     if (request.is404) return;
     const { scope } = request.routeOptions.config;
     if (scope === undefined) throw new Error("the route names no scope");
-    if (scope !== "open") request.caller = deps.authorize(request.headers.authorization, scope);
+    if (scope !== "open") request.caller = deps.authorize(request.headers.authorization, [scope].flat());
   });
+  // Once the body is read, which says whom the call is about.
+  app.addHook("preValidation", async ({ caller, body }) => caller?.takeTurn(userNamedIn(body)));
   app.addHook("onSend", async (_request, reply, payload) => {
     if (deps.isDraining()) reply.header("connection", "close");
     return payload;
@@ -122,6 +125,16 @@ function watchRequests(app: App, deps: AppDeps): void {
       "request",
     );
   });
+}
+
+/** Whom a body that is not checked yet is about. */
+function userNamedIn(body: unknown): UserName | undefined {
+  if (typeof body !== "object" || body === null || !("username" in body)) return undefined;
+  const { username } = body;
+  if (typeof username !== "string") return undefined;
+  return "directory" in body && typeof body.directory === "string"
+    ? { username, directory: body.directory }
+    : { username };
 }
 
 /** What of a request may be logged: never a body, a header or a query. */

@@ -1,5 +1,5 @@
-// Who calls and what they may: bearer tokens against the SHA-256 in the configuration, scopes, the caller's rate limit and
-// the acting person. Keeps no token and logs none.
+// Who calls and what they may: bearer tokens against the SHA-256 in the configuration, scopes, rates and the acting person.
+// Keeps no token and logs none.
 //
 // Failed attempts are not counted by remote address: a token has 256 random bits, so counting would protect nothing,
 // while one bad caller behind a shared proxy would stop all the others, and the table of addresses could be flooded.
@@ -9,45 +9,66 @@ import type { FastifyRequest } from "fastify";
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Clock } from "../clock.ts";
 import type { CallerConfig, Scope } from "../config/config.ts";
+import { usernameKeyOf } from "../username.ts";
+import type { UserName } from "../verification/answers.ts";
 import { ProblemAnswer } from "./problems.ts";
-import { createRateLimit } from "./rate-limit.ts";
+import { createRateLimit, createRateLimits } from "./rate-limit.ts";
 
 export interface Caller {
   name: string;
   scopes: readonly Scope[];
+  /** Counts a request, about that user where it names one. Throws a ProblemAnswer when one of the two rates is used up. */
+  takeTurn(about: UserName | undefined): void;
 }
 
-/** The caller that the Authorization header proves, allowed to use `scope` now; throws a ProblemAnswer otherwise. */
-export type Authorize = (authorization: string | undefined, scope: Scope) => Caller;
+/** The caller that the Authorization header proves, with one of `scopes`; throws a ProblemAnswer otherwise. */
+export type Authorize = (authorization: string | undefined, scopes: readonly Scope[]) => Caller;
 
 // RFC 6750's token characters; 512 is four times what `dirmfa token create` prints, so hashing stays cheap.
 const bearer = /^Bearer +([A-Za-z0-9._~+/=-]{1,512})$/i;
 
 export function createAuthorize(callers: readonly CallerConfig[], clock: Clock): Authorize {
-  const known = callers.map((caller) => ({
-    caller: { name: caller.name, scopes: caller.scopes },
-    tokenHash: Buffer.from(caller.tokenSha256, "hex"),
-    rateLimit: createRateLimit(caller.requestsPerSecond, clock),
-  }));
+  const known = callers.flatMap((configured) => {
+    const { name, scopes, tokenSha256, furtherTokensSha256 } = configured;
+    const caller = { name, scopes, takeTurn: createTurns(configured, clock) };
+    const tokenHashes = [tokenSha256, ...furtherTokensSha256].map((hash) => Buffer.from(hash, "hex"));
+    return tokenHashes.map((tokenHash) => ({ caller, tokenHash }));
+  });
 
-  return (authorization, scope) => {
+  return (authorization, scopes) => {
     const token = bearer.exec(authorization ?? "")?.[1];
     if (token === undefined) throw new ProblemAnswer({ code: "unauthorized" });
     const tokenHash = createHash("sha256").update(token).digest();
-    // Every caller is compared, the match included, so that the time does not tell which one it was.
-    let found: (typeof known)[number] | undefined;
+    // Every token is compared, the match included, so that the time does not tell which one it was.
+    let found: Caller | undefined;
     for (const entry of known) {
       if (entry.tokenHash.length === tokenHash.length && timingSafeEqual(entry.tokenHash, tokenHash))
-        found = entry;
+        found = entry.caller;
     }
     if (!found) throw new ProblemAnswer({ code: "unauthorized" });
-    const retryAfterSeconds = found.rateLimit.take();
-    if (retryAfterSeconds > 0) throw new ProblemAnswer({ code: "rate-limited", retryAfterSeconds });
-    if (!found.caller.scopes.includes(scope)) {
-      throw new ProblemAnswer({ code: "forbidden", detail: `The call needs the scope "${scope}".` });
+    if (!found.scopes.some((scope) => scopes.includes(scope))) {
+      const needed = scopes.map((scope) => `"${scope}"`).join(", ");
+      const detail = `The call needs ${scopes.length > 1 ? "one of the scopes" : "the scope"} ${needed}.`;
+      throw new ProblemAnswer({ code: "forbidden", detail });
     }
-    return found.caller;
+    return found;
   };
+}
+
+/** The user's rate comes first: a flood on one user does not use up the caller's, which the others need. */
+function createTurns(configured: CallerConfig, clock: Clock): Caller["takeTurn"] {
+  const ofCaller = createRateLimit(configured.requestsPerSecond, clock);
+  const ofUsers = createRateLimits(configured.requestsPerSecondPerUser, clock);
+  return (about) => {
+    const forUser = about ? ofUsers.take(nameKeyOf(about)) : 0;
+    const retryAfterSeconds = forUser || ofCaller.take();
+    if (retryAfterSeconds > 0) throw new ProblemAnswer({ code: "rate-limited", retryAfterSeconds });
+  };
+}
+
+// As typed, before the database is asked: an alias or another directory has a rate of its own.
+function nameKeyOf({ username, directory }: UserName): string {
+  return JSON.stringify([directory, usernameKeyOf(username)]);
 }
 
 /** A name and an address fit; an essay in every audit event does not. */
@@ -60,7 +81,7 @@ const unreadable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
  * Who an admin call acts for. X-Actor is the caller's word, so the caller is always named with it:
  * `alice (caller:help-desk)`. Without the header it is `caller:help-desk`. UTF-8 is understood.
  */
-export function actorOf(caller: Caller, header: string | string[] | undefined): Actor {
+export function actorOf(caller: Pick<Caller, "name">, header: string | string[] | undefined): Actor {
   const callerName = `caller:${caller.name}`;
   if (header === undefined) return { name: callerName, via: "api" };
   const person = typeof header === "string" ? utf8Of(header)?.trim() : undefined;

@@ -37,7 +37,10 @@ export async function registerOpenApi(app: App): Promise<void> {
       },
       tags: [
         { name: "login", description: "For the login service: scope `login`" },
-        { name: "admin", description: "For admins and the help desk: scope `admin`" },
+        {
+          name: "admin",
+          description: "For admins (scope `admin`), the help desk (`help-desk`) and auditors (`audit`)",
+        },
         { name: "open", description: "No token needed" },
         { name: "metrics", description: "Scope `metrics`" },
       ],
@@ -54,7 +57,7 @@ export async function registerOpenApi(app: App): Promise<void> {
         url,
         schema: {
           ...schema,
-          ...(isOpen || scope === undefined ? {} : { security: [{ token: [] }] }),
+          ...(isOpen || scope === undefined ? {} : { security: [{ token: [scope].flat() }] }),
           // The types of fastify-swagger leave open what a response looks like.
           response: { ...(schema?.response as object | undefined), ...problemResponses(codes) },
         },

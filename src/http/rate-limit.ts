@@ -1,5 +1,5 @@
-// How many requests one caller may make (a token bucket). In memory and per process on purpose: it protects this process
-// and its database pool from one caller; the protection against guessing is the lockout, which is in the database.
+// How many requests one caller may make, and how many about one user (token buckets). In memory and per process on purpose: it protects this process
+// and its database pool from one caller, and the users of a caller from each other; the protection against guessing is the lockout, which is in the database.
 
 import type { Clock } from "../clock.ts";
 
@@ -27,6 +27,33 @@ export function createRateLimit(perSecond: number, clock: Clock): RateLimit {
         return 0;
       }
       return Math.max(1, Math.ceil((1 - tokens) / perSecond));
+    },
+  };
+}
+
+export interface RateLimits {
+  /** As `RateLimit.take`, for each key on its own. */
+  take(key: string): number;
+}
+
+/**
+ * Of this many users the present rate is remembered, those asked about last: a login service has fewer at a time. Whoever
+ * makes up names to push one out uses up the caller's rate with them.
+ */
+const keysKept = 10_000;
+
+/** A bucket for every key. */
+export function createRateLimits(perSecond: number, clock: Clock): RateLimits {
+  // In the order in which they were asked about last.
+  const limits = new Map<string, RateLimit>();
+  return {
+    take(key) {
+      const limit = limits.get(key) ?? createRateLimit(perSecond, clock);
+      limits.delete(key);
+      limits.set(key, limit);
+      const [oldest] = limits.keys();
+      if (limits.size > keysKept && oldest !== undefined) limits.delete(oldest);
+      return limit.take();
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { addPrivacyIdeaRoutes } from "../front-doors/privacyidea/routes.ts";
 import type { SyncRunner } from "../sync/sync-runner.ts";
 import type { VerificationDeps } from "../verification/deps.ts";
+import type { App } from "./app-type.ts";
 import { createAuthorize } from "./caller-auth.ts";
 import { createListeners, type HttpLimits, type HttpServer } from "./listeners.ts";
 import type { Metrics } from "./metrics.ts";
@@ -23,23 +24,35 @@ export interface HttpDeps {
 
 /** Builds the server; nothing listens yet. Throws for a configuration that cannot work. */
 export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
-  const { verification, runner, metrics } = deps;
-  const { directories, http } = deps.config;
-  const { db, log, clock } = verification;
+  const { http } = deps.config;
+  const { log, clock } = deps.verification;
   const authorize = createAuthorize(http.callers, clock);
   return createListeners({
     config: http,
     log,
-    metrics,
+    metrics: deps.metrics,
     authorize,
     ...(deps.limits ? { limits: deps.limits } : {}),
     addRoutes(app) {
-      addOpenRoutes(app, { db, directories, metrics, metricsHere: http.metricsListen === undefined });
-      addLoginRoutes(app, { ...verification, metrics });
-      addAdminUserRoutes(app, verification);
-      addAdminSyncRoutes(app, { db, directories, runner });
-      addAdminAuditRoutes(app, { db });
-      addPrivacyIdeaRoutes(app, { ...verification, metrics, authorize, callers: http.callers });
+      addApiRoutes(app, deps);
+      addPrivacyIdeaRoutes(app, {
+        ...deps.verification,
+        metrics: deps.metrics,
+        authorize,
+        callers: http.callers,
+      });
     },
   });
+}
+
+/** Every route of the API but its description. */
+export function addApiRoutes(app: App, deps: Omit<HttpDeps, "limits">): void {
+  const { verification, runner, metrics } = deps;
+  const { directories, http } = deps.config;
+  const { db } = verification;
+  addOpenRoutes(app, { db, directories, metrics, metricsHere: http.metricsListen === undefined });
+  addLoginRoutes(app, { ...verification, metrics });
+  addAdminUserRoutes(app, verification);
+  addAdminSyncRoutes(app, { db, directories, runner });
+  addAdminAuditRoutes(app, { db });
 }

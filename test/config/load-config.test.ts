@@ -58,7 +58,8 @@ http:
   metricsListen: unix:run/metrics.sock
   tls: {certFile: tls/cert.pem, keyFile: tls/key.pem, clientCaFile: tls/ca.pem}
   callers:
-    - {name: login, tokenSha256: ${"a".repeat(64)}, scopes: [login, metrics], requestsPerSecond: 7}
+    - {name: login, tokenSha256: ${"a".repeat(64)}, scopes: [login, metrics], requestsPerSecond: 7,
+       furtherTokensSha256: [${"b".repeat(64)}], requestsPerSecondPerUser: 3, protocol: privacyidea, checksPassword: true, learnsUnknown: true}
 keys: {folder: /var/lib/dirmfa/keys}
 directories:
   - name: head-office
@@ -105,7 +106,17 @@ log: {level: debug}
       metricsListen: { kind: "unix", path: join(folder, "run/metrics.sock") },
       tls: { certPem: certificate, keyPemSecret: privateKey, clientCaPem: certificate },
       callers: [
-        { name: "login", tokenSha256: "a".repeat(64), scopes: ["login", "metrics"], requestsPerSecond: 7 },
+        {
+          name: "login",
+          tokenSha256: "a".repeat(64),
+          furtherTokensSha256: ["b".repeat(64)],
+          scopes: ["login", "metrics"],
+          requestsPerSecond: 7,
+          requestsPerSecondPerUser: 3,
+          protocol: "privacyidea",
+          checksPassword: true,
+          learnsUnknown: true,
+        },
       ],
     },
     keys: { folder: "/var/lib/dirmfa/keys" },

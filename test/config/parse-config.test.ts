@@ -321,6 +321,16 @@ describe("what values mean together", () => {
     ]);
   });
 
+  test("a further token that another caller has is refused", () => {
+    const further = `  - {name: b, tokenSha256: '${"1".repeat(64)}', furtherTokensSha256: ['${zeros}'], scopes: [login]}\n`;
+    const caller = `  - {name: a, tokenSha256: '${zeros}', scopes: [login]}\n`;
+    expect(problemsOf(`http:\n callers:\n${caller}${further}`)).toEqual([
+      expect.stringContaining(
+        "http.callers[1].furtherTokensSha256[0]: the same as http.callers[0].tokenSha256; each needs its own",
+      ),
+    ]);
+  });
+
   test("the same data folder is fine when the database is elsewhere", () => {
     expect(problemsOf("database: {url: postgres://localhost/d}\nkeys: {folder: data/keys}")).toEqual([]);
   });

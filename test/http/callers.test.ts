@@ -3,29 +3,47 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Scope } from "../../src/config/config.ts";
 import { actorOf, actorOfRequest } from "../../src/http/caller-auth.ts";
-import { createRateLimit } from "../../src/http/rate-limit.ts";
+import { createRateLimit, createRateLimits } from "../../src/http/rate-limit.ts";
 import {
   call,
   callerOf,
   callers,
+  sha256Of,
   startListeners,
   type TestListeners,
   tokens,
 } from "../support/http-server.ts";
 
 let listeners: TestListeners;
+const scopes = ["login", "help-desk", "audit", "admin", "metrics"] as const satisfies Scope[];
 let now = new Date("2026-01-01T00:00:00Z");
 const clock = { now: () => now };
 const slowToken = "slow-token-0123456789abcdef";
+const busyToken = "busy-token-0123456789abcdef";
+const [oldToken, newToken, spareToken] = ["old", "new", "spare"].map(
+  (name) => `${name}-token-0123456789abcdef`,
+) as [string, string, string]; // three go in, three come out
 
 beforeAll(async () => {
   listeners = await startListeners({
     clock,
-    config: { callers: [...callers, callerOf("slow", slowToken, ["login"], 2)] },
+    config: {
+      callers: [
+        ...callers,
+        callerOf("slow", slowToken, ["login"], 2),
+        callerOf("busy", busyToken, ["login"], 10, 2),
+        {
+          ...callerOf("rotating", oldToken, ["login"], 2),
+          furtherTokensSha256: [sha256Of(newToken), sha256Of(spareToken)],
+        },
+      ],
+    },
     addRoutes(app) {
-      for (const scope of ["login", "admin", "metrics", "open"] as const) {
+      for (const scope of [...scopes, "open"] as const) {
         app.get(`/${scope}`, { config: { scope } }, async ({ caller }) => ({ caller: caller?.name ?? null }));
       }
+      app.get("/either", { config: { scope: ["audit", "help-desk"] } }, async () => ({}));
+      app.post("/about", { config: { scope: "login" } }, async () => ({}));
       app.get("/forgotten", async () => ({}));
       app.get("/actor", { config: { scope: "admin" } }, async (request) => ({
         actor: actorOfRequest(request),
@@ -35,8 +53,6 @@ beforeAll(async () => {
 });
 afterAll(() => listeners.server.close());
 
-const scopes: Scope[] = ["login", "admin", "metrics"];
-
 test.each(scopes.flatMap((has) => scopes.map((needed) => ({ has, needed }))))(
   "a token with scope $has gets what it should at a route for $needed",
   async ({ has, needed }) => {
@@ -45,6 +61,45 @@ test.each(scopes.flatMap((has) => scopes.map((needed) => ({ has, needed }))))(
     if (has !== needed) expect(answer.json).toMatchObject({ code: "forbidden" });
   },
 );
+
+test("a route for one of several scopes takes any of them, and names them to the others", async () => {
+  expect((await call(`${listeners.url}/either`, { token: tokens.audit })).status).toBe(200);
+  expect((await call(`${listeners.url}/either`, { token: tokens["help-desk"] })).status).toBe(200);
+  const refused = await call(`${listeners.url}/either`, { token: tokens.login });
+  expect(refused.status).toBe(403);
+  expect(refused.json).toMatchObject({ detail: 'The call needs one of the scopes "audit", "help-desk".' });
+});
+
+test("every token of a caller is that caller, and all share one rate", async () => {
+  const ask = (token: string) => call(`${listeners.url}/login`, { token });
+  for (const token of [newToken, oldToken, spareToken, newToken]) {
+    expect((await ask(token)).json).toEqual({ caller: "rotating" });
+  }
+  expect((await ask(oldToken)).status).toBe(429);
+});
+
+test("a flood on one user leaves the caller's rate to the other users", async () => {
+  const ask = (username: string) =>
+    call(`${listeners.url}/about`, { token: busyToken, body: { username, totp: "000000" } });
+  const flood = await Promise.all(Array.from({ length: 70 }, (_, i) => ask(i % 2 ? "Locked" : " locked ")));
+  expect(flood.filter(({ status }) => status === 200)).toHaveLength(4);
+  expect(flood.find(({ status }) => status === 429)?.json).toMatchObject({ code: "rate-limited" });
+  const others = await Promise.all(Array.from({ length: 16 }, (_, i) => ask(`other-${i}`)));
+  expect(others.map(({ status }) => status)).toEqual(others.map(() => 200));
+  expect((await ask("one-too-many")).status).toBe(429);
+  now = new Date(now.getTime() + 500);
+  expect([(await ask("locked")).status, (await ask("locked")).status]).toEqual([200, 429]);
+});
+
+test("users are forgotten when there are too many, those asked about longest ago first", () => {
+  const limits = createRateLimits(1, { now: () => new Date(0) });
+  const drain = (key: string) => [limits.take(key), limits.take(key), limits.take(key)];
+  expect(drain("flooded")).toEqual([0, 0, 1]);
+  for (let other = 0; other < 9_999; other++) limits.take(`user-${other}`);
+  expect(limits.take("flooded")).toBe(1);
+  for (let other = 0; other < 10_000; other++) limits.take(`user-${other}`);
+  expect(limits.take("flooded")).toBe(0);
+});
 
 test("an open route asks for no token, and takes none into account", async () => {
   expect((await call(`${listeners.url}/open`)).json).toEqual({ caller: null });
@@ -132,5 +187,5 @@ test.each([
   ["with a character that turns text around", Buffer.from("evil\u202egnp").toString("latin1")],
   ["with an invisible character", Buffer.from("a\u200bb").toString("latin1")],
 ])("an X-Actor that is %s is refused", (_, header) => {
-  expect(() => actorOf({ name: "help-desk", scopes: ["admin"] }, header)).toThrow("invalid-request");
+  expect(() => actorOf({ name: "help-desk" }, header)).toThrow("invalid-request");
 });

@@ -17,6 +17,8 @@ export const tokens = {
   login: "login-token-0123456789abcdef0123456789abcdef",
   admin: "admin-token-0123456789abcdef0123456789abcdef",
   metrics: "metrics-token-0123456789abcdef0123456789abcdef",
+  "help-desk": "help-desk-token-0123456789abcdef0123456789abcdef",
+  audit: "audit-token-0123456789abcdef0123456789abcdef",
   every: "every-token-0123456789abcdef0123456789abcdef",
 } as const;
 
@@ -25,16 +27,31 @@ export function callerOf(
   token: string,
   scopes: Scope[],
   requestsPerSecond = 100_000,
+  requestsPerSecondPerUser = 100_000,
 ): CallerConfig {
-  const tokenSha256 = createHash("sha256").update(token).digest("hex");
-  const door = { protocol: "api", checksPassword: false, learnsUnknown: false } as const;
-  return { name, tokenSha256, scopes, requestsPerSecond, ...door };
+  return {
+    name,
+    tokenSha256: sha256Of(token),
+    furtherTokensSha256: [],
+    scopes,
+    requestsPerSecond,
+    requestsPerSecondPerUser,
+    protocol: "api",
+    checksPassword: false,
+    learnsUnknown: false,
+  };
+}
+
+export function sha256Of(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
 }
 
 export const callers: CallerConfig[] = [
   callerOf("login-service", tokens.login, ["login"]),
   callerOf("help-desk", tokens.admin, ["admin"]),
   callerOf("prometheus", tokens.metrics, ["metrics"]),
+  callerOf("service-desk", tokens["help-desk"], ["help-desk"]),
+  callerOf("auditor", tokens.audit, ["audit"]),
   callerOf("everything", tokens.every, ["login", "admin", "metrics"]),
 ];
 

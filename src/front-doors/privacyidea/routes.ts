@@ -5,7 +5,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallerConfig } from "../../config/config.ts";
 import type { App } from "../../http/app-type.ts";
-import { type Authorize, actorOf } from "../../http/caller-auth.ts";
+import { type Authorize, actorOf, type Caller } from "../../http/caller-auth.ts";
 import { ProblemAnswer, problemKinds, problemOf } from "../../http/problems.ts";
 import { checkCode, type DoorCaller, type DoorDeps, deferEnrollment } from "./check-code.ts";
 import { roleToken, tokenOf } from "./credential.ts";
@@ -15,6 +15,12 @@ import { type Parameters, readParameters, readQuery } from "./parameters.ts";
 export interface DoorRoutesDeps extends DoorDeps {
   authorize: Authorize;
   callers: readonly CallerConfig[];
+}
+
+interface Entered {
+  caller: DoorCaller;
+  /** Must be called before the database is asked. */
+  takeTurn: Caller["takeTurn"];
 }
 
 /** Adds nothing unless a caller has this protocol. */
@@ -28,46 +34,50 @@ export function addPrivacyIdeaRoutes(app: App, deps: DoorRoutesDeps): void {
     door.addContentTypeParser("*", { parseAs: "buffer" }, async (_: FastifyRequest, body: Buffer) => body);
     door.setErrorHandler((error, _request, reply) => sendProblem(deps, reply, error));
 
-    const enter = (request: FastifyRequest, tokenText?: string): DoorCaller => {
+    const enter = (request: FastifyRequest, tokenText?: string): Entered => {
       const token = tokenText ?? tokenOf(pathTokenOf(request), request.headers);
       if (token === undefined) throw new ProblemAnswer({ code: "unauthorized" });
-      const caller = deps.authorize(`Bearer ${token}`, "login");
+      const caller = deps.authorize(`Bearer ${token}`, ["login"]);
       const config = doorCallers.get(caller.name);
       if (!config) throw new ProblemAnswer({ code: "forbidden" });
       const { checksPassword, learnsUnknown } = config;
-      return { name: caller.name, actor: actorOf(caller, undefined), checksPassword, learnsUnknown };
+      const { name, takeTurn } = caller;
+      return { caller: { name, actor: actorOf(caller, undefined), checksPassword, learnsUnknown }, takeTurn };
     };
 
     const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
       send(reply, await answerTo(request));
 
     const answerTo = async (request: FastifyRequest): Promise<Envelope> => {
-      const caller = enter(request);
+      const { caller, takeTurn } = enter(request);
       const given = await parametersOf(request);
       const transactionId = textOf(given, "transaction_id") ?? textOf(given, "state");
       const name = { username: needed(given, "user"), directory: textOf(given, "realm") };
+      takeTurn(name);
       if (isTrue(given.get("cancel_enrollment")))
         return deferEnrollment(deps, { caller, name, transactionId });
       return checkCode(deps, { caller, name, passAsTyped: needed(given, "pass"), transactionId });
     };
 
     const trigger = async (request: FastifyRequest, reply: FastifyReply) => {
-      const caller = enter(request);
+      const { caller, takeTurn } = enter(request);
       const given = await parametersOf(request);
       const name = { username: needed(given, "user"), directory: textOf(given, "realm") };
+      takeTurn(name);
       return send(reply, await checkCode(deps, { caller, name, passAsTyped: "", transactionId: undefined }));
     };
 
     const giveToken = async (request: FastifyRequest, reply: FastifyReply) => {
       const given = await parametersOf(request);
       const token = needed(given, "password");
-      const caller = enter(request, token);
+      const { caller, takeTurn } = enter(request, token);
+      takeTurn(undefined);
       const now = deps.clock.now();
       return send(reply, tokenGiven(now, roleToken(token, caller.name, now), caller.name));
     };
 
     const poll = async (request: FastifyRequest, reply: FastifyReply) => {
-      enter(request);
+      enter(request).takeTurn(undefined);
       return send(reply, pollPending(deps.clock.now()));
     };
 

@@ -19,7 +19,7 @@ export function addAdminAuditRoutes(app: App, deps: { db: Database }): void {
         querystring: AuditEventsQuery,
         response: { 200: AuditEventPage },
       },
-      config: { scope: "admin" },
+      config: { scope: ["admin", "audit"] },
     },
     async ({ query }) =>
       listPage(deps.db, query, {
@@ -39,7 +39,7 @@ export function addAdminAuditRoutes(app: App, deps: { db: Database }): void {
         querystring: UserEventsQuery,
         response: { 200: AuditEventPage },
       },
-      config: { scope: "admin", problems: ["user-unknown"] },
+      config: { scope: ["admin", "help-desk", "audit"], problems: ["user-unknown"] },
     },
     async ({ params, query }) => {
       const page = await listPage(deps.db, query, { userId: params.id });

@@ -93,7 +93,7 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
         querystring: ListRunsQuery,
         response: { 200: SyncRunPage },
       },
-      config: { scope: "admin" },
+      config: { scope: ["admin", "audit"] },
     },
     async ({ query: { cursor, limit = pageLimit, ...filter } }) => {
       const [time, id] = cursor === undefined ? [] : parseCursor(cursor, ["time", "uuid"]);
@@ -115,7 +115,7 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
         params: IdParams,
         response: { 200: SyncRunDetail },
       },
-      config: { scope: "admin", problems: ["not-found"] },
+      config: { scope: ["admin", "audit"], problems: ["not-found"] },
     },
     async ({ params }) => {
       const run = await getRun(deps, params.id);
@@ -133,7 +133,7 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
         querystring: ChangesQuery,
         response: { 200: SyncChangePage },
       },
-      config: { scope: "admin", problems: ["not-found"] },
+      config: { scope: ["admin", "audit"], problems: ["not-found"] },
     },
     async ({ params, query: { cursor, limit = pageLimit } }) => {
       const run = await getRun(deps, params.id);

@@ -28,7 +28,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
     "/v1/admin/users",
     {
       schema: { tags: ["admin"], summary: "Users", querystring: ListUsersQuery, response: { 200: UserPage } },
-      config: { scope: "admin" },
+      config: { scope: ["admin", "help-desk", "audit"] },
     },
     async ({ query: { cursor, limit = pageLimit, ...filter } }) => {
       const [usernameKey, id] = cursor === undefined ? [] : parseCursor(cursor, ["text", "uuid"]);
@@ -49,7 +49,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
     "/v1/admin/users/:id",
     {
       schema: { tags: ["admin"], summary: "One user", params: IdParams, response: { 200: UserDetail } },
-      config: { scope: "admin", problems: ["user-unknown"] },
+      config: { scope: ["admin", "help-desk", "audit"], problems: ["user-unknown"] },
     },
     async ({ params }) => getUserDetail(deps, params.id),
   );
@@ -111,7 +111,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
         body: NoBody,
         response: { 200: UserDetail },
       },
-      config: { scope: "admin", problems: ["user-unknown"] },
+      config: { scope: ["admin", "help-desk"], problems: ["user-unknown"] },
     },
     async (request) => {
       const { id } = request.params;
