@@ -41,24 +41,32 @@ export interface NamedUser {
 export type NameMatch =
   | { kind: "user"; user: User }
   | { kind: "unknown" }
-  /** The username lives in more than one directory; the caller has to say which. */
+  /** The name is that of live users in more than one directory; the caller has to say which. */
   | { kind: "ambiguous"; directories: string[] };
 
 /**
- * Rule 3: a live username comes before an alias, an alias before a removed user. An alias that two users share matches
- * neither. Of several removed users the one removed last is meant.
+ * Rule 3. Each directory says whom it knows by that name: a live username comes before an alias, an alias before a removed
+ * user, and an alias that two of its users share matches neither. Live users of two directories are ambiguous, whatever
+ * the name is to them: a username in one must not decide who is meant by an alias in another. Of several removed users
+ * the one removed last is meant, and only where no directory knows a live user.
  */
 export function chooseNamedUser(candidates: readonly NamedUser[]): NameMatch {
-  const byUsername = candidates.filter((candidate) => candidate.match === "username");
-  if (byUsername.length > 1) {
-    return { kind: "ambiguous", directories: byUsername.map(({ user }) => user.directory).sort() };
-  }
-  const byAlias = candidates.filter((candidate) => candidate.match === "alias");
-  const live = byUsername[0] ?? (byAlias.length === 1 ? byAlias[0] : undefined);
-  if (live) return { kind: "user", user: live.user };
-  if (byAlias.length > 1) return { kind: "unknown" };
+  const byDirectory = Map.groupBy(candidates, ({ user }) => user.directory);
+  const live = [...byDirectory.values()].map(chooseLiveUser).filter((user) => user !== undefined);
+  const [first, second] = live;
+  if (first && !second) return { kind: "user", user: first };
+  if (first) return { kind: "ambiguous", directories: live.map(({ directory }) => directory).sort() };
+  if (candidates.some(({ match }) => match === "alias")) return { kind: "unknown" };
   const removed = candidates
     .map(({ user }) => user)
     .toSorted((a, b) => (b.removedAt?.getTime() ?? 0) - (a.removedAt?.getTime() ?? 0))[0];
   return removed ? { kind: "user", user: removed } : { kind: "unknown" };
+}
+
+/** Among the candidates of one directory. */
+function chooseLiveUser(candidates: readonly NamedUser[]): User | undefined {
+  const byUsername = candidates.find(({ match }) => match === "username");
+  if (byUsername) return byUsername.user;
+  const byAlias = candidates.filter(({ match }) => match === "alias");
+  return byAlias.length === 1 ? byAlias[0]?.user : undefined;
 }

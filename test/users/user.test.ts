@@ -54,6 +54,27 @@ test("a username in two directories is ambiguous, and the directories are named"
   expect(chooseNamedUser(candidates)).toEqual({ kind: "ambiguous", directories: ["east", "west"] });
 });
 
+test.each([
+  ["username", "alias"],
+  ["alias", "alias"],
+] as const)("a name that is a %s in one directory and an %s in another is ambiguous", (east, west) => {
+  const candidates = [
+    named(east, "a", { directory: "east" }),
+    named(west, "b", { directory: "west" }),
+    named("removed", "old", { directory: "north" }),
+  ];
+  expect(chooseNamedUser(candidates)).toEqual({ kind: "ambiguous", directories: ["east", "west"] });
+});
+
+test("a name that only one directory knows as a live user's is that user's", () => {
+  const ada = named("username", "ada", { directory: "east" });
+  const shared = [named("alias", "b", { directory: "west" }), named("alias", "c", { directory: "west" })];
+  const removed = named("removed", "old", { directory: "north" });
+  expect(chosen(...shared, ada, removed)).toBe("ada");
+  expect(chosen(named("alias", "b", { directory: "west" }), removed)).toBe("b");
+  expect(chosen(...shared, removed)).toBe("unknown");
+});
+
 test("of several removed users the one removed last is meant", () => {
   const removedAt = (year: number) => ({ state: "removed", removedAt: new Date(Date.UTC(year, 0)) }) as const;
   expect(chosen(named("removed", "a", removedAt(2024)), named("removed", "b", removedAt(2026)))).toBe("b");
