@@ -13,6 +13,7 @@ import type { Log } from "./log.ts";
 import { openDatabase } from "./store/database.ts";
 import { requireCurrentSchema } from "./store/migrate.ts";
 import { listSyncAges } from "./sync/directories-table.ts";
+import { listUnconfigured } from "./sync/rename-directory.ts";
 import { scheduleSyncs } from "./sync/schedule.ts";
 import type { SyncRun } from "./sync/sync-run.ts";
 import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
@@ -45,17 +46,33 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const policy = mfaPolicyOf(config.mfa);
   const requirements = await applyPolicy({ db, policy }, actor);
 
+  const directories = config.directories.map(({ name }) => name);
+  for (const { name, users } of await listUnconfigured({ db, directories })) {
+    log.warn({ directory: name, users }, "users of a directory that is not configured cannot sign in");
+  }
   const holder = holderName();
   started.adopt(startAuditSealing({ db, log, chainKey, holder }), (it) => it.stop());
   started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
   const metrics = createMetrics(() => listSyncAges(db));
   const onFinished = (run: SyncRun) =>
     metrics.countSyncRun(run.directory, run.status, run.error?.code ?? null);
-  const runner = started.adopt(createSyncRunner({ db, log, policy, holder, onFinished }), (it) => it.stop());
+  const runner = started.adopt(createSyncRunner({ db, log, policy, directories, holder, onFinished }), (it) =>
+    it.stop(),
+  );
   const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
   started.adopt(schedule, (it) => it.stop());
   const hasher = createBackupCodeHasher();
-  const verification = { db, log, clock: systemClock, keys, hasher, randomBytes, mfa: config.mfa, policy };
+  const verification = {
+    db,
+    log,
+    clock: systemClock,
+    keys,
+    hasher,
+    randomBytes,
+    mfa: config.mfa,
+    policy,
+    directories,
+  };
   const http = await createHttpServer({ config, verification, runner, metrics });
   started.adopt(http, (it) => it.close());
   const { main, metrics: metricsAddress } = await http.listen();

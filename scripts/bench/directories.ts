@@ -71,7 +71,7 @@ async function importTwice(url: string, directory: DirectoryConfig): Promise<num
   const { db, close } = await openDatabase({ kind: "postgres", url, poolSize: 4 }, { log, owner: true });
   const sync = async () => {
     const started = await startSync(
-      { db, log, policy: mfaPolicyOf(optionalMfa), holder: "bench" },
+      { db, log, policy: mfaPolicyOf(optionalMfa), directories: [directory.name], holder: "bench" },
       {
         directory,
         trigger: "request",

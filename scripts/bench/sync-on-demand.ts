@@ -21,7 +21,13 @@ export interface SyncAnswer {
 const config = await loadConfig(process.argv[2] ?? "", process.env);
 const log = createLog("silent");
 const database = await openDatabase(config.database, { log, owner: true });
-const deps = { db: database.db, log, policy: mfaPolicyOf(config.mfa), holder: `bench:${process.pid}` };
+const deps = {
+  db: database.db,
+  log,
+  policy: mfaPolicyOf(config.mfa),
+  directories: config.directories.map(({ name }) => name),
+  holder: `bench:${process.pid}`,
+};
 for await (const _ of createInterface({ input: process.stdin })) {
   console.log(JSON.stringify(await syncOnce(deps)));
 }

@@ -15,7 +15,10 @@ export type AuditAction =
   | "sync-run"
   | "sync-hold"
   | "sync-approve"
+  | "user-remove"
   | "user-purge"
+  | "directory-rename"
+  | "directory-retire"
   | "policy-change"
   | "key-rotate"
   | "seal-broken";

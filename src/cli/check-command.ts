@@ -8,6 +8,7 @@ import { type DirectoryProbe, probeDirectory, type ServerProbe } from "../direct
 import { AppError } from "../errors.ts";
 import { openDatabase } from "../store/database.ts";
 import { requireCurrentSchema } from "../store/migrate.ts";
+import { listUnconfigured } from "../sync/rename-directory.ts";
 import { type CliContext, createCommandLog, exitCodes, type OutputOptions } from "./context.ts";
 import { paint, printJson, printLine, printTable, visible } from "./print.ts";
 
@@ -19,6 +20,8 @@ interface Finding {
 
 interface DatabaseProbe {
   kind: "postgres" | "embedded";
+  /** Directories with users that the configuration does not name. */
+  unconfigured: { name: string; users: number }[];
   failure: Finding | undefined;
 }
 
@@ -55,13 +58,18 @@ async function probeDatabase(context: CliContext, config: Config): Promise<Datab
     });
     try {
       await requireCurrentSchema(db);
+      const directories = config.directories.map(({ name }) => name);
+      return { kind, unconfigured: await listUnconfigured({ db, directories }), failure: undefined };
     } finally {
       await close();
     }
-    return { kind, failure: undefined };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    return { kind, failure: { code: error.code, message: error.message, remedy: error.remedy } };
+    return {
+      kind,
+      unconfigured: [],
+      failure: { code: error.code, message: error.message, remedy: error.remedy },
+    };
   }
 }
 
@@ -79,7 +87,15 @@ function printReport(
   for (const message of config.warnings) printWarning(context, { message, remedy: undefined });
   if (database.failure) printFailure(context, "database", database.failure);
   else printGood(context, `database: ${database.kind}, schema current`);
+  for (const { name, users } of database.unconfigured) printWarning(context, unconfigured(name, users));
   for (const directory of directories) printDirectory(context, directory);
+}
+
+function unconfigured(name: string, users: number): Finding {
+  return {
+    message: `${users} users of the directory ${name} are stored, which is not configured: they cannot sign in`,
+    remedy: `\`dirmfa directory rename ${name} NEW\` if it was renamed, \`dirmfa directory retire ${name}\` if it was given up.`,
+  };
 }
 
 function printDirectory(context: CliContext, probe: DirectoryProbe): void {

@@ -8,6 +8,7 @@ import { addAuditCommand } from "./audit-command.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { type CliContext, type CliStreams, exitCodes } from "./context.ts";
+import { addDirectoryCommand } from "./directory-command.ts";
 import { addKeyCommand } from "./key-command.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
 import { addRunCommand } from "./run-command.ts";
@@ -48,6 +49,7 @@ const commands = [
   addCheckCommand,
   addUserCommand,
   addRunCommand,
+  addDirectoryCommand,
   addAuditCommand,
   addKeyCommand,
   addTokenCommand,

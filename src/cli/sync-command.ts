@@ -56,6 +56,7 @@ export async function withRunner<T>(open: OpenCommand, work: (runner: SyncRunner
     db: open.db,
     log: open.log,
     policy: mfaPolicyOf(open.config.mfa),
+    directories: open.config.directories.map(({ name }) => name),
     holder: holderName(),
   };
   const runner = createSyncRunner(deps);

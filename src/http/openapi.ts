@@ -103,6 +103,6 @@ const membersOf: Partial<Record<ProblemCode, Record<string, object>>> = {
   "locked-out": { lockedUntil: { type: "string", format: "date-time" } },
   "mfa-required": { requiredBy: { type: "array", items: { type: "string" } } },
   "run-in-progress": { runId: { type: "string" } },
-  "user-not-active": { state: { type: "string", enum: ["disabled", "removed"] } },
+  "user-not-active": { state: { type: "string", enum: ["disabled", "removed", "directory-not-configured"] } },
   "username-ambiguous": { directories: { type: "array", items: { type: "string" } } },
 };

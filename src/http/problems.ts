@@ -11,7 +11,7 @@ export const problemKinds = {
   "invalid-request": { status: 400, title: "The request is not valid" },
   unauthorized: { status: 401, title: "A valid bearer token is needed" },
   forbidden: { status: 403, title: "This caller may not make this call" },
-  "user-not-active": { status: 403, title: "The user is disabled or removed" },
+  "user-not-active": { status: 403, title: "The user may not sign in" },
   "code-rejected": { status: 403, title: "The code is not valid" },
   "user-unknown": { status: 404, title: "There is no such user" },
   "directory-unknown": { status: 404, title: "There is no such directory" },

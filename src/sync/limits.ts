@@ -54,6 +54,8 @@ export interface PlanFacts {
   listed: number;
   /** Bases without any entry, whose users the plan removes. */
   emptiedBases: { base: string; removals: number }[];
+  /** Of a first import: directories that are not configured any more, and how many users of the plan are stored under them. */
+  knownElsewhere: { directory: string; users: number }[];
   /** Stored groups of the directory before the run, and groups in the listing; both 0 when groups are not read. */
   groupsStored: number;
   groupsListed: number;
@@ -81,6 +83,12 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
     const isSaid = holds.some((hold) => hold.code === code || hold.code === "listing-empty");
     const text = isSaid ? undefined : textOfPassed(name, plan, limits[limit]);
     if (text !== undefined) holds.push({ code, text });
+  }
+  for (const { directory, users } of plan.knownElsewhere) {
+    holds.push({
+      code: "known-in-another-directory",
+      text: `The plan adds ${users} users who are stored under ${directory}, which is not configured any more. If it was renamed, \`dirmfa directory rename ${directory} NEW\` keeps their authenticators; applied, they are new users without any.`,
+    });
   }
   if (plan.groupsListed === 0 && plan.groupsStored > 0) {
     holds.push({

@@ -6,7 +6,13 @@ import { dnKeyOf } from "../directory/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { type Copy, copyOf, type DirectoryMemory, getDirectoryMemory } from "./directories-table.ts";
 import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
-import { countStoredUsers, listEarlierRuns, listEmptiedBases, measurePlan } from "./measures-table.ts";
+import {
+  countKnownElsewhere,
+  countStoredUsers,
+  listEarlierRuns,
+  listEmptiedBases,
+  measurePlan,
+} from "./measures-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import {
   analyzePlan,
@@ -52,6 +58,8 @@ export interface Plan {
 export interface PlanInput {
   run: PlanRun;
   directory: DirectoryConfig;
+  /** Names of the configured directories. */
+  directories: readonly string[];
   listing: StagedListing;
   /** Which of these directory ids are in the directory now; see directory/ask-again.ts. */
   askAgain(ids: string[]): Promise<ReadonlyMap<string, unknown>>;
@@ -129,6 +137,9 @@ async function planOrAsk(
         stored,
         listed,
         emptiedBases: counts.removed > 0 ? await findEmptiedBases(trx, run, directory.users.bases) : [],
+        // Once: whoever has agreed to the first import need not be asked about every new user.
+        knownElsewhere:
+          memory.firstImportedAt === null ? await countKnownElsewhere(trx, run, input.directories) : [],
         groupsStored: directory.groups ? await countStoredGroups(trx, run) : 0,
         groupsListed: directory.groups ? listing.groups : 0,
       },

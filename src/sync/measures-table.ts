@@ -93,3 +93,21 @@ export async function listEmptiedBases(
   );
   return rows;
 }
+
+/** Directories that are not among `configured`, and how many users whom the plan adds are stored under them, removed or not. */
+export async function countKnownElsewhere(
+  trx: Transaction,
+  run: PlanRun,
+  configured: readonly string[],
+): Promise<{ directory: string; users: number }[]> {
+  const { rows } = await trx.raw<{ rows: { directory: string; users: number }[] }>(
+    `select d.name as directory, count(*)::int as users
+     from directories d
+     join users u on u.directory = d.name
+     join sync_changes c on c.run_id = :id and c.directory_id = u.directory_id and c.action = 'add'
+     where d.name <> :directory and d.name <> all(:configured::text[])
+     group by d.name order by d.name`,
+    { ...run, configured: [...configured] },
+  );
+  return rows;
+}

@@ -23,6 +23,8 @@ export interface SyncDeps {
   db: Database;
   log: Log;
   policy: MfaPolicy;
+  /** Names of the configured directories, this one's among them. */
+  directories: readonly string[];
   /** Names this process in leases: host name and process id. */
   holder: string;
 }
@@ -173,6 +175,7 @@ async function carryOut(
     const plan = await makePlan(db, {
       run: planRun,
       directory,
+      directories: deps.directories,
       listing,
       approvedHolds,
       askAgain: (ids) => askAgain(directory, { ids, server: listing.server, signal }),

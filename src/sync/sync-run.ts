@@ -27,6 +27,7 @@ export type HoldCode =
   | "listing-empty"
   | "base-empty"
   | "group-listing-empty"
+  | "known-in-another-directory"
   | "too-many-removals"
   | "too-many-disables"
   | "too-many-enables"

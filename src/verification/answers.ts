@@ -30,7 +30,7 @@ export interface UserInput {
 export type UserRefusal =
   | { outcome: "user-unknown" }
   | { outcome: "username-ambiguous"; directories: string[] }
-  | { outcome: "user-not-active"; state: "disabled" | "removed" };
+  | { outcome: "user-not-active"; state: "disabled" | "removed" | "directory-not-configured" };
 
 /** One answer for every reason why a code is wrong; the audit event knows which (docs/decisions/0014). */
 export type CodeRefusal =
@@ -104,6 +104,7 @@ export type SignInReason =
   | "user-unknown"
   | "user-disabled"
   | "user-removed"
+  | "directory-not-configured"
   | "locked-out";
 
 export interface SignInDecision {

@@ -23,7 +23,7 @@ type Input = UserInput & {
 
 /** Begins an enrollment in place of any begun before. With an active authenticator it needs that one's code (rule 14). */
 export async function beginEnrollment(deps: VerificationDeps, input: Input): Promise<BeginEnrollmentAnswer> {
-  const found = requireActive(await findStandingByName(deps.db, input.name));
+  const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
   const refused = refusalOf(standing, input);
@@ -71,7 +71,7 @@ async function storeBegun(
   input: Input,
   begun: { userId: string; judged: SettleableCode | undefined; secret: Buffer; key: SealingKey },
 ) {
-  const held = requireActive(await holdStanding(trx, begun.userId));
+  const held = requireActive(await holdStanding(trx, begun.userId), deps.directories);
   if (held.outcome !== "active") return held;
   const { standing } = held;
   const refused = refusalOf(standing, input);

@@ -25,7 +25,7 @@ export async function confirmEnrollment(
   deps: VerificationDeps,
   input: Input,
 ): Promise<ConfirmEnrollmentAnswer> {
-  const found = requireActive(await findStandingByName(deps.db, input.name));
+  const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
   const begun = begunEnrollmentOf(standing);
@@ -77,7 +77,7 @@ async function storeConfirmed(
   },
 ): Promise<ConfirmEnrollmentAnswer> {
   const { pending, judged, codes, key } = confirmed;
-  const held = requireActive(await holdStanding(trx, confirmed.userId));
+  const held = requireActive(await holdStanding(trx, confirmed.userId), deps.directories);
   if (held.outcome !== "active") return held;
   const begun = begunEnrollmentOf(held.standing);
   if (begun.outcome !== "begun") return begun;

@@ -9,21 +9,26 @@ import { findStandingByName, type Standing } from "./standing-table.ts";
 
 /** Changes nothing: asking any number of times renews no deadline and counts as no attempt. */
 export async function decideSignIn(
-  deps: Pick<VerificationDeps, "db" | "policy">,
+  deps: Pick<VerificationDeps, "db" | "policy" | "directories">,
   input: { name: UserName },
 ): Promise<SignInAnswer> {
   const named = await findStandingByName(deps.db, input.name);
   if (named.kind === "ambiguous") return { outcome: "username-ambiguous", directories: named.directories };
   // Rule 3: a name that matches no one is denied, never "no second factor needed".
   if (named.kind === "unknown") return deny(null, ["user-unknown"]);
-  return signInDecision(named.standing, deps.policy);
+  return signInDecision(named.standing, deps);
 }
 
-/** Pure. Everything that is not plainly allowed asks for something or denies. */
-export function signInDecision(standing: Standing, policy: MfaPolicy): SignInDecision {
+/** Pure. Everything that is not plainly allowed asks for something or denies. `directories` are the configured ones. */
+export function signInDecision(
+  standing: Standing,
+  { policy, directories }: { policy: MfaPolicy; directories: readonly string[] },
+): SignInDecision {
   const { user, now } = standing;
   if (user.state === "removed") return deny(user, ["user-removed"]);
   if (user.state === "disabled") return deny(user, ["user-disabled"]);
+  // Nobody tells any more who of them has left; and a name that was mistyped in the configuration must let nobody in.
+  if (!directories.includes(user.directory)) return deny(user, ["directory-not-configured"]);
   const requirement = decideRequirement(user, policy);
   if (standing.authenticator) return challenge(standing, requirement.requiredBy);
   if (!requirement.required) return { ...bare, decision: "allow", reasons: ["not-required"], user };

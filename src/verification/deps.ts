@@ -19,4 +19,6 @@ export interface VerificationDeps {
   randomBytes(size: number): Buffer;
   mfa: MfaConfig;
   policy: MfaPolicy;
+  /** Names of the configured directories: a user of any other is let in nowhere. */
+  directories: readonly string[];
 }

@@ -17,7 +17,7 @@ export async function disableMfa(
   deps: VerificationDeps,
   input: UserInput & { totpAsTyped: string },
 ): Promise<DisableMfaAnswer> {
-  const found = requireActive(await findStandingByName(deps.db, input.name));
+  const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
   const mayDisable = mayDisableOf(standing, deps);
@@ -31,7 +31,7 @@ export async function disableMfa(
   if (judged.outcome !== "judged") return judged;
   return inTransaction(deps.db, async (trx) => {
     // Under the user's lock: MFA may have become required since, and the authenticator another one.
-    const held = requireActive(await holdStanding(trx, standing.user.id));
+    const held = requireActive(await holdStanding(trx, standing.user.id), deps.directories);
     if (held.outcome !== "active") return held;
     const stillMay = mayDisableOf(held.standing, deps);
     if (stillMay.outcome !== "may-disable") return stillMay;

@@ -15,7 +15,7 @@ export async function regenerateBackupCodes(
   deps: VerificationDeps,
   input: UserInput & { totpAsTyped: string },
 ): Promise<RegenerateBackupCodesAnswer> {
-  const found = requireActive(await findStandingByName(deps.db, input.name));
+  const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
   const { authenticator } = standing;
@@ -38,7 +38,7 @@ export async function regenerateBackupCodes(
     signal,
   });
   return withActiveKey(deps, async (trx, key) => {
-    const held = requireActive(await holdStanding(trx, standing.user.id));
+    const held = requireActive(await holdStanding(trx, standing.user.id), deps.directories);
     if (held.outcome !== "active") return held;
     const { user, authenticator: present } = held.standing;
     if (!present) return { outcome: "not-enrolled" };

@@ -3,11 +3,20 @@
 import type { Method, UserRefusal } from "./answers.ts";
 import type { NamedStanding, Standing } from "./standing-table.ts";
 
-/** The standing of an active user, or why there is none. Only active users enroll, verify and change their MFA. */
-export function requireActive(named: NamedStanding): { outcome: "active"; standing: Standing } | UserRefusal {
+/**
+ * The standing of an active user, or why there is none. Only active users enroll, verify and change their MFA. `directories`
+ * are the configured ones: of a user of another nobody knows any more who may sign in.
+ */
+export function requireActive(
+  named: NamedStanding,
+  directories: readonly string[],
+): { outcome: "active"; standing: Standing } | UserRefusal {
   if (named.kind === "unknown") return { outcome: "user-unknown" };
   if (named.kind === "ambiguous") return { outcome: "username-ambiguous", directories: named.directories };
-  const { state } = named.standing.user;
+  const { state, directory } = named.standing.user;
+  if (state === "active" && !directories.includes(directory)) {
+    return { outcome: "user-not-active", state: "directory-not-configured" };
+  }
   return state === "active"
     ? { outcome: "active", standing: named.standing }
     : { outcome: "user-not-active", state };

@@ -8,10 +8,10 @@ import { findStanding, findStandingByName, type Standing } from "./standing-tabl
 
 /** For the user's own settings page. */
 export async function statusOf(
-  deps: Pick<VerificationDeps, "db" | "policy">,
+  deps: Pick<VerificationDeps, "db" | "policy" | "directories">,
   input: { name: UserName },
 ): Promise<StatusAnswer> {
-  const found = requireActive(await findStandingByName(deps.db, input.name));
+  const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { user, authenticator, backupCodes } = found.standing;
   const { required, requiredBy } = decideRequirement(user, deps.policy);

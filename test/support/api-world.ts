@@ -34,8 +34,8 @@ export async function openApiWorld(
 ): Promise<ApiWorld> {
   const world = await openVerificationWorld();
   const { db } = world.database;
-  const { log, policy } = world.deps;
-  const runner = createSyncRunner({ db, log, policy, holder: "test" });
+  const { log, policy, directories } = world.deps;
+  const runner = createSyncRunner({ db, log, policy, directories, holder: "test" });
   const servers: HttpServer[] = [];
   const directory = directoryConfigFor(unknownSlapd(options.directoryUrl ?? deadDirectoryUrl), {
     name: "main",

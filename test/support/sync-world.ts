@@ -19,6 +19,8 @@ export interface SyncedStore {
   /** Changed in place by tests that configure the directory otherwise. */
   directory: DirectoryConfig;
   mfa: MfaConfig;
+  /** Names of the configured directories. */
+  directories: string[];
   start(request?: Partial<SyncRequest>): Promise<StartedSync>;
   /** Starts a run and waits for its end. */
   sync(request?: Partial<SyncRequest>): Promise<SyncRun>;
@@ -82,9 +84,16 @@ function syncedStore(database: TestDatabase, directory: DirectoryConfig): Synced
     database,
     directory,
     mfa: { ...optionalMfa },
+    directories: [directory.name],
     start: (request = {}) =>
       startSync(
-        { db, log: pino({ level: "silent" }), policy: mfaPolicyOf(store.mfa), holder: "test" },
+        {
+          db,
+          log: pino({ level: "silent" }),
+          policy: mfaPolicyOf(store.mfa),
+          directories: store.directories,
+          holder: "test",
+        },
         {
           directory: store.directory,
           trigger: "request",

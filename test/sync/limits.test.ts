@@ -19,6 +19,7 @@ const quiet: PlanFacts = {
   stored: { active: 1000, disabled: 100, live: 1100 },
   listed: 1000,
   emptiedBases: [],
+  knownElsewhere: [],
   groupsStored: 0,
   groupsListed: 0,
 };

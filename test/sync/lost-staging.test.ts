@@ -45,6 +45,7 @@ test("what is lost of any table before the plan is missed by it", async () => {
     const plan = makePlan(db, {
       run,
       directory,
+      directories: [directory.name],
       listing,
       approvedHolds: [],
       askAgain: async () => new Map(),

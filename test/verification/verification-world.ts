@@ -117,6 +117,8 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
   const logged: string[] = [];
   const log: Log = pino({ level: "trace" }, { write: (line: string) => logged.push(line) });
 
+  // As configured; `addUser` may put users into others too.
+  const directories = ["main", "other", "north", "south", "one", "two", "paged"];
   const replica: VerificationWorld["replica"] = async (settings = {}, db = database.db) => {
     const mfa = { ...mfaDefaults, ...settings };
     const keys = await openSealingKeys({ db, folder, log });
@@ -129,6 +131,7 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
       randomBytes,
       mfa,
       policy: mfaPolicyOf(mfa),
+      directories,
     };
   };
   const deps = await replica();

@@ -42,8 +42,8 @@ export const SignInAnswer = Closed({
     Type.String({
       description:
         "`enrolled`, `required-by-organization`, `required-by-directory`, `required-by-group:` and the group's name, " +
-        "`required-new-user`, `required-by-admin`, `not-required`, `user-unknown`, `user-disabled`, `user-removed` " +
-        "or `locked-out`",
+        "`required-new-user`, `required-by-admin`, `not-required`, `user-unknown`, `user-disabled`, `user-removed`, " +
+        "`directory-not-configured` or `locked-out`",
     }),
   ),
   user: Nullable(UserSummary),

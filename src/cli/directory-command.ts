@@ -1,0 +1,93 @@
+// dirmfa directory: what is stored of each directory, and what an admin does when one is renamed or given up.
+
+import type { Command } from "commander";
+import { renameDirectory, retireDirectory } from "../sync/rename-directory.ts";
+import { listStoredDirectories } from "../sync/stored-directories-table.ts";
+import { holderName } from "../sync/sync-runner.ts";
+import { type CliContext, type OpenCommand, type OutputOptions, withDatabase } from "./context.ts";
+import { printJson, printLine, printTable } from "./print.ts";
+
+export function addDirectoryCommand(program: Command, context: CliContext): void {
+  const directory = program.command("directory").description("directories: list, rename, retire");
+  directory
+    .command("list")
+    .description("what is stored of every directory, and whether it is configured")
+    .option("--json", "print JSON")
+    .action((options: OutputOptions) => withDatabase(context, (open) => list(context, open, options)));
+  directory
+    .command("rename")
+    .description("give the users of a directory to the name that it has in the configuration now")
+    .argument("<old>", "the name it had")
+    .argument("<new>", "the name in the configuration")
+    .option("--json", "print JSON")
+    .action((oldName: string, newName: string, options: OutputOptions) =>
+      withDatabase(context, (open) => rename(context, open, { oldName, newName }, options)),
+    );
+  directory
+    .command("retire")
+    .description("remove all users of a directory that is not configured any more")
+    .argument("<name>")
+    .option("--json", "print JSON")
+    .action((name: string, options: OutputOptions) =>
+      withDatabase(context, (open) => retire(context, open, name, options)),
+    );
+}
+
+/** What the flows that change stored directories take. */
+function depsOf({ db, config }: OpenCommand) {
+  return { db, holder: holderName(), directories: config.directories.map(({ name }) => name) };
+}
+
+async function list(context: CliContext, open: OpenCommand, options: OutputOptions): Promise<void> {
+  const configured = depsOf(open).directories;
+  const stored = await listStoredDirectories(open.db);
+  const empty = { active: 0, disabled: 0, removed: 0, enrolled: 0, lastCompleteAt: null };
+  const missing = configured.filter((name) => !stored.some((directory) => directory.name === name));
+  const directories = [...stored, ...missing.map((name) => ({ name, ...empty }))].map((directory) => ({
+    ...directory,
+    configured: configured.includes(directory.name),
+  }));
+  if (options.json) return printJson(context, { directories });
+  printTable(
+    context,
+    ["DIRECTORY", "CONFIGURED", "ACTIVE", "DISABLED", "REMOVED", "ENROLLED", "LAST COMPLETE LISTING"],
+    directories.map((directory) => [
+      directory.name,
+      directory.configured ? "yes" : "no",
+      directory.active,
+      directory.disabled,
+      directory.removed,
+      directory.enrolled,
+      directory.lastCompleteAt?.toISOString() ?? null,
+    ]),
+  );
+}
+
+async function rename(
+  context: CliContext,
+  open: OpenCommand,
+  names: { oldName: string; newName: string },
+  options: OutputOptions,
+): Promise<void> {
+  const answer = await renameDirectory(depsOf(open), { ...names, actor: open.actor });
+  if (options.json) return printJson(context, answer);
+  printLine(context, `${answer.users} users of ${names.oldName} are users of ${names.newName} now.`);
+  if (answer.merged > 0) {
+    printLine(
+      context,
+      `${answer.merged} of them had been imported again; they have their authenticators back.`,
+    );
+  }
+  printLine(context, "Restart every daemon that still has the old configuration.");
+}
+
+async function retire(
+  context: CliContext,
+  open: OpenCommand,
+  name: string,
+  options: OutputOptions,
+): Promise<void> {
+  const users = await retireDirectory(depsOf(open), { name, actor: open.actor });
+  if (options.json) return printJson(context, { users });
+  printLine(context, `${users} users of ${name} are removed. They are purged after retention.removedUsers.`);
+}
