@@ -17,7 +17,8 @@ export type ServerName =
   | "postgresql"
   | "chromium"
   | "oathtool"
-  | "zbar";
+  | "zbar"
+  | "freeradius";
 
 interface Server {
   packages: string[];
@@ -63,6 +64,12 @@ const servers: Record<ServerName, Server> = {
     units: [],
   },
   oathtool: { packages: ["oathtool"], programs: [["oathtool"]], folders: () => [], units: [] },
+  freeradius: {
+    packages: ["freeradius", "freeradius-rest", "freeradius-ldap", "freeradius-utils"],
+    programs: [["freeradius", "radiusd"], ["radclient"]],
+    folders: () => ["/usr/sbin"],
+    units: ["freeradius"],
+  },
   zbar: { packages: ["zbar-tools"], programs: [["zbarimg"]], folders: () => [], units: [] },
 };
 
