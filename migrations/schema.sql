@@ -93,7 +93,8 @@ CREATE TABLE public.directories (
     first_imported_at timestamp with time zone,
     server_identity text,
     server_state text,
-    last_complete_at timestamp with time zone
+    last_complete_at timestamp with time zone,
+    kind text
 );
 
 CREATE TABLE public.group_members (
@@ -157,7 +158,7 @@ CREATE UNLOGGED TABLE public.staged_entries (
     dn text NOT NULL,
     dn_key text NOT NULL COLLATE pg_catalog."C",
     alias_keys text,
-    disabled boolean NOT NULL,
+    disabled boolean,
     entry_hash text NOT NULL COLLATE pg_catalog."C",
     primary_group_key text,
     user_id uuid NOT NULL
@@ -276,7 +277,9 @@ CREATE TABLE public.sync_skips (
     directory_id text COLLATE pg_catalog."C",
     username_key text COLLATE pg_catalog."C",
     reason text NOT NULL,
-    detail text NOT NULL
+    detail text NOT NULL,
+    of_groups boolean DEFAULT false NOT NULL,
+    disabled boolean
 );
 
 ALTER TABLE public.sync_skips ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (

@@ -9,13 +9,14 @@ const accountDisabledBit = 0x2;
 
 /**
  * Adds what the rule looks at to `slots`; what comes back judges the attributes found in them. An account that has expired by
- * `directoryTime`, by the server's clock, is disabled.
+ * `directoryTime`, by the server's clock, is disabled. Null where the entry does not say: every entry has a userAccountControl,
+ * so one without it is one that hides it. An attribute that only some entries have is absent in the others.
  */
 export function disabledRuleReader(
   rule: DisabledRule,
   slots: AttributeSlots,
   directoryTime: Date,
-): (found: readonly (RawAttribute | undefined)[]) => boolean {
+): (found: readonly (RawAttribute | undefined)[]) => boolean | null {
   if (rule.kind === "never") return () => false;
   const slot = slots.add(rule.attribute);
   if (rule.kind === "user-account-control") {
@@ -23,8 +24,8 @@ export function disabledRuleReader(
     const now = fileTimeOf(directoryTime);
     return (found) => {
       const text = found[slot]?.first()?.toString("latin1") ?? "";
-      const isDisabled = /^-?\d+$/.test(text) && (Number(text) & accountDisabledBit) !== 0;
-      return isDisabled || hasExpired(found[expirySlot]?.first()?.toString("latin1"), now);
+      if (hasExpired(found[expirySlot]?.first()?.toString("latin1"), now)) return true;
+      return /^-?\d+$/.test(text) ? (Number(text) & accountDisabledBit) !== 0 : null;
     };
   }
   const values = new Set(rule.values.map((value) => value.toLowerCase()));

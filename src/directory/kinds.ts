@@ -128,6 +128,8 @@ export function groupMappingOf(directory: DirectoryConfig, kind: DirectoryKind):
 
 /** The facts of a root DSE that tell the kinds apart, and what a server can do. */
 export interface RootDse {
+  /** False when the server shows nothing of it to the bind DN. */
+  isShown: boolean;
   vendorName: string | undefined;
   structuralObjectClass: string | undefined;
   supportedCapabilities: string[];

@@ -14,16 +14,16 @@ import {
 
 if (parentPort !== null) await answerOrder(parentPort, workerData);
 
-async function answerOrder(port: MessagePort, { directory, onlyIds }: ListingOrder): Promise<void> {
+async function answerOrder(port: MessagePort, order: ListingOrder): Promise<void> {
   const post = (message: FromWorker) => port.postMessage(message);
   const alive = setInterval(() => post({ kind: "alive" }), aliveEveryMs);
   const deadline = new AbortController();
-  const { listingMs } = directory.timeouts;
+  const { listingMs } = order.directory.timeouts;
   const timer = setTimeout(() => deadline.abort(listingTimeout(listingMs)), listingMs);
   const credit = createCredit(port);
   try {
     const report = await listOnce(
-      directory,
+      order,
       {
         onPage: async (page) => {
           await credit.spend();
@@ -32,7 +32,6 @@ async function answerOrder(port: MessagePort, { directory, onlyIds }: ListingOrd
         onNote: (note) => post({ kind: "note", note }),
       },
       deadline.signal,
-      onlyIds,
     );
     post({ kind: "done", report });
   } catch (error) {

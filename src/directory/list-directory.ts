@@ -2,7 +2,7 @@
 // runs on the thread that answers sign-ins.
 
 import { Worker } from "node:worker_threads";
-import type { DirectoryConfig } from "../config/config.ts";
+import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { abortedBy } from "./connect-session.ts";
 import type { ListingOrder } from "./listing-messages.ts";
@@ -12,6 +12,8 @@ import { type Supervision, superviseWorker } from "./supervise-worker.ts";
 export interface ListDirectoryOptions {
   signal: AbortSignal;
   log: Log;
+  /** What the last complete listing was read as, for a server that does not show what it is. */
+  rememberedKind?: DirectoryKind | undefined;
   /** Called with one page at a time; the directory waits meanwhile. A rejection ends the listing with the same error. */
   onPage(page: ListingPage): Promise<void>;
 }
@@ -25,9 +27,10 @@ export function listDirectory(
   directory: DirectoryConfig,
   options: ListDirectoryOptions,
 ): Promise<ListingReport> {
-  const { signal, log, onPage } = options;
+  const { signal, log, rememberedKind, onPage } = options;
   return listInThread(directory, {
     signal,
+    rememberedKind,
     onPage,
     onNote: ({ message, fields }) => log.warn({ directory: directory.name, ...fields }, message),
   });
@@ -45,11 +48,12 @@ const silenceMs = 30_000;
 /** As `listDirectory`, with the notes handed over instead of logged; of users, only those with `onlyIds` if that is given. */
 export async function listInThread(
   directory: DirectoryConfig,
-  supervision: Omit<Supervision, "silenceMs">,
+  options: Omit<Supervision, "silenceMs"> & Pick<ListingOrder, "rememberedKind">,
   onlyIds?: string[],
 ): Promise<ListingReport> {
+  const { rememberedKind, ...supervision } = options;
   if (supervision.signal.aborted) throw abortedBy(supervision.signal);
-  const order: ListingOrder = { directory, onlyIds };
+  const order: ListingOrder = { directory, rememberedKind, onlyIds };
   const messageMb = Math.ceil((directory.limits.messageBytes * heapPerMessageByte) / 1024 / 1024);
   const worker = new Worker(workerUrl(), {
     workerData: order,

@@ -1,25 +1,20 @@
 // One complete listing over one session: server and bases before, users, groups, server and bases after (rule 4).
 // Returns only when all of it has been handed over and nothing has moved underneath; runs in the listing's thread.
 
-import type { DirectoryConfig } from "../config/config.ts";
+import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import { connectFirst, type UnreachableServer } from "./connect-session.ts";
 import { dnKeyOf } from "./dn.ts";
 import { narrowFilter, type ParsedFilter, parseFilter } from "./filter.ts";
-import { detectKind, encodeId, groupMappingOf, userMappingOf } from "./kinds.ts";
+import { detectKind, encodeId, groupMappingOf, type RootDse, userMappingOf } from "./kinds.ts";
 import type { LdapSession } from "./ldap-session.ts";
 import { listGroups } from "./list-groups.ts";
+import type { ListingNote, ListingOrder } from "./listing-messages.ts";
 import type { EntryColumns, ListingPage, ListingReport, SkippedEntry } from "./listing-page.ts";
 import { createEntryMapper, type EntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { packColumns } from "./packed-columns.ts";
 import { searchPaged } from "./paged-search.ts";
 import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.ts";
-
-/** Worth a line in the log; `message` is constant. */
-export interface ListingNote {
-  message: string;
-  fields: Readonly<Record<string, string | number>>;
-}
 
 export interface ListingSink {
   /** Takes a page; the server waits until it resolves. */
@@ -32,17 +27,16 @@ export interface ListingSink {
  * all pages can tell, by directory id, without holding every id here.
  */
 export async function listOnce(
-  directory: DirectoryConfig,
+  order: ListingOrder,
   sink: ListingSink,
   signal: AbortSignal,
-  onlyIds?: string[],
 ): Promise<ListingReport> {
-  const { session, passedOver } = await connectFirst(directory, signal);
+  const { session, passedOver } = await connectFirst(order.directory, signal);
   for (const server of passedOver) sink.onNote(passedOverNote(server));
   const onAbort = () => session.close(signal.reason instanceof AppError ? signal.reason : undefined);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    return await listSession(session, directory, sink, onlyIds);
+    return await listSession(session, order, sink);
   } finally {
     signal.removeEventListener("abort", onAbort);
     session.close();
@@ -51,13 +45,13 @@ export async function listOnce(
 
 async function listSession(
   session: LdapSession,
-  directory: DirectoryConfig,
+  order: ListingOrder,
   sink: ListingSink,
-  onlyIds: string[] | undefined,
 ): Promise<ListingReport> {
+  const { directory, onlyIds } = order;
   const bindDn = directory.bind?.dn;
   const rootDse = await readRootDse(session, bindDn);
-  const kind = directory.kind ?? detectKind(rootDse);
+  const kind = kindOf(order, rootDse, session.url);
   // Times in a directory are by its own clock; only Active Directory has times that matter here, and tells its clock.
   const directoryTime = rootDse.currentTime ?? new Date();
   const userBases = distinctBases(directory.users.bases);
@@ -66,7 +60,17 @@ async function listSession(
   const server = await readServerIdentity(session, kind, firstOf(bases), bindDn);
   const baseIds = await readBaseIds(session, bases, bindDn);
 
-  const report: ListingReport = { server, entries: 0, skipped: 0, groups: 0, members: 0 };
+  const report: ListingReport = {
+    server,
+    kind,
+    entries: 0,
+    skipped: 0,
+    statesUnknown: 0,
+    leftOut: 0,
+    groups: 0,
+    members: 0,
+    references: [],
+  };
   const counting = countingSink(sink, report);
   const userMapping = userMappingOf(directory, kind);
   const mapper = createEntryMapper(userMapping, directoryTime);
@@ -78,7 +82,7 @@ async function listSession(
   const mapping = groupMappingOf(directory, kind);
   if (mapping !== undefined) {
     for (const base of groupBases) {
-      const onReference = (uris: string[]) => counting.onNote(referenceNote(base, uris));
+      const onReference = (uris: string[]) => counting.onReference(base, uris);
       const { pageSize } = directory.limits;
       await listGroups({ session, base, mapping, pageSize, bindDn, onPage: counting.onPage, onReference });
     }
@@ -90,13 +94,30 @@ async function listSession(
   return report;
 }
 
+/**
+ * What a server does not show today is not a reason to read it otherwise than yesterday: by another kind's rule everybody whom it
+ * has disabled would be enabled.
+ */
+function kindOf({ directory, rememberedKind }: ListingOrder, rootDse: RootDse, url: string): DirectoryKind {
+  if (directory.kind !== undefined) return directory.kind;
+  const detected = detectKind(rootDse);
+  if (detected !== "generic") return detected;
+  if (rememberedKind !== undefined) return rememberedKind;
+  if (rootDse.isShown) return detected;
+  throw new AppError(
+    "directory-access-denied",
+    "the server does not show its root DSE, so it is not known what kind of directory it is",
+    { remedy: "Set kind for this directory, or let the bind DN read the root DSE.", fields: { url } },
+  );
+}
+
 interface UserListing {
   session: LdapSession;
   directory: DirectoryConfig;
   base: string;
   mapper: EntryMapper;
   filter: ParsedFilter;
-  sink: ListingSink;
+  sink: CountingSink;
 }
 
 /** Lists the users below one base, in pages of up to `limits.pageSize` rows. */
@@ -104,11 +125,14 @@ async function listUsers({ session, directory, base, mapper, filter, sink }: Use
   const { pageSize } = directory.limits;
   let entries: EntryColumns = emptyEntryColumns();
   let skipped: SkippedEntry[] = [];
+  let leftOut: SkippedEntry[] = [];
   const flush = async (): Promise<void> => {
     if (entries.dns.length + skipped.length === 0) return;
-    const page: ListingPage = { kind: "entries", entries: packColumns(entries), skipped };
+    const page: ListingPage = { kind: "entries", entries: packColumns(entries), skipped, leftOut };
+    sink.countStates(entries.disabled);
     entries = emptyEntryColumns();
     skipped = [];
+    leftOut = [];
     await sink.onPage(page);
   };
   await searchPaged(
@@ -119,11 +143,11 @@ async function listUsers({ session, directory, base, mapper, filter, sink }: Use
       // over when the next entry arrives: by then the server's next page is asked for, and both work at once.
       onEntry: (entry) => {
         const handedOver = entries.dns.length + skipped.length >= pageSize ? flush() : undefined;
-        const problem = mapper.map(entry, entries);
+        const problem = mapper.map(entry, entries, leftOut);
         if (problem !== undefined) skipped.push(problem);
         return handedOver;
       },
-      onReference: (uris) => sink.onNote(referenceNote(base, uris)),
+      onReference: (uris) => sink.onReference(base, uris),
     },
     { what: `listing the users below "${base}"`, url: session.url, bindDn: directory.bind?.dn },
   );
@@ -170,25 +194,36 @@ function requireSame(what: string, before: string[], after: string[], url: strin
   );
 }
 
-// A directory has a handful of parts elsewhere; a server that names thousands must not fill the log.
-const mostNotes = 20;
+interface CountingSink extends ListingSink {
+  /** What the rows of a page say of their states. */
+  countStates(disabled: (boolean | null)[]): void;
+  onReference(base: string, uris: string[]): void;
+}
 
-function countingSink(sink: ListingSink, report: ListingReport): ListingSink {
-  let notes = 0;
-  const onNote = (note: ListingNote): void => {
-    notes += 1;
-    if (notes <= mostNotes) sink.onNote(note);
+// A directory has a handful of parts elsewhere; a server that names thousands must not fill the log.
+const mostReferences = 20;
+
+function countingSink(sink: ListingSink, report: ListingReport): CountingSink {
+  const onReference = (base: string, uris: string[]): void => {
+    if (report.references.length >= mostReferences) return;
+    report.references.push(uris.join(" "));
+    sink.onNote(referenceNote(base, uris));
+  };
+  const countStates = (disabled: (boolean | null)[]): void => {
+    for (const state of disabled) if (state === null) report.statesUnknown += 1;
   };
   const onPage = (page: ListingPage): Promise<void> => {
-    report.skipped += page.skipped.length;
-    if (page.kind === "entries") report.entries += page.entries.rows;
-    if (page.kind === "groups") {
+    if (page.kind === "entries") {
+      report.entries += page.entries.rows;
+      report.skipped += page.skipped.length;
+      report.leftOut += page.leftOut.length;
+    } else {
       report.groups += page.groups.rows;
       report.members += page.members.rows;
     }
     return sink.onPage(page);
   };
-  return { onPage, onNote };
+  return { onPage, onNote: sink.onNote, countStates, onReference };
 }
 
 function passedOverNote({ url, error }: UnreachableServer): ListingNote {

@@ -1,16 +1,23 @@
 // What passes between the listing's thread and the main one. An AppError loses its class on the way and is put together
 // again here. Pure types and two conversions.
 
-import type { DirectoryConfig } from "../config/config.ts";
+import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError, type AppErrorOptions, type ErrorCode } from "../errors.ts";
-import type { ListingNote } from "./list-session.ts";
 import type { ListingPage, ListingReport } from "./listing-page.ts";
+
+/** Worth a line in the log; `message` is constant. */
+export interface ListingNote {
+  message: string;
+  fields: Readonly<Record<string, string | number>>;
+}
 
 /** Given to the thread at its start. Holds the bind password: never to be logged. */
 export interface ListingOrder {
   directory: DirectoryConfig;
+  /** What the last complete listing was read as. */
+  rememberedKind?: DirectoryKind | undefined;
   /** Only entries with these directory ids; undefined for all. */
-  onlyIds: string[] | undefined;
+  onlyIds?: string[] | undefined;
 }
 
 export type FromWorker =

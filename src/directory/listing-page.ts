@@ -1,6 +1,7 @@
 // What a listing hands over: pages of mapped and hashed directory entries, as columns, so that a page can go into
 // Postgres as one `unnest` and cross a thread boundary cheaply. Pure types; knows no database and no users.
 
+import type { DirectoryKind } from "../config/config.ts";
 import type { Packed } from "./packed-columns.ts";
 
 /** Row i of every column is one directory entry. All columns have the same length. */
@@ -14,7 +15,8 @@ export interface EntryColumns {
   dns: string[];
   /** The DN in its normal form, equal for every spelling of one DN. */
   dnKeys: string[];
-  disabled: boolean[];
+  /** Null where the entry does not say: the attribute that every entry has is hidden, or holds no number. */
+  disabled: (boolean | null)[];
   /** JSON array of further sign-in names in matching form, sorted, or null where there are none. */
   aliasKeys: (string | null)[];
   /** Member key of the primary group, `rid:513` or `gid:100`, which does not list the entry itself; null without one. */
@@ -32,7 +34,9 @@ export type SkipReason =
   | "no-name"
   | "bad-bytes"
   | "bad-dn"
-  | "too-long";
+  | "too-long"
+  /** The entry is used, without one of its optional attributes. */
+  | "attribute-left-out";
 
 /** An entry that cannot be used. What is known of it protects the user that it belongs to (rule 8). */
 export interface SkippedEntry {
@@ -40,6 +44,8 @@ export interface SkippedEntry {
   dnKey: string | null;
   directoryId: string | null;
   usernameKey: string | null;
+  /** What the entry says of the state of its user, which counts all the same; null where it does not, and of groups. */
+  disabled: boolean | null;
   reason: SkipReason;
   /** One sentence for the admin: which attribute, what was found. */
   detail: string;
@@ -65,7 +71,13 @@ export interface MemberColumns {
 }
 
 export type ListingPage =
-  | { kind: "entries"; entries: Packed<EntryColumns>; skipped: SkippedEntry[] }
+  | {
+      kind: "entries";
+      entries: Packed<EntryColumns>;
+      skipped: SkippedEntry[];
+      /** Entries among `entries` of which an attribute could not be used. They protect nobody, and name no keys. */
+      leftOut: SkippedEntry[];
+    }
   | { kind: "groups"; groups: Packed<GroupColumns>; members: Packed<MemberColumns>; skipped: SkippedEntry[] };
 
 /** Which server answered. Two listings with equal `identity` came from the same server in the same incarnation. */
@@ -79,9 +91,17 @@ export interface ServerIdentity {
 /** Exists only for a listing known to be complete (rule 4). */
 export interface ListingReport {
   server: ServerIdentity;
+  /** As configured, else as the server shows it, else as it was the last time. */
+  kind: DirectoryKind;
   /** Rows handed over in `entries` pages, without the skipped ones. */
   entries: number;
   skipped: number;
+  /** Of `entries`: those that do not say whether they are disabled. */
+  statesUnknown: number;
+  /** Of `entries`: those of which an attribute was left out. */
+  leftOut: number;
   groups: number;
   members: number;
+  /** Servers that hold a part of what was asked for, which is not listed; a bounded number of them. */
+  references: string[];
 }

@@ -14,8 +14,12 @@ import type { EntryColumns, SkippedEntry, SkipReason } from "./listing-page.ts";
 export interface EntryMapper {
   /** The attributes to ask the server for. */
   readonly attributes: readonly string[];
-  /** Appends the entry to the columns, or returns why it cannot be used and leaves them as they are. */
-  map(entry: RawEntry, into: EntryColumns): SkippedEntry | undefined;
+  /**
+   * Appends the entry to the columns, or returns why it cannot be used and leaves them as they are. An optional attribute that
+   * cannot be used is left out as if it were not there, and goes to `leftOut`: whoever may write it must not decide by it
+   * whether the entry counts.
+   */
+  map(entry: RawEntry, into: EntryColumns, leftOut: SkippedEntry[]): SkippedEntry | undefined;
 }
 
 export function emptyEntryColumns(): EntryColumns {
@@ -56,7 +60,7 @@ export function createEntryMapper(mapping: UserMapping, directoryTime: Date): En
   const primaryGroupSlot = primaryGroup === undefined ? -1 : slots.add(primaryGroup.userAttribute);
   const idAttribute = mapping.idAttribute.toLowerCase();
 
-  function map(entry: RawEntry, into: EntryColumns): SkippedEntry | undefined {
+  function map(entry: RawEntry, into: EntryColumns, leftOut: SkippedEntry[]): SkippedEntry | undefined {
     const found = slots.find(entry);
     const dn = decodeText(entry.dn);
     const dnKey = dn === undefined ? undefined : dnKeyOf(dn);
@@ -67,6 +71,7 @@ export function createEntryMapper(mapping: UserMapping, directoryTime: Date): En
       dnKey: dnKey === undefined || dnKey === "" ? null : dnKey,
       directoryId: "value" in id ? id.value : null,
       usernameKey: "value" in username ? username.key : null,
+      disabled: disabled(found),
       ...problem,
     });
 
@@ -77,12 +82,11 @@ export function createEntryMapper(mapping: UserMapping, directoryTime: Date): En
       return skip({ reason: "too-long", detail: `the DN has ${dn.length} characters` });
     if (!("value" in id)) return skip(id);
     if (!("value" in username)) return skip(username);
-    const displayName = readFirstText(displayNameSlots, mapping.displayNameAttributes, found);
-    if ("reason" in displayName) return skip(displayName);
-    const email = readText(mapping.emailAttribute, found[emailSlot]);
-    if ("reason" in email) return skip(email);
-    const aliases = readAliases(mapping, aliasSlots, found, username);
-    if ("reason" in aliases) return skip(aliases);
+    const problems: Problem[] = [];
+    const displayName = readFirstText(displayNameSlots, mapping.displayNameAttributes, found, problems);
+    const email = readText(mapping.emailAttribute, found[emailSlot], problems);
+    const aliases = readAliases({ mapping, slots: aliasSlots, found, username, problems });
+    if (problems.length > 0) leftOut.push(leftOutOf(entry, problems));
 
     const isDisabled = disabled(found);
     const primaryGroupValue = found[primaryGroupSlot]?.first();
@@ -93,22 +97,22 @@ export function createEntryMapper(mapping: UserMapping, directoryTime: Date): En
     into.directoryIds.push(id.value);
     into.usernames.push(username.value);
     into.usernameKeys.push(username.key);
-    into.displayNames.push(displayName.value);
-    into.emails.push(email.value);
+    into.displayNames.push(displayName);
+    into.emails.push(email);
     into.dns.push(dn);
     into.dnKeys.push(dnKey);
     into.disabled.push(isDisabled);
-    into.aliasKeys.push(aliases.value);
+    into.aliasKeys.push(aliases);
     into.primaryGroupKeys.push(primaryGroupKey);
     into.hashes.push(
       digestOf([
         id.value,
         username.value,
-        displayName.value,
-        email.value,
+        displayName,
+        email,
         dn,
-        isDisabled ? "disabled" : "",
-        aliases.value,
+        isDisabled === null ? "unknown" : isDisabled ? "disabled" : "",
+        aliases,
         primaryGroupKey,
       ]),
     );
@@ -207,41 +211,63 @@ function readValues(attribute: string, found: RawAttribute): string[] | Problem 
   return texts;
 }
 
-// The smallest value that is not blank; null when there is none.
-function readText(attribute: string, found: RawAttribute | undefined): { value: string | null } | Problem {
-  if (found === undefined) return { value: null };
+// The smallest value that is not blank; null when there is none, or one that cannot be used, which goes to `problems`.
+function readText(attribute: string, found: RawAttribute | undefined, problems: Problem[]): string | null {
+  if (found === undefined) return null;
   const values = readValues(attribute, found);
-  if (!Array.isArray(values)) return values;
-  let value: string | null = null;
+  if (!Array.isArray(values)) {
+    problems.push(values);
+    return null;
+  }
+  let smallest: string | null = null;
   for (const text of values) {
     const trimmed = text.trim();
-    if (trimmed.length > longestText)
-      return { reason: "too-long", detail: `${attribute} has ${trimmed.length} characters` };
-    if (trimmed !== "" && (value === null || trimmed < value)) value = trimmed;
+    if (trimmed.length > longestText) {
+      problems.push({ reason: "too-long", detail: `${attribute} has ${trimmed.length} characters` });
+      return null;
+    }
+    if (trimmed !== "" && (smallest === null || trimmed < smallest)) smallest = trimmed;
   }
-  return { value };
+  return smallest;
 }
 
 function readFirstText(
   slots: readonly number[],
   attributes: readonly string[],
   found: readonly (RawAttribute | undefined)[],
-): { value: string | null } | Problem {
+  problems: Problem[],
+): string | null {
   for (const [index, slot] of slots.entries()) {
-    const text = readText(attributes[index] ?? "", found[slot]);
-    if ("reason" in text || text.value !== null) return text;
+    const text = readText(attributes[index] ?? "", found[slot], problems);
+    if (text !== null) return text;
   }
-  return { value: null };
+  return null;
+}
+
+/** Names no keys: it is told for the reader, and stands for nobody. */
+function leftOutOf(entry: RawEntry, problems: Problem[]): SkippedEntry {
+  return {
+    dn: describeBytes(entry.dn),
+    dnKey: null,
+    directoryId: null,
+    usernameKey: null,
+    disabled: null,
+    reason: "attribute-left-out",
+    detail: problems.map(({ detail }) => detail).join("; "),
+  };
+}
+
+interface AliasInput {
+  mapping: UserMapping;
+  slots: readonly number[];
+  found: readonly (RawAttribute | undefined)[];
+  username: Username;
+  problems: Problem[];
 }
 
 // An alias that cannot be matched is left out: it takes a way to sign in, and never the user.
-function readAliases(
-  mapping: UserMapping,
-  slots: readonly number[],
-  found: readonly (RawAttribute | undefined)[],
-  username: Username,
-): { value: string | null } | Problem {
-  if (slots.length === 0 && mapping.aliasDomain === undefined) return { value: null };
+function readAliases({ mapping, slots, found, username, problems }: AliasInput): string | null {
+  if (slots.length === 0 && mapping.aliasDomain === undefined) return null;
   const keys = new Set<string>();
   const add = (name: string) => {
     const key = usernameKeyOf(name);
@@ -251,15 +277,15 @@ function readAliases(
     const attribute = found[slot];
     if (attribute === undefined) continue;
     const values = readValues(mapping.aliasAttributes[index] ?? "", attribute);
-    if (!Array.isArray(values)) return values;
-    values.forEach(add);
+    if (Array.isArray(values)) values.forEach(add);
+    else problems.push(values);
   }
   if (mapping.aliasDomain !== undefined) add(`${mapping.aliasDomain}\\${username.value}`);
-  if (keys.size === 0) return { value: null };
+  if (keys.size === 0) return null;
   const value = JSON.stringify([...keys].sort(compare));
-  if (value.length > longestAliases)
-    return { reason: "too-long", detail: `${keys.size} aliases are too many` };
-  return { value };
+  if (value.length <= longestAliases) return value;
+  problems.push({ reason: "too-long", detail: `${keys.size} aliases are too many` });
+  return null;
 }
 
 function fitsKey(key: string): boolean {

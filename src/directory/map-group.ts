@@ -46,6 +46,7 @@ export function createGroupMapper(mapping: GroupMapping): GroupMapper {
       dnKey: dnKey === undefined || dnKey === "" ? null : dnKey,
       directoryId: "value" in id ? id.value : null,
       usernameKey: null,
+      disabled: null,
       reason,
       detail,
     });

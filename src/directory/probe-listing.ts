@@ -4,7 +4,7 @@
 import type { DirectoryConfig } from "../config/config.ts";
 import { dnKeyOf } from "./dn.ts";
 import { listInThread } from "./list-directory.ts";
-import type { ListingNote } from "./list-session.ts";
+import type { ListingNote } from "./listing-messages.ts";
 import type { EntryColumns, ListingPage, SkippedEntry, SkipReason } from "./listing-page.ts";
 import { type Packed, unpackColumns, valuesOf } from "./packed-columns.ts";
 import { failureOf, type ProbeFailure, type ProbeWarning } from "./probe-outcome.ts";

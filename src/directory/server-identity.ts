@@ -27,11 +27,15 @@ const rootDseAttributes = [
   "netscapemdsuffix",
 ];
 
-/** Reads the root DSE. A server may hide it or parts of it, and then says nothing about itself: such fields are empty. */
+/**
+ * Reads the root DSE. A server may hide it or parts of it, and then says nothing about itself: such fields are empty. Throws
+ * AppError `directory-busy`: a server that is busy hides nothing.
+ */
 export async function readRootDse(session: LdapSession, bindDn: string | undefined): Promise<RootDse> {
   const found = await readIfAllowed(session, "", rootDseAttributes, bindDn);
   const all = (name: string) => found?.get(name.toLowerCase()) ?? [];
   return {
+    isShown: found !== undefined && found.size > 0,
     vendorName: all("vendorName")[0],
     structuralObjectClass: all("structuralObjectClass")[0],
     supportedCapabilities: all("supportedCapabilities"),
@@ -156,8 +160,9 @@ async function readIfAllowed(
   try {
     return await readAttributes(session, dn, attributes, `reading "${dn}"`, bindDn);
   } catch (error) {
-    if (session.closedBy === undefined && error instanceof AppError) return undefined;
-    throw error;
+    if (session.closedBy !== undefined || !(error instanceof AppError)) throw error;
+    if (error.code === "directory-busy") throw error;
+    return undefined;
   }
 }
 

@@ -10,6 +10,7 @@ import { refreshRequirements } from "../users/requirements-table.ts";
 import {
   applyGroups,
   applyMemberships,
+  disableSkippedUsers,
   insertUsers,
   removeUsers,
   replaceAliases,
@@ -18,7 +19,7 @@ import {
 } from "./apply-table.ts";
 import { type DirectoryMemory, getDirectoryMemory, rememberListing } from "./directories-table.ts";
 import type { Plan } from "./make-plan.ts";
-import { countAbsences, forgetAbsences, type PlanRun } from "./plan-table.ts";
+import { countAbsences, forgetAbsences, forgetAbsencesOfListed, type PlanRun } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import { deleteStaging, prepareBulkWork } from "./staging-table.ts";
 import { finishRun, type RunResult } from "./sync-runs-table.ts";
@@ -53,7 +54,7 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
     }
     if (plan.copy !== "older") {
       await rememberAbsences(trx, input);
-      await rememberListing(trx, run.directory, input.listing.server);
+      await rememberListing(trx, run.directory, { ...input.listing, imported: plan.usable > 0 });
     }
     await endRun(trx, input, { status: "succeeded", measured: plan.measured });
     await recordAuditEvent(trx, {
@@ -89,6 +90,7 @@ async function applyUsers(trx: Transaction, { run, plan, policy }: ApplyInput): 
     await vacateUsernames(trx, run);
     await updateUsers(trx, run);
   }
+  if (disabled > 0) await disableSkippedUsers(trx, run);
   if (added > 0) await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, plan.memory), policy });
   await replaceAliases(trx, run);
 }
@@ -98,6 +100,8 @@ export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean)
   await db.transaction(async (trx) => {
     await requireLease(trx, input.lease);
     await requireStaged(trx, input.run, input.plan.staged);
+    const counts = !dryRun && input.plan.copy !== "older" && input.confirmRemovals > 1;
+    if (counts) await forgetAbsencesOfListed(trx, input.run);
     await endRun(trx, input, { status: "held", measured: null });
     if (dryRun) return;
     await recordAuditEvent(trx, {

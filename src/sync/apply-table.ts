@@ -4,7 +4,7 @@
 import type { Transaction } from "../store/database.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
-import type { PlanRun } from "./plan-table.ts";
+import { isNewDisabled, type PlanRun, staysDisabled } from "./plan-table.ts";
 
 /** Marks users as removed. Their authenticators and flags stay (rule 7). */
 export async function removeUsers(trx: Transaction, run: PlanRun): Promise<void> {
@@ -36,9 +36,23 @@ export async function updateUsers(trx: Transaction, run: PlanRun): Promise<void>
        username = s.username, username_key = s.username_key, display_name = s.display_name, email = s.email,
        dn = s.dn, dn_key = s.dn_key, alias_keys = s.alias_keys,
        primary_group_key = s.primary_group_key, entry_hash = s.entry_hash,
-       state = case when s.disabled then 'disabled' else 'active' end, removed_at = null, changed_at = now()
+       state = case when ${staysDisabled} then 'disabled' else 'active' end, removed_at = null, changed_at = now()
      from staged_entries s
      where s.run_id = :id and u.directory = :directory and u.directory_id = s.directory_id`,
+    { ...run },
+  );
+}
+
+/**
+ * Disables users whose entries are skipped and say so all the same. The digest goes, so that the entry counts as changed once
+ * it can be used again, even if it is then what it was before.
+ */
+export async function disableSkippedUsers(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `update users u set state = 'disabled', entry_hash = '', changed_at = now()
+     from sync_changes c
+     where c.run_id = :id and c.action = 'disable' and u.id = c.user_id and u.state = 'active'
+       and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)`,
     { ...run },
   );
 }
@@ -57,7 +71,7 @@ export async function insertUsers(
     `insert into users (id, directory, directory_id, username, username_key, display_name, email, dn, dn_key, alias_keys,
        primary_group_key, entry_hash, state, required_new_user, required_since, enrollment_deadline)
      select s.user_id, :directory, s.directory_id, s.username, s.username_key, s.display_name, s.email, s.dn, s.dn_key,
-       s.alias_keys, s.primary_group_key, s.entry_hash, case when s.disabled then 'disabled' else 'active' end, :requiredNewUser,
+       s.alias_keys, s.primary_group_key, s.entry_hash, case when ${isNewDisabled} then 'disabled' else 'active' end, :requiredNewUser,
        case when :required then now() end,
        case when :required then now() + :graceMs * interval '1 millisecond' end
      from staged_entries s

@@ -1,11 +1,14 @@
 // What is remembered of each directory from run to run: which server the last complete listing came from, and whether
 // the initial import is over.
 
-import type { ServerIdentity } from "../directory/listing-page.ts";
+import type { DirectoryKind } from "../config/config.ts";
+import type { ListingReport, ServerIdentity } from "../directory/listing-page.ts";
 import { isOlderCopy } from "../directory/server-state.ts";
 import type { Database, Transaction } from "../store/database.ts";
 
 export interface DirectoryMemory {
+  /** Null until there was a complete listing that was applied. */
+  kind: DirectoryKind | null;
   firstImportedAt: Date | null;
   serverIdentity: string | null;
   serverState: string | null;
@@ -13,6 +16,7 @@ export interface DirectoryMemory {
 }
 
 const nothingRemembered: DirectoryMemory = {
+  kind: null,
   firstImportedAt: null,
   serverIdentity: null,
   serverState: null,
@@ -22,6 +26,7 @@ const nothingRemembered: DirectoryMemory = {
 export async function getDirectoryMemory(db: Database | Transaction, name: string): Promise<DirectoryMemory> {
   const row = await db("directories")
     .first({
+      kind: "kind",
       firstImportedAt: "first_imported_at",
       serverIdentity: "server_identity",
       serverState: "server_state",
@@ -51,15 +56,21 @@ function lastCopy({ serverIdentity, serverState }: DirectoryMemory) {
 /**
  * Remembers the server of a complete listing, in the transaction that applies its plan. Not to be called with an `older`
  * copy: it stays that until it has caught up, however often it answers, and the age of the last listing goes on growing.
+ * `imported` is false for a listing without a single usable entry: the initial import is then still to come.
  */
-export async function rememberListing(trx: Transaction, name: string, server: ServerIdentity): Promise<void> {
+export async function rememberListing(
+  trx: Transaction,
+  name: string,
+  { server, kind, imported }: Pick<ListingReport, "server" | "kind"> & { imported: boolean },
+): Promise<void> {
   const seen = {
+    kind,
     server_identity: server.identity,
     server_state: server.state,
     last_complete_at: trx.fn.now(),
   };
   await trx("directories")
-    .insert({ name, first_imported_at: trx.fn.now(), ...seen })
+    .insert({ name, first_imported_at: imported ? trx.fn.now() : null, ...seen })
     .onConflict("name")
     .merge({
       ...seen,

@@ -52,6 +52,8 @@ export interface PlanFacts {
   stored: Record<Share, number>;
   /** Entries in the listing, unusable ones included. */
   listed: number;
+  /** Of these, those that are not skipped. */
+  usable: number;
   /** Bases without any entry, whose users the plan removes. */
   emptiedBases: { base: string; removals: number }[];
   /** Of a first import: directories that are not configured any more, and how many users of the plan are stored under them. */
@@ -68,6 +70,11 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
     holds.push({
       code: "listing-empty",
       text: `The directory listed no users, but ${plan.stored.live} are stored. Check the base, the filter and what the bind DN may read.`,
+    });
+  } else if (plan.listed > 0 && plan.usable === 0) {
+    holds.push({
+      code: "listing-unusable",
+      text: `The directory listed ${plan.listed} entries, of which none can be used; the run's skips say why. Check the attributes in the configuration and what the bind DN may read.`,
     });
   } else {
     for (const { base, removals } of plan.emptiedBases) {

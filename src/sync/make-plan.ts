@@ -17,14 +17,21 @@ import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-group
 import {
   analyzePlan,
   countPlan,
+  countSkippedGroups,
   countStoredGroups,
   countUnlistedKept,
   digestPlan,
+  listSharedIds,
+  type MovedEntry,
   type PlanRun,
   planChanges,
+  planDisablesOfSkipped,
   planRemovals,
+  skipIdClashes,
   skipNameClashes,
   takeBackRemovals,
+  unstageMoved,
+  unstageSkippedMembers,
 } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import {
@@ -39,6 +46,8 @@ import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
   counts: RunCounts;
+  /** Entries of the listing that are not skipped. */
+  usable: number;
   /** As it was when the plan was made; applying it presupposes that nothing of this has changed. */
   memory: DirectoryMemory;
   copy: Copy;
@@ -62,7 +71,7 @@ export interface PlanInput {
   directories: readonly string[];
   listing: StagedListing;
   /** Which of these directory ids are in the directory now; see directory/ask-again.ts. */
-  askAgain(ids: string[]): Promise<ReadonlyMap<string, unknown>>;
+  askAgain(ids: string[]): Promise<ReadonlyMap<string, string[]>>;
   /** What a person has agreed to. Of what is measured, they agreed to the users in the approved plan and to no others. */
   approvedHolds: HoldCode[];
 }
@@ -71,30 +80,52 @@ export interface PlanInput {
 const largePlan = 500;
 
 /**
- * Makes the plan, in one transaction, so that a plan in the store is always a whole one. Before a plan removes users, the
- * directory is asked for them once more, with no transaction open meanwhile.
+ * Makes the plan, in one transaction, so that a plan in the store is always a whole one. Before a plan removes users, and where
+ * several entries have one directory id, the directory is asked for them once more, with no transaction open meanwhile.
  */
 export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
   const first = await planOrAsk(db, input, undefined);
-  if (!("toAskFor" in first)) return first;
-  const found = await input.askAgain(first.toAskFor);
-  const gone = first.toAskFor.filter((id) => !found.has(id));
-  const plan = await planOrAsk(db, input, { gone, found: found.size });
-  if ("toAskFor" in plan) throw new Error("a plan asked twice");
+  if ("counts" in first) return first;
+  const { removals, shared } = first;
+  const there = await input.askAgain([...(removals ?? []), ...shared]);
+  const found = removals?.filter((id) => there.has(id)) ?? [];
+  const plan = await planOrAsk(db, input, {
+    gone: removals?.filter((id) => !there.has(id)),
+    found: found.length,
+    moved: shared.flatMap((id) => movedTo(id, there.get(id))),
+  });
+  if (!("counts" in plan)) throw new Error("a plan asked twice");
   return plan;
 }
 
-/** What the directory has said when it was asked again: the ids that are gone, and how many are there. */
+/** What to ask the directory for again, by directory ids. */
+interface Question {
+  /** Undefined when too many are to be removed to ask for each. */
+  removals: string[] | undefined;
+  /** Ids that the listing names more than once. */
+  shared: string[];
+}
+
+/** What the directory has said when it was asked again. */
 interface Answer {
-  gone: string[];
+  /** Of those to be removed: who is gone (undefined where that was not asked), and how many are there. */
+  gone: string[] | undefined;
   found: number;
+  /** Where those are that were listed more than once, and are one entry. */
+  moved: MovedEntry[];
+}
+
+function movedTo(directoryId: string, dns: string[] | undefined): MovedEntry[] {
+  const [dn, ...more] = dns ?? [];
+  if (dn === undefined || more.length > 0) return [];
+  return [{ directoryId, dnKey: dnKeyOf(dn) ?? dn }];
 }
 
 async function planOrAsk(
   db: Database,
   input: PlanInput,
   answer: Answer | undefined,
-): Promise<Plan | { toAskFor: string[] }> {
+): Promise<Plan | Question> {
   const { run, directory, listing } = input;
   const isLarge = listing.entries - listing.unchanged + listing.members > largePlan;
   return db.transaction(async (trx) => {
@@ -103,17 +134,25 @@ async function planOrAsk(
     const memory = await getDirectoryMemory(trx, run.directory);
     const copy = copyOf(memory, listing.server);
     if (isLarge) await analyzeStaging(trx);
-    if (copy === "same") {
-      const { confirmRemovals } = directory.limits;
-      const removals = await planRemovals(trx, run, { confirmRemovals, gone: answer?.gone });
-      if (answer === undefined && removals > 0 && removals <= mostAskedAgain) {
-        return { toAskFor: await takeBackRemovals(trx, run) };
-      }
+    const { confirmRemovals } = directory.limits;
+    const removals =
+      copy === "same" ? await planRemovals(trx, run, { confirmRemovals, gone: answer?.gone }) : 0;
+    if (answer === undefined) {
+      const question = await findQuestion(trx, run, removals);
+      if (question !== undefined) return question;
+    }
+    const moved = answer?.moved ?? [];
+    if (moved.length > 0) await unstageMoved(trx, run, moved);
+    const skippedUnchanged = await skipIdClashes(trx, run, { of: "users", moved });
+    if (directory.groups !== undefined) {
+      await skipIdClashes(trx, run, { of: "groups", moved: [] });
+      await unstageSkippedMembers(trx, run);
     }
     await dropDuplicates(trx, run);
     const left = copy === "older" ? await dropKnown(trx, run) : 0;
-    while ((await skipNameClashes(trx, run)) > 0);
+    await skipNameClashes(trx, run);
     await planChanges(trx, run);
+    if (copy !== "older") await planDisablesOfSkipped(trx, run);
     if (isLarge) await analyzePlan(trx);
     const membershipsDiffer = await groupsMayDiffer(trx, run);
     if (membershipsDiffer) {
@@ -125,6 +164,7 @@ async function planOrAsk(
     }
     const counts = await countPlan(trx, run);
     const listed = listing.entries + listing.skipped;
+    const usable = listed - counts.skipped;
     const measured = await measurePlan(trx, run);
     const measuresAny = Object.values(measured).some((users) => users > 0);
     // Counting all users is slow, and a plan that does nothing measured, on a listing that has users, needs no measure.
@@ -136,6 +176,7 @@ async function planOrAsk(
         earlier: measuresAny ? sumOfDay(await listEarlierRuns(trx, run.directory)) : nothingMeasured(),
         stored,
         listed,
+        usable,
         emptiedBases: counts.removed > 0 ? await findEmptiedBases(trx, run, directory.users.bases) : [],
         // Once: whoever has agreed to the first import need not be asked about every new user.
         knownElsewhere:
@@ -146,7 +187,8 @@ async function planOrAsk(
       directory.limits,
     );
     return {
-      counts: { listed, unchanged: listing.unchanged, ...counts },
+      counts: { listed, unchanged: listing.unchanged - skippedUnchanged, ...counts },
+      usable,
       memory,
       copy,
       staged: await countStaged(trx, run),
@@ -156,11 +198,21 @@ async function planOrAsk(
       measured,
       holdReasons: holdReasons.filter(({ code }) => isMeasured(code) || !input.approvedHolds.includes(code)),
       notes: [
+        ...notesOfListing({ ...listing, skippedGroups: await countSkippedGroups(trx, run) }),
         ...notesOfAnswer(answer),
-        ...(await findNotes(trx, run, { copy, left, confirmRemovals: directory.limits.confirmRemovals })),
+        ...(await findNotes(trx, run, { copy, left, confirmRemovals })),
       ],
     };
   });
+}
+
+/** Undefined when there is nothing to ask; otherwise the plan is empty again. */
+async function findQuestion(trx: Transaction, run: PlanRun, removals: number): Promise<Question | undefined> {
+  const asksForRemovals = removals <= mostAskedAgain;
+  const shared = await listSharedIds(trx, run, mostAskedAgain - (asksForRemovals ? removals : 0));
+  if (shared.length === 0 && (removals === 0 || !asksForRemovals)) return undefined;
+  const ids = await takeBackRemovals(trx, run);
+  return { removals: asksForRemovals ? ids : undefined, shared };
 }
 
 async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[]) {
@@ -177,6 +229,37 @@ function notesOfAnswer(answer: Answer | undefined): RunRemark<NoteCode>[] {
       text: `${answer.found} users were not in the listing, but are in the directory: they moved while it was listed, and stay as they are until the next run.`,
     },
   ];
+}
+
+/** Tells of what was listed, and did not count whole. */
+function notesOfListing(listing: StagedListing & { skippedGroups: number }): RunRemark<NoteCode>[] {
+  const { statesUnknown, leftOut, skippedGroups, references } = listing;
+  const notes: RunRemark<NoteCode>[] = [];
+  if (statesUnknown > 0) {
+    notes.push({
+      code: "states-unknown",
+      text: `${statesUnknown} entries do not say whether they are disabled: users keep the state that they had, and new ones are disabled. Give the bind DN the right to read userAccountControl, or set users.disabled.`,
+    });
+  }
+  if (leftOut > 0) {
+    notes.push({
+      code: "attributes-left-out",
+      text: `${leftOut} entries have attributes that cannot be used, and count without them; the skips of the run name them.`,
+    });
+  }
+  if (skippedGroups > 0) {
+    notes.push({
+      code: "groups-skipped",
+      text: `${skippedGroups} groups cannot be used and stay as they are stored; the skips of the run name them.`,
+    });
+  }
+  if (references.length > 0) {
+    notes.push({
+      code: "parts-elsewhere",
+      text: `Parts of the directory are on other servers, and are not listed: ${references.join(", ")}.`,
+    });
+  }
+  return notes;
 }
 
 /** Tells of users that the listing does not name and the plan keeps all the same. */

@@ -11,8 +11,11 @@ import type { PlanRun } from "./plan-table.ts";
  */
 export const groupStays = `(
   g.id in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and p.of_groups)
-  or g.directory_id in (select k.directory_id from sync_skips k where k.run_id = :id and k.directory_id is not null)
-  or g.dn_key in (select k.dn_key from sync_skips k where k.run_id = :id and k.dn_key is not null)
+  or g.directory_id in (
+    select k.directory_id from sync_skips k where k.run_id = :id and k.of_groups and k.directory_id is not null)
+  or g.dn_key in (
+    select k.dn_key from sync_skips k
+    where k.run_id = :id and k.of_groups and k.directory_id is null and k.dn_key is not null)
 )`;
 
 /** The same for groups that the listing names with something new. */

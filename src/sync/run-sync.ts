@@ -15,7 +15,7 @@ import { getDirectoryMemory } from "./directories-table.ts";
 import { keepLease, leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
 import { makePlan } from "./make-plan.ts";
 import { stageListing } from "./stage-listing.ts";
-import { deleteStaging } from "./staging-table.ts";
+import { deleteLeftStaging, deleteStaging } from "./staging-table.ts";
 import type { RunError, RunTrigger, SyncRun } from "./sync-run.ts";
 import { abandonRuns, failRun, findRun, findRunningRun, insertRun, markApproved } from "./sync-runs-table.ts";
 
@@ -62,7 +62,8 @@ export async function startSync(deps: SyncDeps, request: SyncRequest): Promise<S
         ttlMs: leaseTtlMs,
       });
       if (!lease.won) return undefined;
-      for (const id of await abandonRuns(trx, directory.name)) await deleteStaging(trx, id);
+      await abandonRuns(trx, directory.name);
+      await deleteLeftStaging(trx);
       if (approves) await approve(trx, approves, actor);
       const run = await insertRun(trx, {
         directory: directory.name,
@@ -166,6 +167,7 @@ async function carryOut(
       {
         run,
         directory,
+        rememberedKind: memory.kind ?? undefined,
         usersStored: memory.firstImportedAt !== null,
         signal,
         onProgress: request.onProgress ?? (() => {}),
@@ -178,7 +180,8 @@ async function carryOut(
       directories: deps.directories,
       listing,
       approvedHolds,
-      askAgain: (ids) => askAgain(directory, { ids, server: listing.server, signal }),
+      askAgain: (ids) =>
+        askAgain({ ...directory, kind: listing.kind }, { ids, server: listing.server, signal }),
     });
     signal.throwIfAborted();
     kept.stop();
@@ -203,8 +206,11 @@ async function carryOut(
 /** The run's own record of why it failed; false when the database is gone too, and the next run declares this one abandoned. */
 async function recordFailure(deps: SyncDeps, run: SyncRun, error: RunError): Promise<boolean> {
   try {
-    await failRun(deps.db, run.id, error);
-    await deleteStaging(deps.db, run.id);
+    // Together: a run that is over is not looked at again.
+    await deps.db.transaction(async (trx) => {
+      await failRun(trx, run.id, error);
+      await deleteStaging(trx, run.id);
+    });
     return true;
   } catch (failure) {
     deps.log.error({ err: failure }, "failed run not recorded; the next run will mark it as abandoned");

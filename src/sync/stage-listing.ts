@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../clock.ts";
-import type { DirectoryConfig } from "../config/config.ts";
+import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { serversAfter } from "../directory/connect-session.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type {
@@ -12,6 +12,7 @@ import type {
   ListingPage,
   ListingReport,
   MemberColumns,
+  SkippedEntry,
 } from "../directory/listing-page.ts";
 import { type Packed, packColumns, pickRows, valuesOf } from "../directory/packed-columns.ts";
 import { AppError } from "../errors.ts";
@@ -36,6 +37,7 @@ export interface StageInput {
   directory: DirectoryConfig;
   /** False spares a first import the comparison with stored users. */
   usersStored: boolean;
+  rememberedKind?: DirectoryKind | undefined;
   signal: AbortSignal;
   onProgress: (entries: number) => void;
 }
@@ -54,13 +56,13 @@ export async function stageListing(
   deps: { db: Database; log: Log },
   input: StageInput,
 ): Promise<StagedListing> {
-  const { directory, signal } = input;
+  const { directory, signal, rememberedKind } = input;
   for (let { urls } = directory; ; ) {
     const staging = new Staging(deps.db, input);
     try {
       const report = await listDirectory(
         { ...directory, urls },
-        { signal, log: deps.log, onPage: (page) => staging.add(page) },
+        { signal, rememberedKind, log: deps.log, onPage: (page) => staging.add(page) },
       );
       return { ...report, unchanged: staging.unchangedUsers, staged: staging.rows() };
     } catch (error) {
@@ -93,16 +95,20 @@ class Staging {
   }
 
   async add(page: ListingPage): Promise<void> {
-    const { run, onProgress } = this.#input;
     if (page.kind === "entries") {
       await this.#addEntries(page.entries);
       this.#listed += page.entries.rows + page.skipped.length;
-      onProgress(this.#listed);
+      this.#input.onProgress(this.#listed);
+      await this.#addSkips("users", [...page.skipped, ...page.leftOut]);
     } else {
       await this.#addGroups(page.groups, page.members);
+      await this.#addSkips("groups", page.skipped);
     }
-    if (page.skipped.length > 0) await insertSkips(this.#db, run, page.skipped);
-    this.#skips += page.skipped.length;
+  }
+
+  async #addSkips(of: "users" | "groups", skipped: SkippedEntry[]): Promise<void> {
+    await insertSkips(this.#db, this.#input.run, { of, skipped });
+    this.#skips += skipped.length;
   }
 
   async #addEntries(entries: Packed<EntryColumns>): Promise<void> {
@@ -111,8 +117,8 @@ class Staging {
     let differing = entries;
     if (usersStored) {
       const number = this.#pages++;
-      const ids = await stageUnchanged(this.#db, run, { table: "users", number, listed: entries });
-      differing = rowsWithIds(entries, "directoryIds", ids);
+      const rows = await stageUnchanged(this.#db, run, { table: "users", number, listed: entries });
+      differing = pickRows(entries, (row) => rows.has(row));
       this.unchangedUsers += entries.rows - differing.rows;
     }
     if (differing.rows === 0) return;
@@ -128,9 +134,9 @@ class Staging {
     const { run } = this.#input;
     if (groups.rows > 0) {
       const number = this.#pages++;
-      const ids = await stageUnchanged(this.#db, run, { table: "groups", number, listed: groups });
-      const differing = rowsWithIds(groups, "directoryIds", ids);
-      for (const id of ids) this.#changedGroups.add(id);
+      const rows = await stageUnchanged(this.#db, run, { table: "groups", number, listed: groups });
+      const differing = pickRows(groups, (row) => rows.has(row));
+      if (rows.size > 0) for (const id of valuesOf(differing, "directoryIds")) this.#changedGroups.add(id);
       this.#unchangedGroups += groups.rows - differing.rows;
       if (differing.rows > 0) await stageGroups(this.#db, run, differing);
       this.#stagedGroups += differing.rows;

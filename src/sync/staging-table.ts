@@ -2,7 +2,7 @@
 // (the ids alone); only what differs is staged in full. Nothing here touches a user.
 
 import type { EntryColumns, GroupColumns, MemberColumns, SkippedEntry } from "../directory/listing-page.ts";
-import type { Packed } from "../directory/packed-columns.ts";
+import { type Packed, packColumns } from "../directory/packed-columns.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { arrayLiteral } from "./array-literal.ts";
 
@@ -12,8 +12,8 @@ export interface StagingRun {
 }
 
 /**
- * Notes the rows of a page whose digest equals the stored one as unchanged, and returns the directory ids of the others.
- * `table` says whether the page holds users or groups. A removed user is never unchanged: it has to be restored.
+ * Notes the rows of a page whose digest equals the stored one as unchanged, and returns the numbers of the others, from 0: not
+ * their directory ids, which two entries of a page may share. `table` says whether the page holds users or groups. A removed user is never unchanged: it has to be restored.
  */
 export async function stageUnchanged(
   db: Database,
@@ -23,23 +23,23 @@ export async function stageUnchanged(
     number: number;
     listed: Packed<Pick<EntryColumns, "directoryIds" | "hashes">>;
   },
-): Promise<Set<string>> {
+): Promise<Set<number>> {
   const live = page.table === "users" ? "and stored.state <> 'removed'" : "";
   // One look into the unique index for each row of the page. As a join it would be planned from statistics, which are
   // missing or stale after a large import, and could then read the whole table for every page.
-  const { rows } = await db.raw<{ rows: { directory_id: string }[] }>(
+  const { rows } = await db.raw<{ rows: { row: number }[] }>(
     `with page as materialized (
-       select listed.directory_id, (
+       select listed.row, (
          select stored.id from ${page.table} stored
          where stored.directory = :directory and stored.directory_id = listed.directory_id
            and stored.entry_hash = listed.entry_hash ${live}
        ) as id
-       from unnest(:directoryIds::text[], :hashes::text[]) as listed (directory_id, entry_hash)
+       from unnest(:directoryIds::text[], :hashes::text[]) with ordinality as listed (directory_id, entry_hash, row)
      ), noted as (
        insert into staged_pages (run_id, number, of_groups, unchanged_ids)
        select :runId::uuid, :number::int, :ofGroups::boolean, array_agg(id) from page where id is not null having count(*) > 0
      )
-     select directory_id from page where id is null`,
+     select (row - 1)::int as row from page where id is null`,
     {
       runId: run.id,
       directory: run.directory,
@@ -48,7 +48,7 @@ export async function stageUnchanged(
       ...arrayLiterals(page.listed),
     },
   );
-  return new Set(rows.map((row) => row.directory_id));
+  return new Set(rows.map(({ row }) => row));
 }
 
 /** Stages entries in full. `userIds`, best in rising order, become the ids of those who turn out to be new users. */
@@ -100,17 +100,28 @@ function arrayLiterals<Columns>({ rows, columns }: Packed<Columns>): Record<stri
 }
 
 /** Reports unusable entries; what is known of them protects the users that they belong to (rule 8). */
-export async function insertSkips(db: Database, run: StagingRun, skipped: SkippedEntry[]): Promise<void> {
-  await db("sync_skips").insert(
-    skipped.map((entry) => ({
-      run_id: run.id,
-      dn: entry.dn,
-      dn_key: entry.dnKey,
-      directory_id: entry.directoryId,
-      username_key: entry.usernameKey,
-      reason: entry.reason,
-      detail: entry.detail,
-    })),
+export async function insertSkips(
+  db: Database,
+  run: StagingRun,
+  { of, skipped }: { of: "users" | "groups"; skipped: SkippedEntry[] },
+): Promise<void> {
+  if (skipped.length === 0) return;
+  const { columns, rows } = packColumns({
+    dns: skipped.map((entry) => entry.dn),
+    dnKeys: skipped.map((entry) => entry.dnKey),
+    directoryIds: skipped.map((entry) => entry.directoryId),
+    usernameKeys: skipped.map((entry) => entry.usernameKey),
+    disabled: skipped.map((entry) => entry.disabled),
+    reasons: skipped.map((entry) => entry.reason),
+    details: skipped.map((entry) => entry.detail),
+  });
+  await db.raw(
+    `insert into sync_skips (run_id, of_groups, dn, dn_key, directory_id, username_key, disabled, reason, detail)
+     select :runId::uuid, :ofGroups::boolean, coalesce(page.dn, ''), page.dn_key, page.directory_id, page.username_key,
+       page.disabled, page.reason, page.detail
+     from unnest(:dns::text[], :dnKeys::text[], :directoryIds::text[], :usernameKeys::text[], :disabled::boolean[],
+       :reasons::text[], :details::text[]) as page (dn, dn_key, directory_id, username_key, disabled, reason, detail)`,
+    { runId: run.id, ofGroups: of === "groups", ...arrayLiterals({ columns, rows }) },
   );
 }
 
@@ -158,8 +169,8 @@ const stagingTables = [
 ];
 
 /**
- * Keeps one row of every entry and group that was listed twice, as one is that moved from one base to another during the
- * listing. Which one does not matter: the next run sees the entry where it is.
+ * Keeps one row of every entry and group that was listed twice under one DN, as one is that lies below two bases. Which one does
+ * not matter: the next run sees the entry as it is then.
  */
 export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise<void> {
   for (const [table, id] of [
@@ -217,6 +228,18 @@ export async function analyzeStaging(trx: Transaction): Promise<void> {
 export async function resetStaging(db: Database, run: StagingRun): Promise<void> {
   await deleteStaging(db, run.id);
   await db("sync_skips").where({ run_id: run.id }).delete();
+}
+
+/**
+ * Drops staging whose run has ended: of a process that died, or went on for a while after its run was declared abandoned.
+ */
+export async function deleteLeftStaging(trx: Transaction): Promise<void> {
+  for (const table of stagingTables) {
+    await trx.raw(
+      `delete from ${table} staged where not exists (
+         select from sync_runs r where r.id = staged.run_id and r.status = 'running')`,
+    );
+  }
 }
 
 /** Drops a run's staging; its plan and its skips stay with the run. */

@@ -25,6 +25,7 @@ export interface RunRemark<Code extends HoldCode | NoteCode = HoldCode | NoteCod
 
 export type HoldCode =
   | "listing-empty"
+  | "listing-unusable"
   | "base-empty"
   | "group-listing-empty"
   | "known-in-another-directory"
@@ -34,6 +35,10 @@ export type HoldCode =
   | "too-many-renames"
   | "names-under-new-ids";
 export type NoteCode =
+  | "states-unknown"
+  | "attributes-left-out"
+  | "groups-skipped"
+  | "parts-elsewhere"
   | "another-server"
   | "older-copy"
   | "moved-during-listing"

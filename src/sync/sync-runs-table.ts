@@ -114,7 +114,7 @@ export async function finishRun(trx: Transaction, id: string, result: RunResult)
   return updated === 1;
 }
 
-export async function failRun(db: Database, id: string, error: RunError): Promise<void> {
+export async function failRun(db: Transaction, id: string, error: RunError): Promise<void> {
   await db("sync_runs").where({ id, status: "running" }).update({
     status: "failed",
     finished_at: db.fn.now(),

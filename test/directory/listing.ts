@@ -1,7 +1,8 @@
 // What the tests of this folder share: a listing collected in this thread, row by row.
 
-import type { DirectoryConfig } from "../../src/config/config.ts";
-import { type ListingNote, listOnce } from "../../src/directory/list-session.ts";
+import type { DirectoryConfig, DirectoryKind } from "../../src/config/config.ts";
+import { listOnce } from "../../src/directory/list-session.ts";
+import type { ListingNote } from "../../src/directory/listing-messages.ts";
 import type { ListingPage, ListingReport, SkippedEntry } from "../../src/directory/listing-page.ts";
 import { unpackColumns, valuesOf } from "../../src/directory/packed-columns.ts";
 import { type AppError, errorCodeOf } from "../../src/errors.ts";
@@ -23,6 +24,7 @@ export interface Collected {
 export async function collect(
   directory: DirectoryConfig,
   signal = new AbortController().signal,
+  rememberedKind?: DirectoryKind,
 ): Promise<Collected> {
   const pages: ListingPage[] = [];
   const notes: ListingNote[] = [];
@@ -30,7 +32,7 @@ export async function collect(
     onPage: async (page: ListingPage) => void pages.push(page),
     onNote: (note: ListingNote) => void notes.push(note),
   };
-  const report = await listOnce(directory, sink, signal);
+  const report = await listOnce({ directory, rememberedKind }, sink, signal);
   return { report, ...rowsOf(pages), pages, notes };
 }
 

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { DirectoryConfig, DirectoryKind, DisabledRule } from "../../src/config/config.ts";
 import { detectKind, userMappingOf } from "../../src/directory/kinds.ts";
 import { decodeEntry, openMessage } from "../../src/directory/ldap-message.ts";
+import type { SkippedEntry } from "../../src/directory/listing-page.ts";
 import { createEntryMapper, emptyEntryColumns } from "../../src/directory/map-entry.ts";
 import { directoryConfigForFake, entry, type FakeAttributes, uuidOf } from "../support/fake-ldap-server.ts";
 
@@ -31,9 +32,11 @@ function map(attributes: FakeAttributes, options: Case = {}) {
   const config = { ...baseConfig, groups, users: { ...baseConfig.users, ...users } };
   const mapper = createEntryMapper(userMappingOf(config, kind), directoryTime);
   const columns = emptyEntryColumns();
-  const skipped = mapper.map(decodeEntry(openMessage(entry(1, dn, attributes))), columns);
+  const leftOut: SkippedEntry[] = [];
+  const skipped = mapper.map(decodeEntry(openMessage(entry(1, dn, attributes))), columns, leftOut);
   return {
     skipped,
+    leftOut,
     rows: columns.dns.length,
     id: columns.directoryIds[0],
     username: columns.usernames[0],
@@ -113,7 +116,7 @@ describe("a row", () => {
 });
 
 describe("disabled", () => {
-  test.each<[DirectoryKind, string, string, boolean]>([
+  test.each<[DirectoryKind, string, string, boolean | null]>([
     ["openldap", "pwdAccountLockedTime", "000001010000Z", true],
     ["389ds", "nsAccountLock", "TRUE", true],
     ["389ds", "nsAccountLock", "false", false],
@@ -121,7 +124,8 @@ describe("disabled", () => {
     ["active-directory", "userAccountControl", "514", true],
     ["active-directory", "userAccountControl", "66050", true],
     ["active-directory", "userAccountControl", "-2147483646", true],
-    ["active-directory", "userAccountControl", "2x", false],
+    ["active-directory", "userAccountControl", "2x", null],
+    ["active-directory", "userPassword", "hidden control", null],
     ["generic", "pwdAccountLockedTime", "000001010000Z", false],
   ])("%s: %s %s is %s", (kind, attribute, value, disabled) => {
     const ids = { objectGUID: [Buffer.alloc(16, 1)], nsUniqueId: ["a-b-c-d"], sAMAccountName: ["anna"] };
@@ -214,6 +218,38 @@ describe("aliases", () => {
   });
 });
 
+describe("an optional attribute that cannot be used is left out and reported, and the entry counts", () => {
+  const users = { aliases: ["mail", "userPrincipalName"] };
+  test.each<[string, FakeAttributes, object]>([
+    ["a display name with NUL", { displayName: ["a\0"] }, { displayName: null }],
+    ["a display name without end", { displayName: ["x".repeat(5_000)] }, { displayName: null }],
+    [
+      "a display name in Latin-1, with a common name",
+      { displayName: [Buffer.from([0xe9])], cn: ["A"] },
+      { displayName: "A" },
+    ],
+    ["an e-mail address without end", { mail: ["x".repeat(5_000)] }, { email: null }],
+    [
+      "over 1,000 aliases",
+      { userPrincipalName: Array.from({ length: 1001 }, (_, n) => `a${n}`) },
+      { aliases: '["anna@a"]' },
+    ],
+    [
+      "aliases without end",
+      { userPrincipalName: Array.from({ length: 90 }, (_, n) => `${n}${"x".repeat(900)}`) },
+      { aliases: null },
+    ],
+  ])("%s", (_name, attributes, expected) => {
+    const locked = { ...anna, ...attributes, pwdAccountLockedTime: ["000001010000Z"] };
+    const row = map(locked, { users });
+    expect(row).toMatchObject({ rows: 1, skipped: undefined, disabled: true, ...expected });
+    const [report, ...more] = row.leftOut;
+    expect(more).toEqual([]);
+    expect(report).toMatchObject({ dn: "uid=anna,dc=a", directoryId: null, dnKey: null, usernameKey: null });
+    expect(report?.detail).toMatch(/^(displayName|mail|userPrincipalName|\d+ aliases) /);
+  });
+});
+
 describe("an entry that cannot be used is skipped with what is known of it", () => {
   test.each<[string, FakeAttributes, Case, object]>([
     ["no id", { uid: ["anna"] }, {}, { reason: "no-id", directoryId: null, usernameKey: "anna" }],
@@ -265,13 +301,6 @@ describe("an entry that cannot be used is skipped with what is known of it", () 
       {},
       { reason: "too-long" },
     ],
-    [
-      "a display name with NUL",
-      { ...anna, displayName: ["a\0"] },
-      {},
-      { reason: "bad-bytes", directoryId: uuidOf(1), usernameKey: "anna" },
-    ],
-    ["a display name without end", { ...anna, displayName: ["x".repeat(5_000)] }, {}, { reason: "too-long" }],
     ["a DN that is none", anna, { dn: "anna" }, { reason: "bad-dn", dnKey: null, directoryId: uuidOf(1) }],
     [
       "a DN in Latin-1",
@@ -285,6 +314,12 @@ describe("an entry that cannot be used is skipped with what is known of it", () 
     expect(rows).toBe(0);
     expect(skipped).toMatchObject(expected);
     expect(skipped?.detail).not.toBe("");
+  });
+
+  test("and with what it says of the state of its user", () => {
+    const locked = { ...anna, uid: [" "], pwdAccountLockedTime: ["000001010000Z"] };
+    expect(map(locked).skipped).toMatchObject({ directoryId: uuidOf(1), disabled: true });
+    expect(map({ ...anna, uid: [" "] }).skipped).toMatchObject({ disabled: false });
   });
 
   test("any bytes give a row or a reason, and a row can be stored", () => {
@@ -305,6 +340,7 @@ describe("an entry that cannot be used is skipped with what is known of it", () 
 
 test("kinds are told from the root DSE", () => {
   const nothing = {
+    isShown: true,
     vendorName: undefined,
     structuralObjectClass: undefined,
     supportedCapabilities: [],

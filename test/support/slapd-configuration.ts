@@ -43,6 +43,7 @@ export function slapdConfiguration({
     `pidfile ${join(folder, "slapd.pid")}`,
     "tool-threads 2",
     ...(options.tls ? tlsLines(folder) : []),
+    ...(options.globalLines ?? []),
     "database mdb",
     `directory ${join(folder, "data")}`,
     "maxsize 17179869184", // 16 GiB of address space, not of disk: a million entries take about 3 GiB

@@ -36,6 +36,8 @@ export interface SlapdOptions {
   limits?: string[];
   /** Values of slapd.conf's `access`, replacing the default: everything but passwords for the sync account alone. */
   access?: string[];
+  /** Further slapd.conf lines before those of the database. */
+  globalLines?: string[];
   /** Further slapd.conf lines of the database. */
   databaseLines?: string[];
   overlays?: Overlay[];

@@ -17,6 +17,7 @@ const quiet: PlanFacts = {
   measured: nothingMeasured(),
   earlier: nothingMeasured(),
   stored: { active: 1000, disabled: 100, live: 1100 },
+  usable: 1000,
   listed: 1000,
   emptiedBases: [],
   knownElsewhere: [],
