@@ -19,6 +19,7 @@ export type AuditAction =
   | "user-purge"
   | "directory-rename"
   | "directory-retire"
+  | "database-restored"
   | "policy-change"
   | "key-rotate"
   | "seal-broken";
@@ -69,6 +70,12 @@ export async function recordAuditEvent(trx: Transaction, event: NewAuditEvent): 
     outcome: event.outcome,
     details: JSON.stringify(event.details ?? {}),
   });
+}
+
+/** When the last event was written, by the database's clock. */
+export async function findLastEventTime(db: Database): Promise<Date | null> {
+  const row = await db("audit_events").orderBy("id", "desc").first<{ at: Date } | undefined>("at");
+  return row?.at ?? null;
 }
 
 export interface AuditEventFilter {

@@ -8,6 +8,7 @@ import { addAuditCommand } from "./audit-command.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { type CliContext, type CliStreams, exitCodes } from "./context.ts";
+import { addDatabaseCommand } from "./database-command.ts";
 import { addDirectoryCommand } from "./directory-command.ts";
 import { addKeyCommand } from "./key-command.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
@@ -50,6 +51,7 @@ const commands = [
   addUserCommand,
   addRunCommand,
   addDirectoryCommand,
+  addDatabaseCommand,
   addAuditCommand,
   addKeyCommand,
   addTokenCommand,

@@ -60,7 +60,8 @@ async function rotate(context: CliContext, open: OpenCommand, options: RotateOpt
     return;
   }
   printLine(context, `${answer.activeKey} is active; ${answer.resealed} values were resealed.`);
-  for (const id of answer.retired) printLine(context, `${id} seals nothing any more; its file can go.`);
+  for (const id of answer.retired)
+    printLine(context, `${id} seals nothing any more. Keep its file as long as a backup from before now.`);
   for (const { table, id } of answer.unreadable) {
     printLine(context, `No key opens ${table} ${id}; the user has to enroll again (user disable-mfa).`);
   }

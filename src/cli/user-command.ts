@@ -89,7 +89,8 @@ function addUserAction(
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-async function getUser(db: Database, who: string, directory: string | undefined): Promise<User> {
+/** Whom an argument means: a username, an alias or an id. Throws AppError where that is nobody, or several. */
+export async function getUser(db: Database, who: string, directory: string | undefined): Promise<User> {
   const byId = uuid.test(who) ? await findUser(db, who) : undefined;
   if (byId) return byId;
   const match = await findUserByName(db, { username: who, directory });

@@ -87,3 +87,14 @@ export async function listSyncAges(db: Database): Promise<{ directory: string; s
     })
     .whereNotNull("last_complete_at");
 }
+
+/**
+ * Makes the next listing of every directory one from another server: the store was restored, and does not know how far the
+ * directories had got.
+ */
+export async function forgetServers(trx: Transaction): Promise<void> {
+  // No server has the empty identity.
+  await trx("directories")
+    .whereNotNull("server_identity")
+    .update({ server_identity: "", server_state: null });
+}

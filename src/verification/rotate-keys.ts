@@ -49,7 +49,7 @@ export interface RotateKeysInput {
 export interface RotateKeysAnswer {
   activeKey: string;
   resealed: number;
-  /** Keys that seal nothing any more: their files can go. */
+  /** Keys that seal nothing any more. A backup of the database from before the rotation still needs their files. */
   retired: string[];
   /** Values that no key opens; they keep their old key, which therefore is not retired. */
   unreadable: { table: string; id: string }[];

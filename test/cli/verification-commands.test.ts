@@ -64,7 +64,7 @@ test("user disable-mfa needs no code, and says when there was nothing to disable
   expect(again.stdout).toBe("lost-phone has no authenticator.\n");
 });
 
-test("key rotate names a value that no key opens and exits with 1; without one, the old file can go", async () => {
+test("key rotate names a value that no key opens and exits with 1; without one, the old file is only needed by backups", async () => {
   const [sound, broken] = [await world.addEnrolledUser("sound"), await world.addEnrolledUser("broken")];
   await world.database
     .db("authenticators")
@@ -79,7 +79,9 @@ test("key rotate names a value that no key opens and exits with 1; without one, 
 
   await dirmfa("user", "disable-mfa", "broken");
   const complete = await dirmfa("key", "rotate");
-  expect(complete.stdout).toContain("first seals nothing any more; its file can go.");
+  expect(complete.stdout).toContain(
+    "first seals nothing any more. Keep its file as long as a backup from before now.",
+  );
   expect(complete.code).toBe(0);
   await rm(join(world.folder, "first.key"));
   expect((await dirmfa("key", "status")).stdout).toMatch(/^first +retired +missing +0 /m);

@@ -109,7 +109,7 @@ describe("a generated key", () => {
 });
 
 describe("a rotation", () => {
-  test("reseals everything under the new key, after which the old file can go", async () => {
+  test("reseals everything under the new key, after which the old file is not needed", async () => {
     const user = await world.addEnrolledUser();
     const { id } = await generateKey(keyDeps());
     expect(await rotate()).toEqual({ activeKey: id, resealed: 2, retired: ["first"], unreadable: [] });
