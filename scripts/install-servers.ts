@@ -18,7 +18,10 @@ export type ServerName =
   | "chromium"
   | "oathtool"
   | "zbar"
-  | "freeradius";
+  | "freeradius"
+  | "openssh"
+  | "sudo"
+  | "pam-radius";
 
 interface Server {
   packages: string[];
@@ -70,6 +73,20 @@ const servers: Record<ServerName, Server> = {
     folders: () => ["/usr/sbin"],
     units: ["freeradius"],
   },
+  openssh: {
+    packages: ["openssh-server", "openssh-client"],
+    programs: [["sshd"], ["ssh"], ["ssh-keygen"]],
+    folders: () => ["/usr/sbin"],
+    units: ["ssh"],
+  },
+  sudo: { packages: ["sudo"], programs: [["sudo"]], folders: () => [], units: [] },
+  "pam-radius": {
+    packages: ["libpam-radius-auth"],
+    // Where Debian and Ubuntu put PAM's modules, by machine.
+    programs: [["pam_radius_auth.so"]],
+    folders: () => ["/lib/security", "/lib/x86_64-linux-gnu/security", "/lib/aarch64-linux-gnu/security"],
+    units: [],
+  },
   zbar: { packages: ["zbar-tools"], programs: [["zbarimg"]], folders: () => [], units: [] },
 };
 
@@ -107,7 +124,7 @@ function findPrograms(server: Server): Record<string, string> | undefined {
 
 function isExecutable(path: string): boolean {
   try {
-    accessSync(path, constants.X_OK);
+    accessSync(path, path.endsWith(".so") ? constants.R_OK : constants.X_OK);
     return true;
   } catch {
     return false;
