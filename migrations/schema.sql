@@ -1,11 +1,74 @@
 -- The schema after all migrations. Made by `npm run schema`; read, never run.
 
+CREATE FUNCTION public.cut_audit(up_to bigint, at_time timestamp with time zone, anchor_mac bytea) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  declare
+    cut bigint;
+  begin
+    if up_to >= (select max(position) from audit_seals) then
+      raise exception 'the last seal stays' using errcode = 'insufficient_privilege';
+    end if;
+    if exists (
+      select from audit_seals s join audit_events e on e.id = s.event_id
+      where s.position <= up_to and e.at > clock_timestamp() - interval '1 day'
+    ) then
+      raise exception 'events of the last day stay' using errcode = 'insufficient_privilege';
+    end if;
+    insert into audit_anchors (position, chain_mac, highest_event_id, cut_at, mac)
+    select up_to, s.chain_mac, greatest(
+      (select max(event_id) from audit_seals where position <= up_to),
+      (select max(highest_event_id) from audit_anchors)
+    ), at_time, anchor_mac
+    from audit_seals s where s.position = up_to;
+    if not found then
+      raise exception 'there is no such seal' using errcode = 'insufficient_privilege';
+    end if;
+    set constraints audit_seals_event deferred;
+    delete from audit_events where id in (select event_id from audit_seals where position <= up_to);
+    get diagnostics cut = row_count;
+    delete from audit_seals where position <= up_to;
+    set constraints audit_seals_event immediate;
+    return cut;
+  end $$;
+
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
   begin
     raise exception 'table % is append-only', tg_table_name using errcode = 'insufficient_privilege';
   end $$;
+
+CREATE FUNCTION public.refuse_delete_of_uncut_event() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  begin
+    if exists (
+      select from audit_seals s
+      where s.event_id = old.id and s.position <= (select max(position) from audit_anchors)
+    ) then return old; end if;
+    raise exception 'table audit_events is append-only' using errcode = 'insufficient_privilege';
+  end $$;
+
+CREATE FUNCTION public.refuse_delete_of_uncut_seal() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  begin
+    if old.position <= (select max(position) from audit_anchors) then return old; end if;
+    raise exception 'table audit_seals is append-only' using errcode = 'insufficient_privilege';
+  end $$;
+
+CREATE TABLE public.audit_anchors (
+    "position" bigint NOT NULL,
+    chain_mac bytea NOT NULL,
+    highest_event_id bigint NOT NULL,
+    cut_at timestamp with time zone NOT NULL,
+    mac bytea NOT NULL,
+    CONSTRAINT audit_anchors_position_positive CHECK (("position" > 0))
+);
 
 CREATE TABLE public.audit_chain_keys (
     id smallint NOT NULL,
@@ -24,6 +87,7 @@ CREATE TABLE public.audit_events (
     directory text COLLATE pg_catalog."C",
     outcome text NOT NULL,
     details jsonb NOT NULL,
+    request_id text,
     CONSTRAINT audit_events_via_known CHECK ((via = ANY (ARRAY['api'::text, 'cli'::text, 'sync'::text, 'daemon'::text])))
 );
 
@@ -49,7 +113,9 @@ CREATE TABLE public.audit_seals (
     event_mac bytea NOT NULL,
     chain_mac bytea NOT NULL,
     sealed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT audit_seals_position_positive CHECK (("position" > 0))
+    version smallint NOT NULL,
+    CONSTRAINT audit_seals_position_positive CHECK (("position" > 0)),
+    CONSTRAINT audit_seals_version_known CHECK ((version = ANY (ARRAY[1, 2])))
 );
 
 CREATE TABLE public.authenticators (
@@ -130,6 +196,12 @@ CREATE TABLE public.lockouts (
     CONSTRAINT lockouts_method_known CHECK ((method = ANY (ARRAY['totp'::text, 'backup-code'::text])))
 )
 WITH (fillfactor='80');
+
+CREATE TABLE public.replicas (
+    holder text NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    keys jsonb NOT NULL
+);
 
 CREATE TABLE public.schema_version (
     only_row boolean DEFAULT true NOT NULL,
@@ -332,6 +404,9 @@ CREATE TABLE public.users (
     CONSTRAINT users_state_known CHECK ((state = ANY (ARRAY['active'::text, 'disabled'::text, 'removed'::text])))
 );
 
+ALTER TABLE ONLY public.audit_anchors
+    ADD CONSTRAINT audit_anchors_pkey PRIMARY KEY ("position");
+
 ALTER TABLE ONLY public.audit_chain_keys
     ADD CONSTRAINT audit_chain_keys_pkey PRIMARY KEY (id);
 
@@ -379,6 +454,9 @@ ALTER TABLE ONLY public.leases
 
 ALTER TABLE ONLY public.lockouts
     ADD CONSTRAINT lockouts_pkey PRIMARY KEY (user_id, method);
+
+ALTER TABLE ONLY public.replicas
+    ADD CONSTRAINT replicas_pkey PRIMARY KEY (holder);
 
 ALTER TABLE ONLY public.schema_version
     ADD CONSTRAINT schema_version_pkey PRIMARY KEY (only_row);
@@ -444,15 +522,21 @@ CREATE UNIQUE INDEX users_live_name_unique ON public.users USING btree (username
 
 CREATE INDEX users_removed_name ON public.users USING btree (username_key) WHERE (state = 'removed'::text);
 
-CREATE TRIGGER audit_events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER audit_anchors_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_anchors FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
-CREATE TRIGGER audit_seals_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR TRUNCATE ON public.audit_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON public.audit_events FOR EACH ROW EXECUTE FUNCTION public.refuse_delete_of_uncut_event();
+
+CREATE TRIGGER audit_seals_append_only BEFORE UPDATE OR TRUNCATE ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER audit_seals_no_delete BEFORE DELETE ON public.audit_seals FOR EACH ROW EXECUTE FUNCTION public.refuse_delete_of_uncut_seal();
 
 ALTER TABLE ONLY public.audit_chain_keys
     ADD CONSTRAINT audit_chain_keys_key FOREIGN KEY (key_id) REFERENCES public.sealing_keys(id);
 
 ALTER TABLE ONLY public.audit_seals
-    ADD CONSTRAINT audit_seals_event FOREIGN KEY (event_id) REFERENCES public.audit_events(id);
+    ADD CONSTRAINT audit_seals_event FOREIGN KEY (event_id) REFERENCES public.audit_events(id) DEFERRABLE;
 
 ALTER TABLE ONLY public.authenticators
     ADD CONSTRAINT authenticators_key FOREIGN KEY (key_id) REFERENCES public.sealing_keys(id);

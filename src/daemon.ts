@@ -51,9 +51,23 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     log.warn({ directory: name, users }, "users of a directory that is not configured cannot sign in");
   }
   const holder = holderName();
-  started.adopt(startAuditSealing({ db, log, chainKey, holder }), (it) => it.stop());
+  const auditSealing = started.adopt(
+    startAuditSealing({
+      db,
+      log,
+      chainKey,
+      holder,
+      clock: systemClock,
+      headFolder: config.audit.headFolder,
+      retentionMs: () => config.retention.auditEventsMs,
+    }),
+    (it) => it.stop(),
+  );
   started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
-  const metrics = createMetrics(() => listSyncAges(db));
+  const metrics = createMetrics(
+    () => listSyncAges(db),
+    () => auditSealing.measure(),
+  );
   const onFinished = (run: SyncRun) =>
     metrics.countSyncRun(run.directory, run.status, run.error?.code ?? null);
   const runner = started.adopt(createSyncRunner({ db, log, policy, directories, holder, onFinished }), (it) =>

@@ -51,6 +51,7 @@ export type ErrorCode =
   | "run-incomplete-staging"
   | "key-missing"
   | "key-wrong"
+  | "audit-head-unreadable"
   | "aborted";
 
 export interface AppErrorOptions {

@@ -1,5 +1,5 @@
 // Audit events: who did what to whom, through what, when. Written in the transaction of the change itself (rule 24);
-// this file only inserts and reads, since an event is never updated and never deleted.
+// this file only inserts and reads, since an event is never updated, and deleted by retention alone (cut-old-events.ts).
 
 import type { Database, Transaction } from "../store/database.ts";
 
@@ -22,7 +22,9 @@ export type AuditAction =
   | "database-restored"
   | "policy-change"
   | "key-rotate"
-  | "seal-broken";
+  | "seal-broken"
+  | "audit-accept"
+  | "audit-cut";
 
 export type AuditVia = "api" | "cli" | "sync" | "daemon";
 
@@ -31,6 +33,8 @@ export interface Actor {
   /** A person or caller: `alice`, `caller:login-service`, `schedule`. */
   name: string;
   via: AuditVia;
+  /** The request, command or daemon that it comes from, as the log has it: a daemon or a command has one id for all it does. */
+  requestId?: string | undefined;
 }
 
 /** Whom it is about: a user with its directory, a directory, or neither. */
@@ -55,9 +59,22 @@ export interface AuditEvent {
   directory: string | null;
   outcome: string;
   details: Readonly<Record<string, unknown>>;
+  /** Null in events of versions that knew none. */
+  requestId: string | null;
 }
 
-const columns = ["id", "at", "actor", "via", "action", "user_id", "directory", "outcome", "details"];
+const columns = [
+  "id",
+  "at",
+  "actor",
+  "via",
+  "action",
+  "user_id",
+  "directory",
+  "outcome",
+  "details",
+  "request_id",
+];
 
 /** Adds one event to the caller's transaction. */
 export async function recordAuditEvent(trx: Transaction, event: NewAuditEvent): Promise<void> {
@@ -69,6 +86,7 @@ export async function recordAuditEvent(trx: Transaction, event: NewAuditEvent): 
     directory: event.directory ?? null,
     outcome: event.outcome,
     details: JSON.stringify(event.details ?? {}),
+    request_id: event.actor.requestId ?? null,
   });
 }
 
@@ -108,9 +126,10 @@ interface AuditEventRow {
   directory: string | null;
   outcome: string;
   details: Record<string, unknown>;
+  request_id: string | null;
 }
 
 function auditEventOf(row: AuditEventRow): AuditEvent {
-  const { user_id: userId, ...rest } = row;
-  return { ...rest, userId };
+  const { user_id: userId, request_id: requestId, ...rest } = row;
+  return { ...rest, userId, requestId };
 }

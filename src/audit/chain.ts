@@ -16,6 +16,7 @@ export interface SealableEvent {
   outcome: string;
   /** The text of the jsonb column, which is one text for equal values. */
   details: string;
+  requestId: string | null;
 }
 
 export interface Seal {
@@ -24,41 +25,75 @@ export interface Seal {
   eventId: string;
   eventMac: Buffer;
   chainMac: Buffer;
+  /** What the MACs are made over: 1, of earlier versions, is without the event's request and the time of sealing. */
+  version: 1 | 2;
+  /** As an event's `at`. By the clock of the process that sealed: the database's owner rules over that of the database. */
+  sealedAt: string;
 }
 
 /** What the first seal follows. */
 export const genesisMac: Buffer = Buffer.alloc(32);
 
 /** Over everything but the id, so that two events that changed places are found as just that. */
-export function eventMacOf(chainKey: Buffer, event: SealableEvent): Buffer {
-  const { at, actor, via, action, userId, directory, outcome, details } = event;
-  return macOf(chainKey, ["dirmfa event v1", at, actor, via, action, userId, directory, outcome, details]);
+export function eventMacOf(chainKey: Buffer, event: SealableEvent, version: Seal["version"]): Buffer {
+  const { at, actor, via, action, userId, directory, outcome, details, requestId } = event;
+  const parts = [at, actor, via, action, userId, directory, outcome, details];
+  if (version === 2) return macOf(chainKey, ["dirmfa event v2", ...parts, requestId]);
+  // There were no requests then: one that is there now was put there later.
+  return macOf(chainKey, ["dirmfa event v1", ...parts, ...(requestId === null ? [] : [requestId])]);
 }
 
-/** Binds the event's content to its id and to the seal before. */
-export function chainMacOf(chainKey: Buffer, previous: Buffer, eventId: string, eventMac: Buffer): Buffer {
-  return macOf(chainKey, ["dirmfa seal v1", previous.toString("hex"), eventId, eventMac.toString("hex")]);
+/** Binds the event's content to its id, to the time of sealing and to the seal before. */
+export function chainMacOf(
+  chainKey: Buffer,
+  previous: Buffer,
+  seal: Omit<Seal, "chainMac" | "position">,
+): Buffer {
+  const { eventId, eventMac, version, sealedAt } = seal;
+  const parts = [previous.toString("hex"), eventId, eventMac.toString("hex")];
+  return macOf(
+    chainKey,
+    version === 2 ? ["dirmfa seal v2", ...parts, sealedAt] : ["dirmfa seal v1", ...parts],
+  );
 }
 
 // JSON keeps the parts apart; nothing here has a number or a second spelling.
-function macOf(chainKey: Buffer, parts: readonly (string | null)[]): Buffer {
+export function macOf(chainKey: Buffer, parts: readonly (string | null)[]): Buffer {
   return createHmac("sha256", chainKey).update(JSON.stringify(parts)).digest();
+}
+
+/** A time as events and seals have it: with the microseconds that PostgreSQL keeps. */
+export function chainTimeOf(time: Date): string {
+  return time.toISOString().replace("Z", "000Z");
 }
 
 /** Seals events in the order given, after `head`. */
 export function sealEvents(
   chainKey: Buffer,
-  head: { position: string; chainMac: Buffer },
+  head: ChainPoint,
   events: readonly SealableEvent[],
+  now: Date,
 ): Seal[] {
   let position = BigInt(head.position);
   let previous = head.chainMac;
+  const sealedAt = chainTimeOf(now);
   return events.map((event) => {
     position += 1n;
-    const eventMac = eventMacOf(chainKey, event);
-    previous = chainMacOf(chainKey, previous, event.id, eventMac);
-    return { position: String(position), eventId: event.id, eventMac, chainMac: previous };
+    const made = {
+      eventId: event.id,
+      eventMac: eventMacOf(chainKey, event, 2),
+      version: 2,
+      sealedAt,
+    } as const;
+    previous = chainMacOf(chainKey, previous, made);
+    return { position: String(position), chainMac: previous, ...made };
   });
+}
+
+/** A place in the chain: position 0 is before the first seal. */
+export interface ChainPoint {
+  position: string;
+  chainMac: Buffer;
 }
 
 export type ChainProblem =
@@ -68,8 +103,19 @@ export type ChainProblem =
   | { kind: "removed"; position: string; eventId: string | null }
   /** The event, or its seal, is not where it was when it was sealed. */
   | { kind: "reordered"; position: string; eventId: string }
-  /** The event was never sealed, though later ones were. */
-  | { kind: "inserted"; position: null; eventId: string };
+  /** The event was never sealed though later ones were, or has an id that dirmfa never gives out. */
+  | { kind: "inserted"; position: string | null; eventId: string }
+  /** It was sealed long after the time that it names, and could be changed or made up until then. */
+  | { kind: "late"; position: string; eventId: string; at: string; sealedAt: string }
+  /** It names a time after its seal. */
+  | { kind: "misdated"; position: string; eventId: string; at: string; sealedAt: string }
+  /** It has waited for its seal for too long. */
+  | { kind: "unsealed"; position: null; eventId: string }
+  /** The beginning was cut off by someone without the chain's key; the position is where the chain now begins. */
+  | { kind: "forged-cut"; position: string; eventId: null };
+
+/** Events that a daemon writes are sealed within seconds; this leaves time for a restart and for clocks that differ. */
+export const lateAfterMs = 15 * 60_000;
 
 /** A seal with the event of its id, undefined where there is none. */
 export interface SealedEvent {
@@ -83,7 +129,7 @@ export interface ChainEnd {
   chainMac: Buffer | undefined;
 }
 
-export const chainStart: ChainEnd = { position: 0n, chainMac: genesisMac };
+export const chainStart: ChainPoint = { position: "0", chainMac: genesisMac };
 
 /** A seal whose event says something else than was sealed. */
 export interface Mismatch {
@@ -110,16 +156,29 @@ export function checkSeals(
     // What followed a removed seal cannot be linked to it.
     if (missing.length > 0) previous = undefined;
     position = BigInt(seal.position);
-    const linked = !previous || chainMacOf(chainKey, previous, eventId, seal.eventMac).equals(seal.chainMac);
+    const linked = !previous || chainMacOf(chainKey, previous, seal).equals(seal.chainMac);
     if (!linked) problems.push({ kind: "reordered", position: seal.position, eventId });
+    // Identity columns begin at 1.
+    if (BigInt(eventId) < 1n) problems.push({ kind: "inserted", position: seal.position, eventId });
     if (!event) problems.push({ kind: "removed", position: seal.position, eventId });
     else {
-      const actualMac = eventMacOf(chainKey, event);
+      const actualMac = eventMacOf(chainKey, event, seal.version);
       if (!actualMac.equals(seal.eventMac)) mismatches.push({ seal, actualMac });
+      else problems.push(...untimely(seal, event));
     }
     previous = seal.chainMac;
   }
   return { problems, mismatches, end: { position, chainMac: previous } };
+}
+
+/** `late` or `misdated`, or nothing. */
+export function untimely(seal: Seal, { at }: SealableEvent): ChainProblem[] {
+  // The time of older seals is not under their MAC, and says nothing.
+  if (seal.version === 1) return [];
+  const lateMs = Date.parse(seal.sealedAt) - Date.parse(at);
+  const found = { position: seal.position, eventId: seal.eventId, at, sealedAt: seal.sealedAt };
+  if (lateMs > lateAfterMs) return [{ kind: "late", ...found }];
+  return lateMs < -lateAfterMs ? [{ kind: "misdated", ...found }] : [];
 }
 
 // Enough to see; a position far off must not fill the memory.

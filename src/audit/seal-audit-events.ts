@@ -1,10 +1,20 @@
 // Seals the audit events that have been committed since the last time: soon after, off the hot path, by one process at a
 // time. Never changes an event.
 
+import type { Clock } from "../clock.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { acquireLease, type Lease, releaseLease, renewLease, requireLease } from "../store/leases-table.ts";
-import { sealEvents } from "./chain.ts";
+import {
+  type ChainPoint,
+  type ChainProblem,
+  type Seal,
+  type SealableEvent,
+  sealEvents,
+  untimely,
+} from "./chain.ts";
+import { type Break, followChain, followFrom } from "./follow-chain.ts";
 import { gapsBetween, withoutIds } from "./gaps.ts";
+import type { KeptHead } from "./noted-head.ts";
 import {
   deleteOldGaps,
   findChainHead,
@@ -22,6 +32,7 @@ export interface SealAuditDeps {
   chainKey: Buffer;
   /** Which process asks, for the lease. */
   holder: string;
+  clock: Clock;
 }
 
 const limits = {
@@ -33,53 +44,73 @@ const limits = {
   gapMs: 24 * 60 * 60 * 1000,
 };
 
-/** The end of the chain: note it outside the database, and a cut-off end shows (verifyAuditChain). */
-export interface NotedHead {
-  position: string;
-  /** Lower-case hex. */
-  mac: string;
-}
-
-/** `busy`: another process is sealing at this moment, which is as good. */
-export type SealAuditAnswer = { outcome: "sealed"; events: number; head: NotedHead } | { outcome: "busy" };
+export type SealAuditAnswer =
+  /** `late`: what was sealed long after, or before, the time that it names. */
+  | { outcome: "sealed"; events: number; head: ChainPoint; late: ChainProblem[] }
+  /** Another process is sealing at this moment, which is as good. The chain is intact up to `head`. */
+  | { outcome: "busy"; head: ChainPoint }
+  /** Nothing was sealed: a seal over a break would cover it. */
+  | { outcome: "broken"; broken: Break };
 
 /**
- * Seals what is there, to the end or until `signal`. Events are sealed in the order of their ids; one whose transaction
- * commits after later ones were sealed comes next, and none is skipped.
+ * Follows the chain from the end that this process kept, and seals what is there, to the end or until `signal`. Events are
+ * sealed in the order of their ids; one whose transaction commits after later ones were sealed comes next, and none is
+ * skipped.
  */
 export async function sealAuditEvents(
   deps: SealAuditDeps,
-  input: { signal?: AbortSignal } = {},
+  input: { kept?: KeptHead | undefined; signal?: AbortSignal } = {},
 ): Promise<SealAuditAnswer> {
-  const attempt = await acquireLease(deps.db, {
-    name: "audit-sealing",
-    holder: deps.holder,
-    ttlMs: limits.leaseMs,
-  });
-  if (!attempt.won) return { outcome: "busy" };
+  const followed = await followChain(deps, input.kept);
+  if (followed.outcome === "broken") return followed;
+  const attempt = await acquireLease(deps.db, sealingLease(deps.holder));
+  if (!attempt.won) return { outcome: "busy", head: followed.head };
+  let { head } = followed;
+  let events = 0;
+  const late: ChainProblem[] = [];
   try {
-    let events = 0;
     for (;;) {
-      const sealed = await deps.db.transaction((trx) => sealBatch(trx, deps.chainKey, attempt.lease));
-      events += sealed;
-      if (sealed === 0 || input.signal?.aborted) break;
+      const sealed = await deps.db.transaction((trx) => sealBatch(trx, deps, attempt.lease, head));
+      if (sealed.outcome === "broken") return sealed;
+      head = sealed.head;
+      events += sealed.events;
+      late.push(...sealed.late);
+      if (sealed.events === 0 || input.signal?.aborted) break;
       if (!(await renewLease(deps.db, attempt.lease, limits.leaseMs))) break;
     }
-    const { position, chainMac } = await findChainHead(deps.db);
-    return { outcome: "sealed", events, head: { position, mac: chainMac.toString("hex") } };
+    return { outcome: "sealed", events, head, late };
   } finally {
     await releaseLease(deps.db, attempt.lease);
   }
 }
 
-async function sealBatch(trx: Transaction, chainKey: Buffer, lease: Lease): Promise<number> {
+/** Held by whoever adds seals or cuts them off. */
+export function sealingLease(holder: string) {
+  return { name: "audit-sealing", holder, ttlMs: limits.leaseMs };
+}
+
+type SealedBatch = Extract<SealAuditAnswer, { outcome: "sealed" | "broken" }>;
+
+/** Follows the chain once more: what was added since `head` was read may be anybody's, since the lease holds dirmfa alone. */
+async function sealBatch(
+  trx: Transaction,
+  { chainKey, clock }: SealAuditDeps,
+  lease: Lease,
+  known: ChainPoint,
+): Promise<SealedBatch> {
   await requireLease(trx, lease);
+  const followed = await followFrom({ db: trx, chainKey }, known);
+  if (followed.outcome === "broken") return followed;
   const head = await findChainHead(trx);
+  if (head.position !== followed.head.position || !head.chainMac.equals(followed.head.chainMac)) {
+    return { outcome: "broken", broken: { kind: "head-missing", position: known.position } };
+  }
   const late = await listLateEvents(trx, limits.batch);
   const fresh = await listNewEvents(trx, head.highestEventId, limits.batch);
   const events = [...late, ...fresh];
-  if (events.length === 0) return 0;
-  await insertSeals(trx, sealEvents(chainKey, head, events));
+  if (events.length === 0) return { outcome: "sealed", events: 0, head: followed.head, late: [] };
+  const seals = sealEvents(chainKey, followed.head, events, clock.now());
+  await insertSeals(trx, seals);
   if (late.length > 0)
     await fillGaps(
       trx,
@@ -91,7 +122,20 @@ async function sealBatch(trx: Transaction, chainKey: Buffer, lease: Lease): Prom
   );
   if (gaps.length > 0) await insertGaps(trx, gaps);
   await deleteOldGaps(trx, limits.gapMs);
-  return events.length;
+  const last = seals.at(-1) ?? followed.head;
+  return {
+    outcome: "sealed",
+    events: events.length,
+    head: { position: last.position, chainMac: last.chainMac },
+    late: untimelyOf(seals, events),
+  };
+}
+
+function untimelyOf(seals: readonly Seal[], events: SealableEvent[]): ChainProblem[] {
+  return seals.flatMap((seal, index) => {
+    const event = events[index];
+    return event ? untimely(seal, event) : [];
+  });
 }
 
 async function fillGaps(trx: Transaction, ids: readonly bigint[]): Promise<void> {

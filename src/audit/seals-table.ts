@@ -1,12 +1,19 @@
-// Seals and the gaps between sealed ids. Seals are only ever added; they are read together with the events they seal.
+// Seals and the gaps between sealed ids. Seals are added, and read together with the events they seal; what is cut off is
+// anchors-table.ts's.
 
 import type { Database, Transaction } from "../store/database.ts";
-import type { Seal, SealableEvent, SealedEvent } from "./chain.ts";
+import type { ChainPoint, Seal, SealableEvent, SealedEvent } from "./chain.ts";
 import { genesisMac } from "./chain.ts";
 import type { Gap } from "./gaps.ts";
 
-const eventColumns = `e.id, to_char(e.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at, e.actor, e.via, e.action,
-  e.user_id, e.directory, e.outcome, e.details::text as details`;
+const timeText = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+
+const eventColumns = `e.id, ${timeText("e.at")} as at, e.actor, e.via, e.action,
+  e.user_id, e.directory, e.outcome, e.details::text as details, e.request_id`;
+
+// Those that were cut off included.
+const highestSealed =
+  "greatest((select max(event_id) from audit_seals), (select max(highest_event_id) from audit_anchors))";
 
 interface EventRow {
   id: string;
@@ -18,10 +25,11 @@ interface EventRow {
   directory: string | null;
   outcome: string;
   details: string;
+  request_id: string | null;
 }
 
-function eventOf({ user_id: userId, ...row }: EventRow): SealableEvent {
-  return { ...row, userId };
+function eventOf({ user_id: userId, request_id: requestId, ...row }: EventRow): SealableEvent {
+  return { ...row, userId, requestId };
 }
 
 /** Events above every id that was sealed, in the order of ids. */
@@ -37,18 +45,18 @@ export async function listNewEvents(db: Database, highest: string, limit: number
 export async function listLateEvents(db: Database, limit: number): Promise<SealableEvent[]> {
   const { rows } = await db.raw<{ rows: EventRow[] }>(
     // Gap by gap. As a plain join PostgreSQL may read all events in the order of their ids, since gaps are few.
+    // One that is sealed already is none, whatever the gaps say: they are not under any MAC.
     `select ${eventColumns} from audit_gaps g cross join lateral (
        select * from audit_events where id between g.first_id and g.last_id order by id limit :limit
      ) e
+     where not exists (select from audit_seals s where s.event_id = e.id)
      order by e.id limit :limit`,
     { limit },
   );
   return rows.map(eventOf);
 }
 
-export interface ChainHead {
-  position: string;
-  chainMac: Buffer;
+export interface ChainHead extends ChainPoint {
   /** The highest id that was sealed; not that of the last seal where an event came late. */
   highestEventId: string;
 }
@@ -56,7 +64,7 @@ export interface ChainHead {
 /** The end of the chain; position 0 where there is none yet. */
 export async function findChainHead(db: Database): Promise<ChainHead> {
   const { rows } = await db.raw<{ rows: { position: string; chain_mac: Buffer; highest: string }[] }>(
-    `select position, chain_mac, (select max(event_id) from audit_seals) as highest
+    `select position, chain_mac, ${highestSealed} as highest
      from audit_seals order by position desc limit 1`,
   );
   const [row] = rows;
@@ -66,11 +74,14 @@ export async function findChainHead(db: Database): Promise<ChainHead> {
 
 export async function insertSeals(trx: Transaction, seals: readonly Seal[]): Promise<void> {
   await trx.raw(
-    `insert into audit_seals (position, event_id, event_mac, chain_mac)
-     select position, event_id, decode(event_mac, 'hex'), decode(chain_mac, 'hex')
-     from unnest(:positions::bigint[], :eventIds::bigint[], :eventMacs::text[], :chainMacs::text[])
-       s (position, event_id, event_mac, chain_mac)`,
+    `insert into audit_seals (position, event_id, event_mac, chain_mac, version, sealed_at)
+     select position, event_id, decode(event_mac, 'hex'), decode(chain_mac, 'hex'), version, sealed_at
+     from unnest(:positions::bigint[], :eventIds::bigint[], :eventMacs::text[], :chainMacs::text[],
+         :versions::smallint[], :sealedAts::timestamptz[])
+       s (position, event_id, event_mac, chain_mac, version, sealed_at)`,
     {
+      versions: seals.map((seal) => seal.version),
+      sealedAts: seals.map((seal) => seal.sealedAt),
       positions: seals.map((seal) => seal.position),
       eventIds: seals.map((seal) => seal.eventId),
       eventMacs: seals.map((seal) => seal.eventMac.toString("hex")),
@@ -125,40 +136,74 @@ interface SealedRow extends Omit<EventRow, "id"> {
   event_id: string;
   event_mac: Buffer;
   chain_mac: Buffer;
+  version: 1 | 2;
+  sealed_at: string;
 }
 
 /** Seals after a position with their events, in the order of positions. */
 export async function listSealedEvents(db: Database, after: string, limit: number): Promise<SealedEvent[]> {
   const { rows } = await db.raw<{ rows: SealedRow[] }>(
-    `select s.position, s.event_id, s.event_mac, s.chain_mac, ${eventColumns}
+    `select s.position, s.event_id, s.event_mac, s.chain_mac, s.version, ${timeText("s.sealed_at")} as sealed_at,
+       ${eventColumns}
      from audit_seals s left join audit_events e on e.id = s.event_id
      where s.position > :after order by s.position limit :limit`,
     { after, limit },
   );
-  return rows.map(
-    ({ position, event_id: eventId, event_mac: eventMac, chain_mac: chainMac, id, ...event }) => ({
-      seal: { position, eventId, eventMac, chainMac },
+  return rows.map((row) => {
+    const { position, event_id: eventId, event_mac: eventMac, chain_mac: chainMac, ...rest } = row;
+    const { version, sealed_at: sealedAt, id, ...event } = rest;
+    return {
+      seal: { position, eventId, eventMac, chainMac, version, sealedAt },
       event: id === null ? undefined : eventOf({ id, ...event }),
-    }),
-  );
+    };
+  });
 }
 
-/** Events without a seal: `waiting` ones are new or late, `passed` ones cannot have come by an ordinary way. */
-export async function listUnsealedEvents(
-  db: Database,
-  limit: number,
-): Promise<{ waiting: number; passed: string[] }> {
-  const { rows } = await db.raw<{ rows: { id: string; waiting: boolean }[] }>(
-    `select e.id,
-       e.id > coalesce((select max(event_id) from audit_seals), 0)
+/** An event without a seal: a `waiting` one is new or late, any other cannot have come by an ordinary way. */
+export interface UnsealedEvent {
+  id: string;
+  at: Date;
+  waiting: boolean;
+}
+
+export async function listUnsealedEvents(db: Database, limit: number): Promise<UnsealedEvent[]> {
+  const { rows } = await db.raw<{ rows: UnsealedEvent[] }>(
+    `select e.id, e.at,
+       e.id > coalesce(${highestSealed}, 0)
          or exists (select from audit_gaps g where e.id between g.first_id and g.last_id) as waiting
      from audit_events e
      where not exists (select from audit_seals s where s.event_id = e.id)
      order by e.id limit :limit`,
     { limit },
   );
-  const passed = rows.filter((row) => !row.waiting).map((row) => row.id);
-  return { waiting: rows.length - passed.length, passed };
+  return rows;
+}
+
+/** The time that the oldest event names that waits for its seal; undefined when none waits. */
+export async function findOldestWaiting(db: Database): Promise<Date | undefined> {
+  const { rows } = await db.raw<{ rows: { at: Date | null }[] }>(
+    `select least(
+       (select min(at) from audit_events where id > coalesce(${highestSealed}, 0)),
+       (select min(e.at) from audit_gaps g join audit_events e on e.id between g.first_id and g.last_id
+        where not exists (select from audit_seals s where s.event_id = e.id))
+     ) as at`,
+  );
+  return rows[0]?.at ?? undefined;
+}
+
+/** Ids after `after` that no event has though a later one is sealed, in order. */
+export async function listMissingIds(db: Database, after: string, limit: number): Promise<Gap[]> {
+  const { rows } = await db.raw<{ rows: { first_id: string; last_id: string }[] }>(
+    `select before + 1 as first_id, id - 1 as last_id from (
+       select id, lag(id, 1, :after::bigint) over (order by id) as before from (
+         select event_id as id from audit_seals where event_id > :after
+         union select id from audit_events where id > :after and id < (select max(event_id) from audit_seals)
+       ) known
+     ) pairs
+     where id > before + 1 order by id limit :limit`,
+    { after, limit },
+  );
+  return rows.map((row) => ({ firstId: BigInt(row.first_id), lastId: BigInt(row.last_id) }));
 }
 
 /** The seal at a position, for comparing with a head that was noted outside the database. */

@@ -1,11 +1,13 @@
-// dirmfa audit: read the audit events, and prove that nobody has edited them.
+// dirmfa audit: read the audit events, and prove that nobody has edited them, or accept a break.
 
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
+import { acceptAudit } from "../audit/acceptance.ts";
 import { type AuditEvent, listAuditEvents } from "../audit/audit-events-table.ts";
 import type { ChainProblem } from "../audit/chain.ts";
-import type { NotedHead } from "../audit/seal-audit-events.ts";
-import { verifyAuditChain } from "../audit/verify-audit-chain.ts";
+import { headFileOf, type NotedHead, notedHeadOf, readKeptHead } from "../audit/noted-head.ts";
+import { type AuditVerification, verifyAuditChain } from "../audit/verify-audit-chain.ts";
+import { systemClock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { openChainKey } from "../verification/chain-key.ts";
@@ -28,7 +30,7 @@ interface ListOptions extends OutputOptions {
 }
 
 export function addAuditCommand(program: Command, context: CliContext): void {
-  const audit = program.command("audit").description("audit events: list, verify");
+  const audit = program.command("audit").description("audit events: list, verify, accept");
   audit
     .command("list")
     .description("audit events, oldest first")
@@ -40,44 +42,104 @@ export function addAuditCommand(program: Command, context: CliContext): void {
     .action((options: ListOptions) => withDatabase(context, ({ db }) => printEvents(context, db, options)));
   audit
     .command("verify")
-    .description("show any event that was edited, removed, inserted or reordered")
+    .description(
+      "show any event that was edited, removed, inserted or reordered, or whose seal is late or missing",
+    )
     .option("--head <head>", "what an earlier verify printed, to notice a cut-off end too")
     .option("--json", "print JSON")
     .action((options: VerifyOptions) => withDatabase(context, (open) => verify(context, open, options)));
+  audit
+    .command("accept")
+    .description(
+      "let the daemons go on from the chain that is there, after a restored backup or a stay without sealing",
+    )
+    .requiredOption("--reason <text>", "what happened; it becomes part of the audit")
+    .option("--json", "print JSON")
+    .action((options: AcceptOptions) => withDatabase(context, (open) => accept(context, open, options)));
 }
 
 interface VerifyOptions extends OutputOptions {
   head?: string;
 }
 
+interface AcceptOptions extends OutputOptions {
+  reason: string;
+}
+
 async function verify(context: CliContext, open: OpenCommand, options: VerifyOptions): Promise<void> {
-  const { db, log, config } = open;
-  const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
-  const chainKey = await openChainKey({ db, keys, randomBytes });
+  const { db, config } = open;
+  const chainKey = await openKey(open);
   const knownHead = options.head === undefined ? undefined : parseHead(options.head);
-  const result = await verifyAuditChain({ db, chainKey }, knownHead ? { knownHead } : {});
-  if (result.problems.length > 0 || result.knownHeadFound === false) context.exitCode = exitCodes.failed;
-  if (options.json) {
-    printJson(context, result);
-    return;
-  }
-  for (const problem of result.problems) printLine(context, wordsFor(problem));
+  const keptHead = await readKeptHead(config.audit.headFolder);
+  const result = await verifyAuditChain({ db, chainKey, clock: systemClock }, { knownHead, keptHead });
+  const headsFound = result.knownHeadFound !== false && result.keptHeadFound !== false;
+  if (result.problems.length > 0 || !headsFound) context.exitCode = exitCodes.failed;
+  if (options.json) printJson(context, result);
+  else printVerification(context, result, headFileOf(config.audit.headFolder));
+}
+
+function printVerification(context: CliContext, result: AuditVerification, headFile: string): void {
+  const { problems, waiting, accepted, gaps, head, cutUpTo } = result;
+  for (const problem of problems) printLine(context, wordsFor(problem));
   if (result.knownHeadFound === false) {
     printLine(context, "The head that was noted is not in the chain: its end was cut off or made anew.");
   }
-  const waiting = result.waiting > 0 ? `, ${result.waiting} wait for their seal` : "";
-  const verdict = context.exitCode === exitCodes.done ? "as they were sealed" : "NOT as they were sealed";
-  printLine(context, `${result.sealed} events are ${verdict}${waiting}.`);
-  printLine(context, `Head, to note outside the database: ${result.head.position}:${result.head.mac}`);
+  if (result.keptHeadFound === false) {
+    printLine(context, `The head in ${headFile} is not in the chain: its end was cut off or made anew.`);
+    printLine(context, "After a restored backup, run `dirmfa audit accept`.");
+  }
+  for (const { firstId, lastId } of gaps) {
+    const ids = firstId === lastId ? `Event ${firstId} is` : `Events ${firstId} to ${lastId} are`;
+    printLine(context, `${ids} not there: rolled back, or deleted before being sealed.`);
+  }
+  if (cutUpTo !== null) printLine(context, `Retention has cut off the chain up to position ${cutUpTo}.`);
+  if (accepted > 0) printLine(context, `${accepted} late seals were accepted by an admin.`);
+  const wait = waiting > 0 ? `, ${waiting} wait for their seal` : "";
+  printLine(context, `${result.sealed} events are ${verdictOf(problems)}${wait}.`);
+  printLine(context, `Head, to note outside the database: ${head.position}:${head.mac}`);
+}
+
+function verdictOf(problems: readonly ChainProblem[]): string {
+  if (problems.length === 0) return "as they were sealed";
+  const isTime = ({ kind }: ChainProblem) => kind === "late" || kind === "misdated" || kind === "unsealed";
+  return problems.every(isTime)
+    ? "as they were sealed, but not all were sealed in time"
+    : "NOT as they were sealed";
 }
 
 function wordsFor(problem: ChainProblem): string {
   const at = problem.position === null ? "" : ` at position ${problem.position}`;
-  return `Event ${problem.eventId ?? "(unknown)"} was ${problem.kind}${at}.`;
+  switch (problem.kind) {
+    case "late":
+    case "misdated":
+      return `Event ${problem.eventId}${at} says ${problem.at} and was sealed at ${problem.sealedAt}: ${problem.kind}.`;
+    case "unsealed":
+      return `Event ${problem.eventId} is old and has no seal: it may have been changed.`;
+    case "forged-cut":
+      return `The beginning of the chain was cut off${at} by someone without the chain's key.`;
+    default:
+      return `Event ${problem.eventId ?? "(unknown)"} was ${problem.kind}${at}.`;
+  }
+}
+
+async function accept(context: CliContext, open: OpenCommand, options: AcceptOptions): Promise<void> {
+  const chainKey = await openKey(open);
+  const reason = options.reason.trim();
+  if (reason === "") throw new AppError("invalid-usage", "--reason wants some words about what happened.");
+  const head = notedHeadOf(
+    await acceptAudit({ db: open.db, chainKey, clock: systemClock }, { actor: open.actor, reason }),
+  );
+  if (options.json) return printJson(context, { head });
+  printLine(context, `Accepted the chain up to position ${head.position}; running daemons go on from there.`);
+}
+
+async function openKey({ db, log, config }: OpenCommand): Promise<Buffer> {
+  const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
+  return openChainKey({ db, keys, randomBytes });
 }
 
 function parseHead(text: string): NotedHead {
-  const [, position, mac] = /^(\d+):([0-9a-f]{64})$/.exec(text) ?? [];
+  const [, position, mac] = /^(\d{1,18}):([0-9a-f]{64})$/.exec(text) ?? [];
   if (position !== undefined && mac !== undefined) return { position, mac };
   throw new AppError("invalid-usage", "--head wants what an earlier `audit verify` printed, as 123:0a1b….");
 }

@@ -14,7 +14,7 @@ import type {
   MfaConfig,
 } from "./config.ts";
 import type { DirectoryFile } from "./directory-schema.ts";
-import { parseDuration, parseListenAddress } from "./formats.ts";
+import { parseAuditRetention, parseDuration, parseListenAddress } from "./formats.ts";
 import type { ConfigFile } from "./schema.ts";
 
 export interface CheckedConfig {
@@ -33,11 +33,13 @@ export function buildConfig({ path, file, contents, warnings }: CheckedConfig): 
     database: buildDatabase(file, folder, contents),
     http: buildHttp(file, folder, contents),
     keys: { folder: resolve(folder, file.keys.folder) },
+    audit: { headFolder: resolve(folder, file.audit.headFolder ?? file.keys.folder) },
     directories: file.directories.map((directory, index) => buildDirectory(directory, index, contents)),
     mfa: buildMfa(file),
     retention: {
       removedUsersMs: milliseconds(file.retention.removedUsers),
       syncRunsMs: milliseconds(file.retention.syncRuns),
+      auditEventsMs: auditRetention(file.retention.auditEvents),
     },
     log: { level: file.log.level },
   };
@@ -150,6 +152,12 @@ function milliseconds(text: string): number {
   const value = parseDuration(text);
   if (value === undefined) throw new Error("a text that is no duration passed the check");
   return value;
+}
+
+function auditRetention(text: string): number | undefined {
+  const value = parseAuditRetention(text);
+  if (value === undefined) throw new Error("a text that is no retention passed the check");
+  return value === "forever" ? undefined : value;
 }
 
 function address(text: string, folder: string): ListenAddress {

@@ -9,6 +9,7 @@ export interface Config {
   database: DatabaseConfig;
   http: HttpConfig;
   keys: { /** Folder with one file a sealing key, named by key id. */ folder: string };
+  audit: { /** Where this replica notes the end of the audit chain. */ headFolder: string };
   directories: DirectoryConfig[];
   mfa: MfaConfig;
   retention: RetentionConfig;
@@ -171,4 +172,6 @@ export interface MfaConfig {
 export interface RetentionConfig {
   removedUsersMs: number;
   syncRunsMs: number;
+  /** Undefined: for ever. */
+  auditEventsMs: number | undefined;
 }

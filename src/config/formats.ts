@@ -14,6 +14,13 @@ export function parseDuration(text: string): number | undefined {
   return Number(count) * unitMs[unit];
 }
 
+/** How long audit events are kept: milliseconds, `forever`, or undefined for any other text. Shorter than a month is no audit. */
+export function parseAuditRetention(text: string): number | "forever" | undefined {
+  if (text === "forever") return text;
+  const ms = parseDuration(text);
+  return ms !== undefined && ms >= 30 * unitMs.d && ms <= 3650 * unitMs.d ? ms : undefined;
+}
+
 /** `host:port` with an IPv6 host in brackets, or `unix:PATH`; port 0 takes any free one. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   if (text.startsWith("unix:")) return text.length > 5 ? { kind: "unix", path: text.slice(5) } : undefined;

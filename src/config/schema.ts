@@ -159,6 +159,18 @@ const keysSchema = mapping(
   { default: {}, description: "Keys outside the database." },
 );
 
+const auditSchema = mapping(
+  {
+    headFolder: Type.Optional(
+      text({
+        description:
+          "Folder outside the database where each replica notes the audit chain's end, so that a cut-off end shows; must be writable and outlive restarts. Default: `keys.folder`.",
+      }),
+    ),
+  },
+  { default: {}, description: "The audit chain." },
+);
+
 export const firstLockoutSchema = duration(["10s", "1d"], {
   default: "1m",
   description: "The first lockout; each further one is twice as long.",
@@ -271,6 +283,13 @@ const retentionSchema = mapping(
       description: "How long sync runs and their plans are kept; the audit events stay.",
       reason: "a run must outlive the question about it",
     }),
+    auditEvents: text({
+      format: "audit-retention",
+      default: "forever",
+      description:
+        "How long audit events are kept; older ones are cut off for good, and the chain of the others still verifies.",
+      wanted: "30d to 3650d, or the word forever",
+    }),
   },
   { default: {}, description: "How long things are kept." },
 );
@@ -290,6 +309,7 @@ export const configSchema = mapping(
     database: databaseSchema,
     http: httpSchema,
     keys: keysSchema,
+    audit: auditSchema,
     directories: list(directorySchema, { default: [], description: "The directories whose users are kept." }),
     mfa: mfaSchema,
     retention: retentionSchema,

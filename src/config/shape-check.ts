@@ -10,6 +10,7 @@ import {
   isCron,
   isTimeZone,
   looksLikeDn,
+  parseAuditRetention,
   parseDirectoryUrl,
   parseDuration,
   parseListenAddress,
@@ -70,6 +71,7 @@ function createAjv(options: { useDefaults: boolean }): Ajv {
       isBetween(parseDuration(from), parseDuration(text), parseDuration(to)),
   });
   ajv.addFormat("attribute-name", isAttributeName);
+  ajv.addFormat("audit-retention", (text) => parseAuditRetention(text) !== undefined);
   ajv.addFormat("directory-url", (text) => parseDirectoryUrl(text) !== undefined);
   ajv.addFormat("iana-time-zone", isTimeZone);
   ajv.addFormat("ldap-dn", looksLikeDn);

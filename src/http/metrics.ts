@@ -31,10 +31,11 @@ const verificationOutcomes = new Map([
 
 /**
  * `readSyncAges` is asked at every scrape, since any replica may have run the sync; seconds since the last complete listing
- * of each directory was applied. When it fails the rest is still answered.
+ * of each directory was applied. So is `readAudit`, where there is one. When one fails the rest is still answered.
  */
 export function createMetrics(
   readSyncAges: () => Promise<readonly { directory: string; seconds: number }[]>,
+  readAudit?: () => Promise<{ unsealedSeconds: number; broken: boolean }>,
 ): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -74,6 +75,7 @@ export function createMetrics(
       for (const { directory, seconds } of ages) this.set({ directory }, seconds);
     },
   });
+  if (readAudit) addAuditGauges(registers, readAudit);
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
@@ -85,4 +87,26 @@ export function createMetrics(
     },
     countSyncRun: (directory, status, error) => syncRuns.inc({ directory, status, error: error ?? "" }),
   };
+}
+
+function addAuditGauges(
+  registers: Registry[],
+  readAudit: () => Promise<{ unsealedSeconds: number; broken: boolean }>,
+): void {
+  const broken = new Gauge({
+    name: "dirmfa_audit_chain_broken",
+    help: "1 while this process refuses to seal audit events, since the chain does not go on from the end it has noted.",
+    registers,
+  });
+  new Gauge({
+    name: "dirmfa_audit_unsealed_seconds",
+    help: "Seconds that the oldest audit event has waited for its seal; some seconds are usual.",
+    registers,
+    async collect() {
+      const audit = await readAudit().catch(() => undefined);
+      if (!audit) return this.reset();
+      this.set(audit.unsealedSeconds);
+      broken.set(audit.broken ? 1 : 0);
+    },
+  });
 }

@@ -16,8 +16,9 @@ export type LeaseAttempt = { won: true; lease: Lease } | { won: false; holder: s
 const ends = "clock_timestamp() + cast(:ttlMs as double precision) * interval '1 millisecond'";
 
 /**
- * Takes the lease if nobody holds it or its holder let it expire; of any number of equal requests one wins. Does not wait
- * for the work of a present holder. The loser is told the last holder known, who is gone when `expiresAt` is past.
+ * Takes the lease if nobody holds it or its holder let it expire, or if it would last longer than any holder asks for: then
+ * it was parked by hand, or the database's clock was set back by more than an hour. Of any number of equal requests one
+ * wins. Does not wait for the work of a present holder. The loser is told the last holder known, who is gone when `expiresAt` is past.
  */
 export async function acquireLease(
   db: Database,
@@ -33,7 +34,9 @@ export async function acquireLease(
      ), next as (
        update leases set holder = :holder, token = token + 1, expires_at = ${ends}
        where name = (
-         select name from leases where name = :name and expires_at <= clock_timestamp() for update skip locked
+         select name from leases
+         where name = :name and (expires_at <= clock_timestamp() or expires_at > ${ends} + interval '1 hour')
+         for update skip locked
        )
        returning token
      )

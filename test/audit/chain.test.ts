@@ -5,11 +5,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { recordAuditEvent } from "../../src/audit/audit-events-table.ts";
 import { type SealAuditAnswer, sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { verifyAuditChain } from "../../src/audit/verify-audit-chain.ts";
+import { systemClock } from "../../src/clock.ts";
 import { acquireLease } from "../../src/store/leases-table.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 import { emptyDatabase } from "../verification/verification-world.ts";
 
 const chainKey = randomBytes(32);
+const clock = systemClock;
 let database: TestDatabase;
 beforeAll(async () => {
   database = await openTestDatabase();
@@ -26,9 +28,10 @@ const record = (outcome: string, trx?: Parameters<typeof recordAuditEvent>[0]) =
   } as const;
   return trx ? recordAuditEvent(trx, event) : database.db.transaction((own) => recordAuditEvent(own, event));
 };
-const seal = (): Promise<SealAuditAnswer> => sealAuditEvents({ db: database.db, chainKey, holder: "test" });
+const seal = (): Promise<SealAuditAnswer> =>
+  sealAuditEvents({ db: database.db, chainKey, holder: "test", clock });
 const verify = (knownHead?: { position: string; mac: string }) =>
-  verifyAuditChain({ db: database.db, chainKey }, knownHead ? { knownHead } : {});
+  verifyAuditChain({ db: database.db, chainKey, clock }, knownHead ? { knownHead } : {});
 
 async function sealedEvents(count: number): Promise<string[]> {
   for (let event = 0; event < count; event++) await record(`outcome ${event}`);
@@ -48,7 +51,16 @@ test("an untouched chain has no problems, and knows how far it reaches", async (
   await sealedEvents(5);
   await record("not sealed yet");
   const { head, ...verification } = await verify();
-  expect(verification).toEqual({ sealed: 5, waiting: 1, problems: [], knownHeadFound: null });
+  expect(verification).toEqual({
+    sealed: 5,
+    waiting: 1,
+    accepted: 0,
+    problems: [],
+    gaps: [],
+    cutUpTo: null,
+    knownHeadFound: null,
+    keptHeadFound: null,
+  });
   expect(head).toMatchObject({ position: "5", mac: expect.stringMatching(/^[0-9a-f]{64}$/) });
 });
 
@@ -84,6 +96,7 @@ describe("someone with all rights on the database", () => {
     ["directory", "'main'"],
     ["at", "at + interval '1 microsecond'"],
     ["details", "details || '{\"n\": 2}'"],
+    ["request_id", "'another-request'"],
   ])("who edits the %s of an event is found, and the event is named", async (column, value) => {
     const [, second] = await sealedEvents(3);
     await tamper(`update audit_events set ${column} = ${value} where id = ${second}`);
@@ -202,7 +215,7 @@ describe("someone with all rights on the database", () => {
 
 test("a chain read with another key is wrong everywhere", async () => {
   await sealedEvents(2);
-  const { problems } = await verifyAuditChain({ db: database.db, chainKey: randomBytes(32) });
+  const { problems } = await verifyAuditChain({ db: database.db, chainKey: randomBytes(32), clock });
   expect(problems).toHaveLength(4);
 });
 
@@ -217,7 +230,7 @@ test.each(["audit_events", "audit_seals"])("%s takes no update, no delete and no
 test("while another process seals, this one leaves it to it", async () => {
   await record("waiting");
   await acquireLease(database.db, { name: "audit-sealing", holder: "other", ttlMs: 60_000 });
-  expect(await seal()).toEqual({ outcome: "busy" });
+  expect(await seal()).toMatchObject({ outcome: "busy" });
 });
 
 test("an id that was given out and rolled back leaves a gap that is no problem", async () => {
@@ -230,5 +243,5 @@ test("an id that was given out and rolled back leaves a gap that is no problem",
   ).rejects.toThrow("no");
   await record("third");
   await seal();
-  expect(await verify()).toMatchObject({ sealed: 2, waiting: 0, problems: [] });
+  expect(await verify()).toMatchObject({ sealed: 2, problems: [], gaps: [{ firstId: "2", lastId: "2" }] });
 });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { recordAuditEvent } from "../../src/audit/audit-events-table.ts";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { verifyAuditChain } from "../../src/audit/verify-audit-chain.ts";
+import { systemClock } from "../../src/clock.ts";
 import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 
@@ -37,7 +38,7 @@ afterAll(async () => {
 });
 
 test("a daemon that does not own the tables can record, seal and verify", async () => {
-  const deps = { db: daemon.db, chainKey: randomBytes(32), holder: "test" };
+  const deps = { db: daemon.db, chainKey: randomBytes(32), holder: "test", clock: systemClock };
   await daemon.db.transaction((trx) =>
     recordAuditEvent(trx, { actor: { name: "alice", via: "cli" }, action: "unlock", outcome: "done" }),
   );
@@ -51,6 +52,8 @@ test.each([
   "truncate audit_events cascade",
   "update audit_seals set event_mac = ''",
   "delete from audit_seals",
+  "insert into audit_anchors values (1, '', 1, now(), '')",
+  "select cut_audit(1, now(), '')",
   "alter table audit_events disable trigger audit_events_append_only",
   "drop trigger audit_events_append_only on audit_events",
   "set session_replication_role = replica",

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { recordAuditEvent } from "../../src/audit/audit-events-table.ts";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { verifyAuditChain } from "../../src/audit/verify-audit-chain.ts";
+import { systemClock } from "../../src/clock.ts";
 import type { Transaction } from "../../src/store/database.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 
@@ -15,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => database.close());
 
-const deps = () => ({ db: database.db, chainKey, holder: "test" });
+const deps = () => ({ db: database.db, chainKey, holder: "test", clock: systemClock });
 const record = (trx: Transaction, outcome: string) =>
   recordAuditEvent(trx, { actor: { name: "alice", via: "cli" }, action: "unlock", outcome });
 

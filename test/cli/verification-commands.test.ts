@@ -5,6 +5,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
+import { systemClock } from "../../src/clock.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
@@ -92,7 +93,12 @@ test("key rotate names a value that no key opens and exits with 1; without one, 
 test("audit verify names an event that was edited, and an end that was cut off, and exits with 1", async () => {
   const { db } = world.database;
   const { keys } = await world.replica();
-  await sealAuditEvents({ db, chainKey: await openChainKey({ db, keys, randomBytes }), holder: "test" });
+  await sealAuditEvents({
+    db,
+    chainKey: await openChainKey({ db, keys, randomBytes }),
+    holder: "test",
+    clock: systemClock,
+  });
   const sound = await dirmfa("audit", "verify");
   expect(sound.stdout).toMatch(/^\d+ events are as they were sealed\.$/m);
   expect(sound.code).toBe(0);

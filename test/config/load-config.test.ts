@@ -61,6 +61,7 @@ http:
     - {name: login, tokenSha256: ${"a".repeat(64)}, scopes: [login, metrics], requestsPerSecond: 7,
        furtherTokensSha256: [${"b".repeat(64)}], requestsPerSecondPerUser: 3, protocol: privacyidea, checksPassword: true, learnsUnknown: true}
 keys: {folder: /var/lib/dirmfa/keys}
+audit: {headFolder: /var/lib/dirmfa}
 directories:
   - name: head-office
     kind: active-directory
@@ -92,7 +93,7 @@ mfa:
   totp: {window: 2, enrollmentExpires: 5m}
   backupCodes: {count: 8}
   lockout: {failures: 3, first: 30s, maximum: 1h}
-retention: {removedUsers: 30d, syncRuns: 60d}
+retention: {removedUsers: 30d, syncRuns: 60d, auditEvents: 400d}
 log: {level: debug}
 `,
     { AD_PASSWORD: "hunter2" },
@@ -120,6 +121,7 @@ log: {level: debug}
       ],
     },
     keys: { folder: "/var/lib/dirmfa/keys" },
+    audit: { headFolder: "/var/lib/dirmfa" },
     directories: [
       {
         name: "head-office",
@@ -170,7 +172,11 @@ log: {level: debug}
       backupCodes: { count: 8 },
       lockout: { failures: 3, firstMs: 30_000, maximumMs: 3_600_000 },
     },
-    retention: { removedUsersMs: 2_592_000_000, syncRunsMs: 5_184_000_000 },
+    retention: {
+      removedUsersMs: 2_592_000_000,
+      syncRunsMs: 5_184_000_000,
+      auditEventsMs: 34_560_000_000,
+    },
     log: { level: "debug" },
   });
 });

@@ -15,7 +15,8 @@ describe("a sound file", () => {
       keys: { folder: "./keys" },
       directories: [],
       mfa: { mode: "optional", totp: { window: 1 }, lockout: { failures: 5, first: "1m", maximum: "12h" } },
-      retention: { removedUsers: "90d", syncRuns: "90d" },
+      retention: { removedUsers: "90d", syncRuns: "90d", auditEvents: "forever" },
+      audit: {},
       log: { level: "info" },
     });
   });

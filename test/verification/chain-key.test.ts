@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
+import { systemClock } from "../../src/clock.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
 import { eachTestInVerificationWorld, type VerificationWorld } from "./verification-world.ts";
 
@@ -21,7 +22,12 @@ test("replicas that start at once in a new database get one key", async () => {
 
 test("a key that is gone after events were sealed is missed, and none is made in its place", async () => {
   // The start of the world is an event.
-  await sealAuditEvents({ db: world.database.db, chainKey: await openKey(), holder: "test" });
+  await sealAuditEvents({
+    db: world.database.db,
+    chainKey: await openKey(),
+    holder: "test",
+    clock: systemClock,
+  });
   await world.database.db("audit_chain_keys").delete();
   await expect(openKey()).rejects.toMatchObject({ code: "key-missing" });
   expect(await world.database.db("audit_chain_keys")).toEqual([]);

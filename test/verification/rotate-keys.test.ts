@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { verifyAuditChain } from "../../src/audit/verify-audit-chain.ts";
+import { systemClock } from "../../src/clock.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { createKeyFile } from "../../src/verification/key-folder.ts";
@@ -130,14 +131,14 @@ describe("a rotation", () => {
   test("keeps the audit's chain key, so that what was sealed before still verifies", async () => {
     const chainKeyOf = async (deps: VerificationDeps) => openChainKey({ ...deps, randomBytes });
     const before = await chainKeyOf(world.deps);
-    await sealAuditEvents({ db: world.database.db, chainKey: before, holder: "test" });
+    await sealAuditEvents({ db: world.database.db, chainKey: before, holder: "test", clock: systemClock });
     await generateKey(keyDeps());
     expect(await rotate()).toMatchObject({ resealed: 1, retired: ["first"] });
     await rm(join(world.folder, "first.key"));
     const chainKey = await chainKeyOf(await world.replica());
     expect(chainKey).toEqual(before);
-    await sealAuditEvents({ db: world.database.db, chainKey, holder: "test" });
-    expect(await verifyAuditChain({ db: world.database.db, chainKey })).toMatchObject({
+    await sealAuditEvents({ db: world.database.db, chainKey, holder: "test", clock: systemClock });
+    expect(await verifyAuditChain({ db: world.database.db, chainKey, clock: systemClock })).toMatchObject({
       sealed: 3,
       problems: [],
     });
