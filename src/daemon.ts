@@ -10,6 +10,7 @@ import { startHousekeeping } from "./housekeeping.ts";
 import { createMetrics } from "./http/metrics.ts";
 import { createHttpServer } from "./http/server.ts";
 import type { Log } from "./log.ts";
+import { newRequestId } from "./request-id.ts";
 import { openDatabase } from "./store/database.ts";
 import { requireCurrentSchema } from "./store/migrate.ts";
 import { listSyncAges } from "./sync/directories-table.ts";
@@ -30,10 +31,12 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-const actor: Actor = { name: "dirmfa", via: "daemon" };
-
 /** Starts everything or throws, with nothing left running. */
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+  // One for all that this process does by itself; its first line in the log has it.
+  const requestId = newRequestId();
+  const actor: Actor = { name: "dirmfa", via: "daemon", requestId };
+  const retention: Actor = { name: "retention", via: "daemon", requestId };
   // Stopped in the opposite order: first what asks for work, last what the work stands on.
   await using started = new AsyncDisposableStack();
   const database = started.adopt(await openDatabase(config.database, { log, owner: true }), (it) =>
@@ -41,7 +44,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   );
   const { db } = database;
   await requireCurrentSchema(db);
-  const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
+  const keys = await openSealingKeys({ db, folder: config.keys.folder, log, actor });
   const chainKey = await openChainKey({ db, keys, randomBytes });
   const policy = mfaPolicyOf(config.mfa);
   const requirements = await applyPolicy({ db, policy }, actor);
@@ -58,12 +61,13 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       chainKey,
       holder,
       clock: systemClock,
+      actor: retention,
       headFolder: config.audit.headFolder,
       retentionMs: () => config.retention.auditEventsMs,
     }),
     (it) => it.stop(),
   );
-  started.adopt(startHousekeeping({ db, log }, config.retention), (it) => it.stop());
+  started.adopt(startHousekeeping({ db, log, actor: retention }, config.retention), (it) => it.stop());
   const metrics = createMetrics(
     () => listSyncAges(db),
     () => auditSealing.measure(),
@@ -73,7 +77,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const runner = started.adopt(createSyncRunner({ db, log, policy, directories, holder, onFinished }), (it) =>
     it.stop(),
   );
-  const schedule = await scheduleSyncs({ db, log, runner }, config.directories);
+  const schedule = await scheduleSyncs({ db, log, runner, requestId }, config.directories);
   started.adopt(schedule, (it) => it.stop());
   const hasher = createBackupCodeHasher();
   const verification = {
@@ -94,6 +98,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   log.info(
     {
       version: packageJson.version,
+      requestId,
       address: main,
       metricsAddress,
       engine: database.engine,

@@ -9,7 +9,12 @@ import { purgeRemovedUsers } from "./users/purge-removed.ts";
 
 // Retention is counted in days; an hour more or less is nobody's concern.
 const everyMs = 3_600_000;
-const actor: Actor = { name: "retention", via: "daemon" };
+
+export interface HousekeepingDeps {
+  db: Database;
+  log: Log;
+  actor: Actor;
+}
 
 export interface Housekeeping {
   /** Waits for a round that is going on. */
@@ -17,10 +22,7 @@ export interface Housekeeping {
 }
 
 /** Does one round now and one every hour. */
-export function startHousekeeping(
-  deps: { db: Database; log: Log },
-  retention: RetentionConfig,
-): Housekeeping {
+export function startHousekeeping(deps: HousekeepingDeps, retention: RetentionConfig): Housekeeping {
   let round = tidy(deps, retention);
   const timer = setInterval(() => {
     round = round.then(() => tidy(deps, retention));
@@ -33,9 +35,9 @@ export function startHousekeeping(
   };
 }
 
-async function tidy(deps: { db: Database; log: Log }, retention: RetentionConfig): Promise<void> {
+async function tidy(deps: HousekeepingDeps, retention: RetentionConfig): Promise<void> {
   try {
-    const users = await purgeRemovedUsers(deps, { retentionMs: retention.removedUsersMs, actor });
+    const users = await purgeRemovedUsers(deps, { retentionMs: retention.removedUsersMs, actor: deps.actor });
     const runs = await deps.db.transaction((trx) => deleteOldRuns(trx, retention.syncRunsMs));
     if (users + runs > 0) deps.log.info({ users, runs }, "retention applied");
   } catch (error) {

@@ -2,6 +2,7 @@
 // end of the chain outside the database, follows it from there, and says so when it does not go on.
 
 import type { Log } from "../log.ts";
+import type { Actor } from "./audit-events-table.ts";
 import type { ChainPoint } from "./chain.ts";
 import { cutOldEvents } from "./cut-old-events.ts";
 import type { Break } from "./follow-chain.ts";
@@ -22,6 +23,8 @@ export interface AuditSealingDeps extends SealAuditDeps {
   log: Log;
   /** `audit.headFolder` of the configuration. */
   headFolder: string;
+  /** Who cuts off old events. */
+  actor: Actor;
   /** How long events are kept; undefined: for ever. Asked each time, since the configuration may be read again. */
   retentionMs(): number | undefined;
 }
@@ -106,7 +109,7 @@ export function startAuditSealing(deps: AuditSealingDeps): AuditSealing {
 async function cutWhenDue(deps: AuditSealingDeps, tell: Teller): Promise<void> {
   const retentionMs = deps.retentionMs();
   if (retentionMs === undefined || !tell.isDue("cut")) return;
-  const answer = await cutOldEvents(deps, { retentionMs });
+  const answer = await cutOldEvents(deps, { retentionMs, actor: deps.actor });
   if (answer.outcome === "cut" && answer.events > 0) {
     deps.log.info({ events: answer.events }, "audit retention applied");
   }

@@ -22,8 +22,6 @@ const batchSize = 2_000;
 // So that a daily handful of events makes one event about them, not one an hour.
 const slackMs = 24 * 60 * 60 * 1000;
 
-const actor: Actor = { name: "retention", via: "daemon" };
-
 export type CutAnswer =
   | { outcome: "cut"; events: number }
   /** Another process seals or cuts at this moment. */
@@ -31,7 +29,10 @@ export type CutAnswer =
   | { outcome: "refused"; problems: ChainProblem[] };
 
 /** Cuts off the events older than `retentionMs`, once the oldest is older by a day. The last sealed event always stays. */
-export async function cutOldEvents(deps: SealAuditDeps, input: { retentionMs: number }): Promise<CutAnswer> {
+export async function cutOldEvents(
+  deps: SealAuditDeps,
+  input: { retentionMs: number; actor: Actor },
+): Promise<CutAnswer> {
   const nowMs = deps.clock.now().getTime();
   const before = new Date(nowMs - input.retentionMs);
   const [oldest] = await listSealedEvents(deps.db, chainStart.position, 1);
@@ -43,7 +44,9 @@ export async function cutOldEvents(deps: SealAuditDeps, input: { retentionMs: nu
   let events = 0;
   try {
     for (;;) {
-      const cut = await deps.db.transaction((trx) => cutBatch(trx, deps, attempt.lease, before));
+      const cut = await deps.db.transaction((trx) =>
+        cutBatch(trx, deps, attempt.lease, { before, actor: input.actor }),
+      );
       if (cut.outcome !== "cut") return cut;
       events += cut.events;
       if (cut.events < batchSize) return { outcome: "cut", events };
@@ -57,7 +60,7 @@ async function cutBatch(
   trx: Transaction,
   { chainKey, clock }: SealAuditDeps,
   lease: Lease,
-  before: Date,
+  { before, actor }: { before: Date; actor: Actor },
 ): Promise<CutAnswer> {
   await requireLease(trx, lease);
   const anchor = await findAnchor(trx);
@@ -82,7 +85,7 @@ async function cutBatch(
   if (problems.length > 0) return { outcome: "refused", problems };
   return {
     outcome: "cut",
-    events: await cutUpTo(trx, chainKey, { batch, last, anchor, now: clock.now(), before }),
+    events: await cutUpTo(trx, chainKey, { batch, last, anchor, now: clock.now(), before, actor }),
   };
 }
 
@@ -95,7 +98,14 @@ function oldOnes(batch: readonly SealedEvent[], before: Date): SealedEvent[] {
 async function cutUpTo(
   trx: Transaction,
   chainKey: Buffer,
-  cut: { batch: SealedEvent[]; last: SealedEvent; anchor: Anchor | undefined; now: Date; before: Date },
+  cut: {
+    batch: SealedEvent[];
+    last: SealedEvent;
+    anchor: Anchor | undefined;
+    now: Date;
+    before: Date;
+    actor: Actor;
+  },
 ): Promise<number> {
   const ids = [...cut.batch.map(({ seal }) => BigInt(seal.eventId)), BigInt(cut.anchor?.highestEventId ?? 0)];
   const { position, chainMac } = cut.last.seal;
@@ -107,7 +117,7 @@ async function cutUpTo(
   };
   const events = await cutEvents(trx, { ...anchor, mac: anchorMacOf(chainKey, anchor) });
   await recordAuditEvent(trx, {
-    actor,
+    actor: cut.actor,
     action: "audit-cut",
     outcome: "done",
     details: { events, upToPosition: position, eventsBefore: cut.before.toISOString() },

@@ -133,8 +133,8 @@ async function accept(context: CliContext, open: OpenCommand, options: AcceptOpt
   printLine(context, `Accepted the chain up to position ${head.position}; running daemons go on from there.`);
 }
 
-async function openKey({ db, log, config }: OpenCommand): Promise<Buffer> {
-  const keys = await openSealingKeys({ db, folder: config.keys.folder, log });
+async function openKey({ db, log, config, actor }: OpenCommand): Promise<Buffer> {
+  const keys = await openSealingKeys({ db, folder: config.keys.folder, log, actor });
   return openChainKey({ db, keys, randomBytes });
 }
 

@@ -7,6 +7,7 @@ import type { Config, DirectoryConfig } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { AppError } from "../errors.ts";
 import { createLog, type Log } from "../log.ts";
+import { newRequestId } from "../request-id.ts";
 import { type Database, openDatabase } from "../store/database.ts";
 import { requireCurrentSchema } from "../store/migrate.ts";
 
@@ -50,7 +51,8 @@ export async function withDatabase<T>(
   const database = await openDatabase(config.database, { log, owner: false });
   try {
     if (options.requireSchema) await requireCurrentSchema(database.db);
-    return await work({ config, db: database.db, log, actor: { name: userInfo().username, via: "cli" } });
+    const actor = { name: userInfo().username, via: "cli", requestId: newRequestId() } as const;
+    return await work({ config, db: database.db, log, actor });
   } finally {
     await database.close();
   }

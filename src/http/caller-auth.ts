@@ -96,13 +96,13 @@ export function actorOf(caller: Pick<Caller, "name">, header: string | string[] 
 }
 
 /** Who an admin call acts for. */
-export function actorOfRequest(request: Pick<FastifyRequest, "caller" | "headers">): Actor {
-  return actorOf(callerOf(request), request.headers["x-actor"]);
+export function actorOfRequest(request: Pick<FastifyRequest, "caller" | "headers" | "id">): Actor {
+  return { ...actorOf(callerOf(request), request.headers["x-actor"]), requestId: request.id };
 }
 
 /** The caller itself, for calls in which the user acts through it. */
-export function callerActorOf(request: Pick<FastifyRequest, "caller">): Actor {
-  return actorOf(callerOf(request), undefined);
+export function callerActorOf(request: Pick<FastifyRequest, "caller" | "id">): Actor {
+  return { ...actorOf(callerOf(request), undefined), requestId: request.id };
 }
 
 function callerOf({ caller }: Pick<FastifyRequest, "caller">): Caller {

@@ -21,6 +21,8 @@ export interface ScheduleDeps {
   db: Database;
   log: Log;
   runner: SyncRunner;
+  /** Of the daemon; in the audit events of what it starts. */
+  requestId: string;
 }
 
 /** Starts the ticking of every directory that has a schedule. Runs overdue ones at once, without waiting for them. */
@@ -48,7 +50,7 @@ export async function scheduleSyncs(
 }
 
 async function startRun(
-  { log, runner }: ScheduleDeps,
+  { log, runner, requestId }: ScheduleDeps,
   directory: DirectoryConfig,
   trigger: RunTrigger,
 ): Promise<void> {
@@ -56,7 +58,7 @@ async function startRun(
     const started = await runner.start({
       directory,
       trigger,
-      actor: { name: trigger, via: "sync" },
+      actor: { name: trigger, via: "sync", requestId },
       dryRun: false,
     });
     if (started.kind === "already-running") {

@@ -24,11 +24,16 @@ export async function purgeUsers(
        delete from users where id in (select id from doomed) and (select count(*) from lockouts_held) >= 0
        returning id, directory, directory_id, username, removed_at
      )
-     insert into audit_events (actor, via, action, user_id, directory, outcome, details)
-     select :name, :via, 'user-purge', id, directory, 'done',
+     insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
+     select :name, :via, :requestId::text, 'user-purge', id, directory, 'done',
        jsonb_build_object('username', username, 'directoryId', directory_id, 'removedAt', removed_at)
      from purged`,
-    { retentionMs: input.retentionMs, limit: input.limit, ...input.actor },
+    {
+      retentionMs: input.retentionMs,
+      limit: input.limit,
+      ...input.actor,
+      requestId: input.actor.requestId ?? null,
+    },
   );
   return result.rowCount;
 }

@@ -103,6 +103,7 @@ async function runGuarded(
       maximumMs: limits.maximumMs,
       actor: attempt.actor.name,
       via: attempt.actor.via,
+      requestId: attempt.actor.requestId ?? null,
       directory: attempt.directory,
       details: JSON.stringify({ method: attempt.method, ...attempt.details }),
     },
@@ -149,8 +150,8 @@ const guardedSql = (spendSql: string) => `
     select j.outcome, case when j.locked then j.locked_until else counted.locked_until end as locked_until
     from judged j left join counted on true
   ), event as (
-    insert into audit_events (actor, via, action, user_id, directory, outcome, details)
-    select :actor, :via, 'verification', :userId, :directory, a.outcome, :details::jsonb ||
+    insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
+    select :actor, :via, :requestId::text, 'verification', :userId, :directory, a.outcome, :details::jsonb ||
       case when a.outcome <> 'locked-out' and a.locked_until is not null
         then jsonb_build_object('lockedUntil', a.locked_until) else '{}'::jsonb end
     from answer a

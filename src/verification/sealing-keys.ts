@@ -29,6 +29,8 @@ export interface SealingKeysDeps {
   /** `keys.folder` of the configuration. */
   folder: string;
   log: Log;
+  /** Who chooses the first key of a new database; default: the daemon. */
+  actor?: Actor;
 }
 
 const startActor: Actor = { name: "dirmfa", via: "daemon" };
@@ -121,7 +123,7 @@ async function chooseFirstKey(deps: SealingKeysDeps): Promise<void> {
   await deps.db.transaction(async (trx) => {
     if (!(await insertFirstKey(trx, key))) return;
     await recordAuditEvent(trx, {
-      actor: startActor,
+      actor: deps.actor ?? startActor,
       action: "key-rotate",
       outcome: "done",
       details: { activeKey: key.id, firstKey: true },

@@ -42,7 +42,8 @@ async function eventsOfDays(...days: number[]): Promise<void> {
 }
 
 const seal = (): Promise<SealAuditAnswer> => sealAuditEvents(depsOn(0));
-const cut = (days = 90): Promise<CutAnswer> => cutOldEvents(depsOn(0), { retentionMs: days * dayMs });
+const cut = (days = 90): Promise<CutAnswer> =>
+  cutOldEvents(depsOn(0), { retentionMs: days * dayMs, actor: { name: "retention", via: "daemon" } });
 const verify = (knownHead?: { position: string; mac: string }) => verifyAuditChain(depsOn(0), { knownHead });
 const outcomes = async () =>
   (await database.db("audit_events").select("outcome").orderBy("id")).map(({ outcome }) => outcome);

@@ -168,12 +168,12 @@ test("a rate below one a second still lets single requests through", () => {
 test("the actor is the person in X-Actor, with the caller that named them", async () => {
   const actor = async (headers: Record<string, string>) =>
     (await call(`${listeners.url}/actor`, { token: tokens.admin, headers })).json;
-  expect(await actor({})).toEqual({ actor: { name: "caller:help-desk", via: "api" } });
-  expect(await actor({ "x-actor": " jane " })).toEqual({
+  expect(await actor({})).toMatchObject({ actor: { name: "caller:help-desk", via: "api" } });
+  expect(await actor({ "x-actor": " jane " })).toMatchObject({
     actor: { name: "jane (caller:help-desk)", via: "api" },
   });
   const umlaut = Buffer.from("Jürgen").toString("latin1");
-  expect(await actor({ "x-actor": umlaut })).toEqual({
+  expect(await actor({ "x-actor": umlaut })).toMatchObject({
     actor: { name: "Jürgen (caller:help-desk)", via: "api" },
   });
 });

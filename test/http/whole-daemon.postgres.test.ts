@@ -199,6 +199,22 @@ test("what goes wrong is refused", async () => {
   expect((await dirmfa("audit", "list", "--limit", "1000")).code).toBe(0);
 });
 
+test("every audit event names its request, command or daemon", async () => {
+  await call(`${url}/v1/enrollment`, {
+    token: tokens.login,
+    body: { username: "user0006" },
+    headers: { "x-request-id": "begin-4711" },
+  });
+  const events = await database.db("audit_events").select("via", "action", "request_id");
+  expect(events.filter(({ request_id }) => !/^[A-Za-z0-9._-]{8,64}$/.test(request_id ?? ""))).toEqual([]);
+  expect(new Set(events.map(({ via }) => via))).toEqual(new Set(["api", "cli", "daemon"]));
+  expect(events).toContainEqual({ via: "api", action: "enrollment-begin", request_id: "begin-4711" });
+  const byApi = events.filter(({ via }) => via === "api").map(({ request_id }) => request_id);
+  expect(
+    lines.filter((line) => JSON.parse(line).msg === "request").map((line) => JSON.parse(line).requestId),
+  ).toEqual(expect.arrayContaining([...new Set(byApi)]));
+});
+
 test("nothing of it holds a secret, a code, a token or a password", async () => {
   used.add(slapd.syncPassword);
   if (database.config.kind === "postgres") used.add(new URL(database.config.url).password);

@@ -73,6 +73,11 @@ const AuditEvent = Closed({
   directory: Nullable(Type.String()),
   outcome: Type.String(),
   details: Facts,
+  requestId: Nullable(
+    Type.String({
+      description: "Of the request, as in its answer's X-Request-Id; of the command or the daemon",
+    }),
+  ),
 });
 
 export const UserEventsQuery = Closed(pageQuery);

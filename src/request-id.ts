@@ -1,0 +1,8 @@
+// The id of what somebody asked for: a request, a command, or all that a daemon does by itself.
+
+import { randomBytes } from "node:crypto";
+
+/** Nobody else has the same one; safe in logs, headers and URLs. */
+export function newRequestId(): string {
+  return randomBytes(12).toString("base64url");
+}
