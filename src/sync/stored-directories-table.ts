@@ -99,11 +99,11 @@ export async function mergeTwins(trx: Transaction, input: Names & { actor: Actor
          removed_at = gone.removed_at, changed_at = now()
        from gone where u.id = gone.kept_id
      )
-     insert into audit_events (actor, via, action, user_id, directory, outcome, details)
-     select :name, :via, 'user-purge', id, :newName, 'done',
+     insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
+     select :name, :via, :requestId::text, 'user-purge', id, :newName, 'done',
        jsonb_build_object('username', username, 'directoryId', directory_id, 'keptUserId', kept_id)
      from gone`,
-    { ...names, ...actor },
+    { ...names, ...actor, requestId: actor.requestId ?? null },
   );
   return rowCount;
 }
@@ -160,11 +160,11 @@ export async function removeDirectoryUsers(
        where directory = :directory and state <> 'removed'
        returning id, directory, directory_id, username
      )
-     insert into audit_events (actor, via, action, user_id, directory, outcome, details)
-     select :name, :via, 'user-remove', id, directory, 'done',
+     insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
+     select :name, :via, :requestId::text, 'user-remove', id, directory, 'done',
        jsonb_build_object('username', username, 'directoryId', directory_id, 'reason', 'directory-retired')
      from removed`,
-    { directory: input.name, ...input.actor },
+    { directory: input.name, ...input.actor, requestId: input.actor.requestId ?? null },
   );
   await trx.raw("delete from groups where directory = :name", { name: input.name });
   // Retired directories have no age to be alarmed about.
