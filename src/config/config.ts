@@ -50,8 +50,8 @@ export interface CallerConfig {
   scopes: Scope[];
   /** Requests a second this caller may sustain; twice that in a burst. */
   requestsPerSecond: number;
-  /** `privacyidea` opens that front door to it as well (rule 29). */
-  protocol: "api" | "privacyidea";
+  /** All but `api` open that front door to it as well (rule 29). */
+  protocol: "api" | "privacyidea" | "lemonldap";
   /** It has checked the user's password before it asks; only then does a front door hand out enrollment material. */
   checksPassword: boolean;
   /** A front door may tell it that a user is unknown. */

@@ -77,10 +77,10 @@ const callersSchema = list(
         description: "Requests a second it may sustain, per replica; twice that in a burst.",
         reason: "zero would lock the caller out, and more than a replica can serve limits nothing",
       }),
-      protocol: Type.Enum(["api", "privacyidea"], {
+      protocol: Type.Enum(["api", "privacyidea", "lemonldap"], {
         default: "api",
         description:
-          "`privacyidea` also opens /privacyidea to this caller, for plugins that speak that protocol (docs/integrations.md).",
+          "`privacyidea` also opens /privacyidea to this caller, for plugins that speak that protocol, and `lemonldap` opens /lemonldap to a portal of LemonLDAP::NG (docs/integrations.md).",
       }),
       checksPassword: flag({
         default: false,

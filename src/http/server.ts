@@ -1,6 +1,7 @@
 // The HTTP API put together: callers, metrics, routes and sockets. Gives back what the daemon starts and stops.
 
 import type { Config } from "../config/config.ts";
+import { addLemonldapRoutes } from "../front-doors/lemonldap.ts";
 import { addPrivacyIdeaRoutes } from "../front-doors/privacyidea/routes.ts";
 import type { SyncRunner } from "../sync/sync-runner.ts";
 import type { VerificationDeps } from "../verification/deps.ts";
@@ -35,12 +36,9 @@ export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
     ...(deps.limits ? { limits: deps.limits } : {}),
     addRoutes(app) {
       addApiRoutes(app, deps);
-      addPrivacyIdeaRoutes(app, {
-        ...deps.verification,
-        metrics: deps.metrics,
-        authorize,
-        callers: http.callers,
-      });
+      const doors = { ...deps.verification, metrics: deps.metrics, authorize, callers: http.callers };
+      addPrivacyIdeaRoutes(app, doors);
+      addLemonldapRoutes(app, doors);
     },
   });
 }

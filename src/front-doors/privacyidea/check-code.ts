@@ -1,35 +1,14 @@
 // The flow behind `POST /validate/check` and `/validate/triggerchallenge`: the sign-in decision, a code, the first code of an
 // enrollment, or "later", in the words of the privacyIDEA protocol. Every code goes through the guard that all codes go through.
 
-import type { Actor } from "../../audit/audit-events-table.ts";
-import type { Clock } from "../../clock.ts";
-import type { SignInDecision, TypedCode, UserName } from "../../verification/answers.ts";
+import type { SignInDecision, UserName } from "../../verification/answers.ts";
 import { beginEnrollment } from "../../verification/begin-enrollment.ts";
-import { canonicalBackupCode, canonicalTotp } from "../../verification/codes.ts";
 import { confirmEnrollment } from "../../verification/confirm-enrollment.ts";
 import { decideSignIn } from "../../verification/decide-sign-in.ts";
-import type { VerificationDeps } from "../../verification/deps.ts";
 import { verifyCode } from "../../verification/verify-code.ts";
+import { codeIn, type DoorCaller, type DoorDeps } from "../door.ts";
 import { accepted, challenged, type Envelope, errorCodes, failed, rejected } from "./envelope.ts";
 import { openTransaction, type TransactionOf, transactionIdOf } from "./transaction.ts";
-
-export interface DoorDeps extends VerificationDeps {
-  clock: Clock;
-  metrics: {
-    countDecision(decision: string): void;
-    countVerification(method: string, outcome: string): void;
-  };
-}
-
-/** A caller that the configuration opens this door for. */
-export interface DoorCaller {
-  name: string;
-  actor: Actor;
-  /** It has checked the user's password before it asks; only then is enrollment material handed out (rule 29). */
-  checksPassword: boolean;
-  /** It may be told that a user is unknown; everybody else is told no more than that the sign-in is refused. */
-  learnsUnknown: boolean;
-}
 
 export interface CheckRequest {
   caller: DoorCaller;
@@ -38,6 +17,8 @@ export interface CheckRequest {
   passAsTyped: string;
   /** `transaction_id` or `state`, where one came. */
   transactionId: string | undefined;
+  /** Aborted when the caller has gone. */
+  signal: AbortSignal;
 }
 
 const says = {
@@ -71,7 +52,7 @@ export async function checkCode(deps: DoorDeps, request: CheckRequest): Promise<
 /** "Later", from the page that shows the QR code: lets in while the grace period lasts (rule 13). */
 export async function deferEnrollment(
   deps: DoorDeps,
-  request: Omit<CheckRequest, "passAsTyped">,
+  request: Omit<CheckRequest, "passAsTyped" | "signal">,
 ): Promise<Envelope> {
   const now = deps.clock.now();
   const transaction = transactionOf(deps, request.transactionId ?? "", request.caller);
@@ -118,12 +99,12 @@ function refusedBy(now: Date, caller: DoorCaller, reasons: readonly string[]): E
 }
 
 async function enroll(deps: DoorDeps, request: CheckRequest, mayDefer: boolean): Promise<Envelope> {
-  const { caller, name } = request;
+  const { caller, name, signal } = request;
   const now = deps.clock.now();
   if (!caller.checksPassword) {
     return mayDefer ? accepted(now, says.later) : rejected(now, says.mustEnroll);
   }
-  const begun = await beginEnrollment(deps, { name, actor: caller.actor });
+  const begun = await beginEnrollment(deps, { name, actor: caller.actor, signal });
   if (begun.outcome !== "begun") {
     return mayDefer ? accepted(now, says.later) : rejected(now, says.mustEnroll);
   }
@@ -145,22 +126,33 @@ function transactionFor(
   return transactionIdOf(deps.keys.active().transactionKey, of, deps.clock.now());
 }
 
-async function verify(deps: DoorDeps, { name, caller, passAsTyped }: CheckRequest): Promise<Envelope> {
+async function verify(
+  deps: DoorDeps,
+  { name, caller, passAsTyped, signal }: CheckRequest,
+): Promise<Envelope> {
   const now = deps.clock.now();
   const code = codeIn(passAsTyped);
   // A password that a plugin sends along is no guess of a code (rule 29).
   if (!code) return rejected(now, says.noCode);
-  const answer = await verifyCode(deps, { name, code, actor: caller.actor });
+  const answer = await verifyCode(deps, { name, code, actor: caller.actor, signal });
   deps.metrics.countVerification(code.method, answer.outcome);
   if (answer.outcome === "accepted") return accepted(now, says.accepted, serialOf(answer.user.id));
   return refusedCode(now, caller, answer.outcome);
 }
 
-async function confirm(deps: DoorDeps, { name, caller, passAsTyped }: CheckRequest): Promise<Envelope> {
+async function confirm(
+  deps: DoorDeps,
+  { name, caller, passAsTyped, signal }: CheckRequest,
+): Promise<Envelope> {
   const now = deps.clock.now();
   if (!caller.checksPassword) return rejected(now, says.refused);
   if (codeIn(passAsTyped)?.method !== "totp") return rejected(now, says.noCode);
-  const answer = await confirmEnrollment(deps, { name, totpAsTyped: passAsTyped, actor: caller.actor });
+  const answer = await confirmEnrollment(deps, {
+    name,
+    totpAsTyped: passAsTyped,
+    actor: caller.actor,
+    signal,
+  });
   deps.metrics.countVerification("totp", answer.outcome);
   if (answer.outcome === "confirmed") return accepted(now, says.accepted, serialOf(answer.user.id));
   return refusedCode(now, caller, answer.outcome);
@@ -171,12 +163,6 @@ function refusedCode(now: Date, caller: DoorCaller, outcome: string): Envelope {
   if (outcome === "locked-out") return rejected(now, says.lockedOut);
   if (outcome === "secret-unreadable") return failed(now, errorCodes.internal, "Something is broken.");
   return refusedBy(now, caller, [outcome]);
-}
-
-function codeIn(typed: string): TypedCode | undefined {
-  if (canonicalTotp(typed) !== undefined) return { method: "totp", codeAsTyped: typed };
-  if (canonicalBackupCode(typed) !== undefined) return { method: "backup-code", codeAsTyped: typed };
-  return undefined;
 }
 
 /** Names an authenticator for a client that wants a serial number; it says nothing. */

@@ -3,30 +3,18 @@
 // more (rule 23), in the same envelope.
 
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { CallerConfig } from "../../config/config.ts";
 import type { App } from "../../http/app-type.ts";
-import { type Authorize, actorOf, type Caller } from "../../http/caller-auth.ts";
 import { ProblemAnswer, problemKinds, problemOf } from "../../http/problems.ts";
-import { checkCode, type DoorCaller, type DoorDeps, deferEnrollment } from "./check-code.ts";
-import { roleToken, tokenOf } from "./credential.ts";
+import { roleToken } from "../credential.ts";
+import { type DoorRoutesDeps, openDoor } from "../door.ts";
+import { checkCode, deferEnrollment } from "./check-code.ts";
 import { type Envelope, errorCodes, failed, pollPending, tokenGiven } from "./envelope.ts";
 import { type Parameters, readParameters, readQuery } from "./parameters.ts";
 
-export interface DoorRoutesDeps extends DoorDeps {
-  authorize: Authorize;
-  callers: readonly CallerConfig[];
-}
-
-interface Entered {
-  caller: DoorCaller;
-  /** Must be called before the database is asked. */
-  takeTurn: Caller["takeTurn"];
-}
-
 /** Adds nothing unless a caller has this protocol. */
 export function addPrivacyIdeaRoutes(app: App, deps: DoorRoutesDeps): void {
-  const doorCallers = new Map(deps.callers.filter(opensDoor).map((caller) => [caller.name, caller]));
-  if (doorCallers.size === 0) return;
+  const enter = openDoor(deps, "privacyidea");
+  if (!enter) return;
 
   // A context of its own: its body readers and its errors are not those of the API.
   app.register(async (door) => {
@@ -34,44 +22,35 @@ export function addPrivacyIdeaRoutes(app: App, deps: DoorRoutesDeps): void {
     door.addContentTypeParser("*", { parseAs: "buffer" }, async (_: FastifyRequest, body: Buffer) => body);
     door.setErrorHandler((error, _request, reply) => sendProblem(deps, reply, error));
 
-    const enter = (request: FastifyRequest, tokenText?: string): Entered => {
-      const token = tokenText ?? tokenOf(pathTokenOf(request), request.headers);
-      if (token === undefined) throw new ProblemAnswer({ code: "unauthorized" });
-      const caller = deps.authorize(`Bearer ${token}`, ["login"]);
-      const config = doorCallers.get(caller.name);
-      if (!config) throw new ProblemAnswer({ code: "forbidden" });
-      const { checksPassword, learnsUnknown } = config;
-      const { name, takeTurn } = caller;
-      return { caller: { name, actor: actorOf(caller, undefined), checksPassword, learnsUnknown }, takeTurn };
-    };
-
     const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
       send(reply, await answerTo(request));
 
     const answerTo = async (request: FastifyRequest): Promise<Envelope> => {
-      const { caller, takeTurn } = enter(request);
+      const caller = enter(request);
       const given = await parametersOf(request);
       const transactionId = textOf(given, "transaction_id") ?? textOf(given, "state");
       const name = { username: needed(given, "user"), directory: textOf(given, "realm") };
-      takeTurn(name);
+      caller.takeTurn(name);
       if (isTrue(given.get("cancel_enrollment")))
         return deferEnrollment(deps, { caller, name, transactionId });
-      return checkCode(deps, { caller, name, passAsTyped: needed(given, "pass"), transactionId });
+      const { waiting: signal } = request;
+      return checkCode(deps, { caller, name, passAsTyped: needed(given, "pass"), transactionId, signal });
     };
 
     const trigger = async (request: FastifyRequest, reply: FastifyReply) => {
-      const { caller, takeTurn } = enter(request);
+      const caller = enter(request);
       const given = await parametersOf(request);
       const name = { username: needed(given, "user"), directory: textOf(given, "realm") };
-      takeTurn(name);
-      return send(reply, await checkCode(deps, { caller, name, passAsTyped: "", transactionId: undefined }));
+      caller.takeTurn(name);
+      const asked = { caller, name, passAsTyped: "", transactionId: undefined, signal: request.waiting };
+      return send(reply, await checkCode(deps, asked));
     };
 
     const giveToken = async (request: FastifyRequest, reply: FastifyReply) => {
       const given = await parametersOf(request);
       const token = needed(given, "password");
-      const { caller, takeTurn } = enter(request, token);
-      takeTurn(undefined);
+      const caller = enter(request, token);
+      caller.takeTurn(undefined);
       const now = deps.clock.now();
       return send(reply, tokenGiven(now, roleToken(token, caller.name, now), caller.name));
     };
@@ -95,15 +74,6 @@ export function addPrivacyIdeaRoutes(app: App, deps: DoorRoutesDeps): void {
       );
     });
   });
-}
-
-function opensDoor({ protocol }: CallerConfig): boolean {
-  return protocol === "privacyidea";
-}
-
-function pathTokenOf(request: FastifyRequest): string | undefined {
-  // The parameter of the second root; the first has none.
-  return (request.params as { token?: string }).token;
 }
 
 function send(reply: FastifyReply, envelope: Envelope): FastifyReply {
