@@ -1,7 +1,14 @@
 // `limits.confirmRemovals`: a user is removed when several listings in a row did not name it.
 
 import { expect, test } from "vitest";
-import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
+import {
+  deletions,
+  eachTestInSyncWorld,
+  people,
+  person,
+  rename,
+  type SyncWorld,
+} from "../support/sync-world.ts";
 
 let world: SyncWorld;
 eachTestInSyncWorld({ ldif: people(5) }, (fresh) => {
@@ -43,6 +50,26 @@ test("a user that is listed in between is counted anew", async () => {
   expect(await stateOf("user0001")).toBe("active");
   await world.sync();
   expect(await stateOf("user0001")).toBe("removed");
+});
+
+test("a user that is listed by a held run in between is counted anew", async () => {
+  await leave("user0001");
+  await world.sync();
+  await world.sync();
+  await comeBack("user0001");
+  // Held for another reason, and complete.
+  world.directory.limits.renames = { count: 0, percent: 0 };
+  await world.slapd.modify(rename("user0002", "renamed"));
+  expect((await world.sync({ dryRun: true })).status).toBe("held");
+  expect(await world.database.db("user_absences")).toHaveLength(1);
+  expect((await world.sync()).status).toBe("held");
+  expect(await world.database.db("user_absences")).toEqual([]);
+  await leave("user0001");
+  expect((await world.sync()).status).toBe("held");
+  world.directory.limits.renames = { count: 10, percent: 100 };
+  await world.sync();
+  await world.sync();
+  expect(await stateOf("user0001")).toBe("active");
 });
 
 test("users are counted each on their own", async () => {

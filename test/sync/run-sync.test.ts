@@ -1,5 +1,6 @@
 // A sync run from listing to audit event: what it adds, changes, removes and restores (rules 5, 7, 9, 10 and 24).
 
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { deletions, openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
@@ -111,6 +112,26 @@ test("no staging is left behind", async () => {
   for (const table of ["staged_pages", "staged_entries", "staged_groups", "staged_memberships"]) {
     expect(await world.database.db(table)).toEqual([]);
   }
+});
+
+test("staging that a run could not take with it, since the database went away, goes with the next run", async () => {
+  const { db } = world.database;
+  const [failed] = await db("sync_runs").limit(1);
+  await db("staged_pages").insert({ run_id: failed.id, number: 0, unchanged_ids: [], of_groups: false });
+  await db("staged_group_members").insert({ run_id: randomUUID(), group_directory_id: "x", member_key: "y" });
+  await world.sync();
+  expect(await db("staged_pages")).toEqual([]);
+  expect(await db("staged_group_members")).toEqual([]);
+});
+
+test("parts of the directory on other servers are named by the run", async () => {
+  await world.slapd.add(
+    "dn: ou=elsewhere,ou=people,dc=example,dc=org\nobjectClass: referral\nobjectClass: extensibleObject\nou: elsewhere\n" +
+      "ref: ldap://other.example.org/ou=people,dc=other\n\n",
+  );
+  const run = await world.sync();
+  expect(run).toMatchObject({ status: "succeeded", notes: [{ code: "parts-elsewhere" }] });
+  expect(run.notes[0]?.text).toContain("ldap://other.example.org/ou=people,dc=other");
 });
 
 test("two runs at once are one run", async () => {
