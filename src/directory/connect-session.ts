@@ -7,6 +7,7 @@ import type { DirectoryConfig } from "../config/config.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { errorOfSocket } from "./connection-errors.ts";
 import { LdapSession } from "./ldap-session.ts";
+import { portSpeaks } from "./probe-port.ts";
 import { errorOfBindResult, passwordIsExpired } from "./result-errors.ts";
 
 export interface ServerAddress {
@@ -113,11 +114,43 @@ export async function connectSession(
     const cause = attempt.stoppedBy ?? errorOfSocket(error, url, expectedNameOf(address, directory));
     attempt.session?.close(cause);
     attempt.socket?.destroy();
-    throw cause;
+    throw (signal.aborted ? undefined : await wrongPort(cause, address, directory)) ?? cause;
   } finally {
     clearTimeout(deadline);
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+// What a wrong port looks like.
+const maybeWrongPort: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "directory-connection-lost",
+  "directory-timeout",
+  "directory-protocol-error",
+]);
+// A server that is there answers its first message in far less.
+const probeMs = 2000;
+
+/** The error when the port speaks TLS and the URL says ldap://, or the other way round. Any other failure is what it is. */
+async function wrongPort(
+  cause: AppError,
+  address: ServerAddress,
+  directory: DirectoryConfig,
+): Promise<AppError | undefined> {
+  if (!maybeWrongPort.has(cause.code)) return undefined;
+  const { url, secure } = address;
+  const speaks = await portSpeaks(
+    secure ? "LDAP" : "TLS",
+    address,
+    Math.min(probeMs, directory.timeouts.connectMs),
+  );
+  if (!speaks) return undefined;
+  const message = secure
+    ? `${url} is a port for LDAP without TLS`
+    : `${url} is a port for LDAP over TLS, and the URL says ldap://`;
+  const remedy = secure
+    ? "Use the port for ldaps:// (usually 636), or an ldap:// URL with tls.startTls."
+    : "Use an ldaps:// URL for this port, or the port for ldap:// (usually 389) with tls.startTls.";
+  return new AppError("directory-tls-failed", message, { remedy, cause, fields: { url } });
 }
 
 interface Attempt {

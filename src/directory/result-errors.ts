@@ -38,6 +38,12 @@ export const resultCode = {
   unwillingToPerform: 53,
 } as const;
 
+/**
+ * What OpenLDAP's `limits` must say for the bind DN: no limit on a search, on the size of a page, on all pages together, and on
+ * time. The documents say the same.
+ */
+export const openLdapLimits = "size=unlimited size.pr=unlimited size.prtotal=unlimited time=unlimited";
+
 type Explained = { code: DirectoryErrorCode; message: string; remedy: string };
 
 /** The error for a result code other than success in answer to a search. */
@@ -65,7 +71,7 @@ function errorOf(explained: Explained, result: LdapResult, asked: Asked): AppErr
 
 function explainSearchResult(result: LdapResult, { what, bindDn }: Asked): Explained {
   const who = bindDn === undefined ? "anonymous connections" : `"${bindDn}"`;
-  const limitsLine = `limits ${bindDn === undefined ? "anonymous" : `dn.exact="${bindDn}"`} size.prtotal=unlimited time=unlimited`;
+  const limitsLine = `limits ${bindDn === undefined ? "anonymous" : `dn.exact="${bindDn}"`} ${openLdapLimits}`;
   switch (result.code) {
     case resultCode.sizeLimitExceeded:
       return {
@@ -174,8 +180,15 @@ function explainNoAccess(result: LdapResult, what: string, who: string): Explain
   };
 }
 
-// OpenLDAP answers 11 both for forbidden paging and for a size limit on unpaged results; 389-ds for its look-through limit.
+// OpenLDAP answers 11 for forbidden paging, for a page larger than size.pr, and for a size limit on unpaged results; 389-ds for its look-through limit.
 function explainAdminLimit(result: LdapResult, what: string, limitsLine: string, who: string): Explained {
+  if (/page size/i.test(result.diagnostic)) {
+    return {
+      code: "directory-paging-refused",
+      message: `the server allows ${who} only smaller pages than ${what} asks for`,
+      remedy: `Lower limits.pageSize to the server's size.pr or less, or lift that: OpenLDAP "${limitsLine}" (olcLimits).`,
+    };
+  }
   if (/paged/i.test(result.diagnostic)) {
     return {
       code: "directory-paging-refused",
@@ -188,17 +201,17 @@ function explainAdminLimit(result: LdapResult, what: string, limitsLine: string,
     message: `the server stopped ${what} at an administrative limit, so the listing is not complete`,
     remedy:
       `Lift the limit for ${who}: 389-ds nsPagedLookThroughLimit and nsLookThroughLimit -1 on the bind entry; ` +
-      `OpenLDAP size.unchecked and "${limitsLine}".`,
+      `OpenLDAP "${limitsLine} size.unchecked=unlimited", or an index for the filter.`,
   };
 }
 
-// OpenLDAP: 2 for a cookie it does not know, 53 for one it has seen or a page larger than size.pr.
+// OpenLDAP: 2 for a cookie it does not know, 53 for one it has seen.
 function explainRefusedOperation(result: LdapResult, what: string, limitsLine: string): Explained {
   if (/paged|cookie|page/i.test(result.diagnostic)) {
     return {
       code: "directory-paging-refused",
       message: `the server refused a page while ${what}`,
-      remedy: `Lower limits.pageSize, or lift the server's limit (OpenLDAP "${limitsLine}", and size.pr).`,
+      remedy: `Lower limits.pageSize, or lift the server's limit (OpenLDAP "${limitsLine}").`,
     };
   }
   return explainFailure(result, what);

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { openLdapLimits } from "../../src/directory/result-errors.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const errors = readFileSync(join(root, "src/errors.ts"), "utf8");
@@ -25,4 +26,11 @@ test.each(codes)("%s is reached by a test", (code) => {
 
 test.each(codes)("%s is in docs/directories.md", (code) => {
   expect(page).toContain(`\`${code}\``);
+});
+
+test("every page that says what OpenLDAP must allow says the same as the errors' remedy", () => {
+  for (const name of ["configuration", "directories", "operations"]) {
+    const said = readFileSync(join(root, `docs/${name}.md`), "utf8").match(/size=\S+ [^`\n]*time=\w+/g);
+    expect(said, name).toEqual([openLdapLimits]);
+  }
 });

@@ -181,7 +181,11 @@ describe("what a listing is refused for", () => {
       ({ tls }) => ({ tls: { ...tls, startTls: true } }),
       "directory-tls-failed",
     ],
-    ["ldaps:// on the plain port", () => ({ urls: [slapd.url.replace("ldap:", "ldaps:")] }), "directory-"],
+    [
+      "ldaps:// on the plain port",
+      () => ({ urls: [slapd.url.replace("ldap:", "ldaps:")] }),
+      "directory-tls-failed",
+    ],
   ])("%s", async (_name, change, code) => {
     const failure = await failureOf(collect(directoryConfigFor(slapd, change(directoryConfigFor(slapd)))));
     expect(failure.code.startsWith(code), `${failure.code}: ${failure.message}`).toBe(true);

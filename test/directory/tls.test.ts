@@ -156,6 +156,46 @@ describe("StartTLS with a server that cheats", () => {
   });
 });
 
+test.each([
+  ["ldaps:// on the port without TLS", () => slapd.url.replace("ldap:", "ldaps:"), {}, /usually 636/],
+  ["ldap:// on the port with TLS", () => slapd.ldapsUrl.replace("ldaps:", "ldap:"), {}, /Use an ldaps/],
+  [
+    "StartTLS on the port with TLS",
+    () => slapd.ldapsUrl.replace("ldaps:", "ldap:"),
+    { startTls: true },
+    /Use an ldaps/,
+  ],
+])("%s is told as such", async (_, urlOf, way, remedy) => {
+  const failure = await failureOf(connect(slapd, urlOf(), { ...way, allowPlaintext: true }));
+  expect(failure).toMatchObject({ code: "directory-tls-failed", remedy: expect.stringMatching(remedy) });
+});
+
+test("a port without TLS that waits, and one with TLS that answers with an alert, are told as such too", async () => {
+  // Waits for more when it gets a TLS hello, and answers what is LDAP.
+  const waiting = await startFakeLdapServer((request) => result(request.id, 0));
+  const alerting = createServer((socket) => {
+    socket.once("data", (hello) => {
+      const alert = Buffer.from([0x15, 3, 1, 0, 2, 2, hello[0] === 0x16 ? 40 : 10]);
+      socket.end(alert);
+    });
+  });
+  alerting.listen(0, "127.0.0.1");
+  await once(alerting, "listening");
+  const address = alerting.address();
+  const port = typeof address === "object" ? address?.port : undefined;
+  try {
+    const timeouts = { connectMs: 300, idleMs: 5_000, listingMs: 5_000 };
+    const config = directoryConfigFor(slapd, { timeouts });
+    for (const url of [waiting.url.replace("ldap:", "ldaps:"), `ldap://127.0.0.1:${port}`]) {
+      const failure = await failureOf(connectSession(url, config, new AbortController().signal));
+      expect(failure.code).toBe("directory-tls-failed");
+    }
+  } finally {
+    await waiting.stop();
+    alerting.close();
+  }
+});
+
 test("a handshake that never comes on ldaps:// ends with the connect time", async () => {
   const silent = createServer(() => {});
   silent.listen(0, "127.0.0.1");
