@@ -160,7 +160,8 @@ CREATE TABLE public.directories (
     server_identity text,
     server_state text,
     last_complete_at timestamp with time zone,
-    kind text
+    kind text,
+    older_since timestamp with time zone
 );
 
 CREATE TABLE public.group_members (

@@ -19,6 +19,7 @@ export type AuditAction =
   | "user-purge"
   | "directory-rename"
   | "directory-retire"
+  | "directory-accept-server"
   | "database-restored"
   | "policy-change"
   | "key-rotate"

@@ -8,6 +8,7 @@ import { type DirectoryProbe, probeDirectory, type ServerProbe } from "../direct
 import { AppError } from "../errors.ts";
 import { openDatabase } from "../store/database.ts";
 import { requireCurrentSchema } from "../store/migrate.ts";
+import { listOlderCopies } from "../sync/directories-table.ts";
 import { listUnconfigured } from "../sync/rename-directory.ts";
 import { type CliContext, createCommandLog, exitCodes, type OutputOptions } from "./context.ts";
 import { paint, printJson, printLine, printTable, visible } from "./print.ts";
@@ -22,6 +23,8 @@ interface DatabaseProbe {
   kind: "postgres" | "embedded";
   /** Directories with users that the configuration does not name. */
   unconfigured: { name: string; users: number }[];
+  /** Directories that answer with older copies alone. */
+  olderCopies: { directory: string; since: Date }[];
   failure: Finding | undefined;
 }
 
@@ -59,7 +62,12 @@ async function probeDatabase(context: CliContext, config: Config): Promise<Datab
     try {
       await requireCurrentSchema(db);
       const directories = config.directories.map(({ name }) => name);
-      return { kind, unconfigured: await listUnconfigured({ db, directories }), failure: undefined };
+      return {
+        kind,
+        unconfigured: await listUnconfigured({ db, directories }),
+        olderCopies: await listOlderCopies(db),
+        failure: undefined,
+      };
     } finally {
       await close();
     }
@@ -68,6 +76,7 @@ async function probeDatabase(context: CliContext, config: Config): Promise<Datab
     return {
       kind,
       unconfigured: [],
+      olderCopies: [],
       failure: { code: error.code, message: error.message, remedy: error.remedy },
     };
   }
@@ -88,7 +97,15 @@ function printReport(
   if (database.failure) printFailure(context, "database", database.failure);
   else printGood(context, `database: ${database.kind}, schema current`);
   for (const { name, users } of database.unconfigured) printWarning(context, unconfigured(name, users));
+  for (const copy of database.olderCopies) printWarning(context, olderCopy(copy));
   for (const directory of directories) printDirectory(context, directory);
+}
+
+function olderCopy({ directory, since }: { directory: string; since: Date }): Finding {
+  return {
+    message: `${directory} has answered with older copies than before since ${since.toISOString()}: users are added, and nobody is changed or removed`,
+    remedy: `Wait until its server has caught up; if it never will, \`dirmfa directory accept-server ${directory}\` takes it as it is.`,
+  };
 }
 
 function unconfigured(name: string, users: number): Finding {

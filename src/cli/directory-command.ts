@@ -1,6 +1,7 @@
 // dirmfa directory: what is stored of each directory, and what an admin does when one is renamed or given up.
 
 import type { Command } from "commander";
+import { acceptServer } from "../sync/accept-server.ts";
 import { renameDirectory, retireDirectory } from "../sync/rename-directory.ts";
 import { listStoredDirectories } from "../sync/stored-directories-table.ts";
 import { holderName } from "../sync/sync-runner.ts";
@@ -8,7 +9,9 @@ import { type CliContext, type OpenCommand, type OutputOptions, withDatabase } f
 import { printJson, printLine, printTable } from "./print.ts";
 
 export function addDirectoryCommand(program: Command, context: CliContext): void {
-  const directory = program.command("directory").description("directories: list, rename, retire");
+  const directory = program
+    .command("directory")
+    .description("directories: list, rename, retire, accept-server");
   directory
     .command("list")
     .description("what is stored of every directory, and whether it is configured")
@@ -30,6 +33,14 @@ export function addDirectoryCommand(program: Command, context: CliContext): void
     .option("--json", "print JSON")
     .action((name: string, options: OutputOptions) =>
       withDatabase(context, (open) => retire(context, open, name, options)),
+    );
+  directory
+    .command("accept-server")
+    .description("take a directory as its server has it now, though the server has less than it had")
+    .argument("<name>")
+    .option("--json", "print JSON")
+    .action((name: string, options: OutputOptions) =>
+      withDatabase(context, (open) => accept(context, open, name, options)),
     );
 }
 
@@ -90,4 +101,17 @@ async function retire(
   const users = await retireDirectory(depsOf(open), { name, actor: open.actor });
   if (options.json) return printJson(context, { users });
   printLine(context, `${users} users of ${name} are removed. They are purged after retention.removedUsers.`);
+}
+
+async function accept(
+  context: CliContext,
+  open: OpenCommand,
+  name: string,
+  options: OutputOptions,
+): Promise<void> {
+  const answer = await acceptServer(depsOf(open), { name, actor: open.actor });
+  if (options.json) return printJson(context, answer);
+  printLine(context, `${name} is taken as ${answer.server.url} had it at the last run.`);
+  for (const sentence of answer.lost) printLine(context, `  ${sentence}`);
+  printLine(context, "The next run changes and removes users again, under the limits.");
 }

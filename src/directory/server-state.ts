@@ -47,3 +47,16 @@ function changeNumbers(state: string): Map<string, string> {
   const numbers = state.matchAll(/(\d{14}\.\d{6}Z#[0-9a-f]{6})#([0-9a-f]{3})#[0-9a-f]{6}/g);
   return new Map([...numbers].map(([, change = "", serverId = ""]) => [serverId, change]));
 }
+
+/** What `current` does not have of `previous`, one sentence each, for people. */
+export function changesLost(previous: string | null, current: string | null): string[] {
+  if (!isOlderState(previous, current)) return [];
+  if (isNumber(previous ?? "")) return [`It was at change ${previous}, and is at ${current}.`];
+  const now = changeNumbers(current ?? "");
+  return [...changeNumbers(previous ?? "")].flatMap(([serverId, change]) => {
+    const reached = now.get(serverId);
+    if (reached === undefined)
+      return [`It has no change of server ${serverId} any more, and had one of ${change}.`];
+    return reached < change ? [`Of server ${serverId} it had ${change}, and has ${reached}.`] : [];
+  });
+}

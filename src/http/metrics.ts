@@ -31,10 +31,13 @@ const verificationOutcomes = new Map([
 
 /**
  * `readSyncAges` is asked at every scrape, since any replica may have run the sync; seconds since the last complete listing
- * of each directory was applied. So is `readAudit`, where there is one. When one fails the rest is still answered.
+ * of each directory was applied, and since its server has only older copies to show. So is `readAudit`, where there is one. When
+ * one fails the rest is still answered.
  */
 export function createMetrics(
-  readSyncAges: () => Promise<readonly { directory: string; seconds: number }[]>,
+  readSyncAges: () => Promise<
+    readonly { directory: string; seconds: number; olderCopySeconds: number | null }[]
+  >,
   readAudit?: () => Promise<{ unsealedSeconds: number; broken: boolean }>,
 ): Metrics {
   const registry = new Registry();
@@ -73,6 +76,17 @@ export function createMetrics(
       this.reset();
       const ages = await readSyncAges().catch(() => []);
       for (const { directory, seconds } of ages) this.set({ directory }, seconds);
+    },
+  });
+  new Gauge({
+    name: "dirmfa_older_copy_seconds",
+    help: "Seconds since listings of the directory are of an older copy, which changes and removes nobody; 0 when they are not.",
+    labelNames: ["directory"],
+    registers,
+    async collect() {
+      this.reset();
+      const ages = await readSyncAges().catch(() => []);
+      for (const { directory, olderCopySeconds } of ages) this.set({ directory }, olderCopySeconds ?? 0);
     },
   });
   if (readAudit) addAuditGauges(registers, readAudit);

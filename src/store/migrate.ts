@@ -8,6 +8,7 @@ import * as stagingOutsideTheLog from "../../migrations/0004_staging_outside_the
 import * as userFlows from "../../migrations/0005_user_flows.ts";
 import * as entries from "../../migrations/0008_entries.ts";
 import * as plans from "../../migrations/0009_plans.ts";
+import * as operations from "../../migrations/0010_operations.ts";
 import * as audit from "../../migrations/0011_audit.ts";
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "./database.ts";
@@ -32,6 +33,7 @@ const migrations: readonly Migration[] = [
   { name: "0005_user_flows", up: userFlows.up },
   { name: "0008_entries", up: entries.up },
   { name: "0009_plans", up: plans.up },
+  { name: "0010_operations", up: operations.up },
   { name: "0011_audit", up: audit.up },
 ];
 

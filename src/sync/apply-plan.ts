@@ -17,7 +17,12 @@ import {
   updateUsers,
   vacateUsernames,
 } from "./apply-table.ts";
-import { type DirectoryMemory, getDirectoryMemory, rememberListing } from "./directories-table.ts";
+import {
+  type DirectoryMemory,
+  getDirectoryMemory,
+  rememberListing,
+  rememberOlderCopy,
+} from "./directories-table.ts";
 import type { Plan } from "./make-plan.ts";
 import { countAbsences, forgetAbsences, forgetAbsencesOfListed, type PlanRun } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
@@ -52,7 +57,8 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
     if (restored > 0 || plan.membershipsDiffer) {
       await refreshRequirements(trx, policy, { directory: run.directory });
     }
-    if (plan.copy !== "older") {
+    if (plan.copy === "older") await rememberOlderCopy(trx, run.directory);
+    else {
       await rememberAbsences(trx, input);
       await rememberListing(trx, run.directory, { ...input.listing, imported: plan.usable > 0 });
     }

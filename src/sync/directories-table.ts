@@ -68,6 +68,7 @@ export async function rememberListing(
     server_identity: server.identity,
     server_state: server.state,
     last_complete_at: trx.fn.now(),
+    older_since: null,
   };
   await trx("directories")
     .insert({ name, first_imported_at: imported ? trx.fn.now() : null, ...seen })
@@ -78,12 +79,21 @@ export async function rememberListing(
     });
 }
 
-/** Seconds since the last complete listing of each directory was applied. */
-export async function listSyncAges(db: Database): Promise<{ directory: string; seconds: number }[]> {
+export interface SyncAge {
+  directory: string;
+  /** Since the last complete listing was applied that was not of an older copy. */
+  seconds: number;
+  /** Since listings are of an older copy; null when the last one was not. */
+  olderCopySeconds: number | null;
+}
+
+/** How old the store's copy of each directory is. */
+export async function listSyncAges(db: Database): Promise<SyncAge[]> {
   return db("directories")
     .select({
       directory: "name",
       seconds: db.raw("extract(epoch from now() - last_complete_at)::float8"),
+      olderCopySeconds: db.raw("extract(epoch from now() - older_since)::float8"),
     })
     .whereNotNull("last_complete_at");
 }
@@ -97,4 +107,24 @@ export async function forgetServers(trx: Transaction): Promise<void> {
   await trx("directories")
     .whereNotNull("server_identity")
     .update({ server_identity: "", server_state: null });
+}
+
+/** An older copy was listed, and nothing but new users was taken from it. */
+export async function rememberOlderCopy(trx: Transaction, name: string): Promise<void> {
+  await trx("directories").where({ name, older_since: null }).update({ older_since: trx.fn.now() });
+}
+
+/** Takes a copy as the last one that was listed, however old it is. */
+export async function acceptCopy(trx: Transaction, name: string, server: ServerIdentity): Promise<void> {
+  await trx("directories")
+    .where({ name })
+    .update({ server_identity: server.identity, server_state: server.state, older_since: null });
+}
+
+/** Directories whose last listing was of an older copy, and since when all of them were. */
+export async function listOlderCopies(db: Database): Promise<{ directory: string; since: Date }[]> {
+  return db("directories")
+    .select({ directory: "name", since: "older_since" })
+    .whereNotNull("older_since")
+    .orderBy("name");
 }

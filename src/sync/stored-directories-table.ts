@@ -169,7 +169,7 @@ export async function removeDirectoryUsers(
   await trx.raw("delete from groups where directory = :name", { name: input.name });
   // Retired directories have no age to be alarmed about.
   await trx.raw(
-    `update directories set last_complete_at = null, server_identity = null, server_state = null where name = :name`,
+    `update directories set last_complete_at = null, older_since = null, server_identity = null, server_state = null where name = :name`,
     { name: input.name },
   );
   return rowCount;

@@ -230,3 +230,16 @@ function runOf(row: RunRow): SyncRun {
     },
   };
 }
+
+/** The server of the last run that read a whole listing. */
+export async function findLastServer(db: Database, directory: string): Promise<ServerIdentity | undefined> {
+  return db("sync_runs")
+    .where({ directory })
+    .whereNotNull("server_identity")
+    .orderBy("started_at", "desc")
+    .first<ServerIdentity | undefined>({
+      url: "server_url",
+      identity: "server_identity",
+      state: "server_state",
+    });
+}

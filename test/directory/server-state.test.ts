@@ -1,7 +1,7 @@
 // When one copy of a directory is older than another (rule 4).
 
 import { expect, test } from "vitest";
-import { isOlderCopy, isOlderState } from "../../src/directory/server-state.ts";
+import { changesLost, isOlderCopy, isOlderState } from "../../src/directory/server-state.ts";
 
 const csn = (second: string, serverId: string) => `202601311200${second}.000001Z#000000#${serverId}#000000`;
 
@@ -46,4 +46,14 @@ test.each([
   ["the same server's USN", { identity: "ad:a|1", state: "20" }, { identity: "ad:a|1", state: "10" }, true],
 ])("%s is told apart", (_, previous, current, isOlder) => {
   expect(isOlderCopy(previous, current)).toBe(isOlder);
+});
+
+test("what an older copy does not have is told server by server", () => {
+  const before = `${csn("30", "001")} ${csn("30", "002")}`;
+  expect(changesLost(before, csn("29", "001"))).toEqual([
+    "Of server 001 it had 20260131120030.000001Z#000000, and has 20260131120029.000001Z#000000.",
+    "It has no change of server 002 any more, and had one of 20260131120030.000001Z#000000.",
+  ]);
+  expect(changesLost("20", "10")).toEqual(["It was at change 20, and is at 10."]);
+  expect(changesLost(before, before)).toEqual([]);
 });

@@ -5,6 +5,8 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { acceptServer } from "../../src/sync/accept-server.ts";
+import { listOlderCopies, listSyncAges } from "../../src/sync/directories-table.ts";
 import {
   directoryConfigForFake,
   entry,
@@ -115,6 +117,32 @@ test("an older copy may add users, with the groups they are in, and nothing else
   expect((await store.user("user0004")).groups).toHaveLength(1);
   expect((await store.user("user0003")).groups).toEqual([]);
   expect(await db("directories").select("last_complete_at")).toEqual(ages);
+});
+
+test("a server that lost another one's changes for good removes nobody until that is accepted", async () => {
+  await store.sync();
+  const { db } = store.database;
+  const deps = { db, holder: "test" };
+  const input = { name: store.directory.name, actor: { name: "admin", via: "cli" } as const };
+  await expect(acceptServer(deps, input)).rejects.toMatchObject({ code: "invalid-usage" });
+  // As if a second server had taken writes, and was taken out of the directory since: its id leaves contextCSN.
+  const [before] = await db("directories").select("server_state");
+  const gone = "20260131120000.000001Z#000000#00b#000000";
+  await db("directories").update({ server_state: `${before.server_state} ${gone}` });
+  await primary.modify(deletions(["user0001"]));
+  for (const _ of [1, 2]) {
+    expect((await store.sync()).notes).toMatchObject([{ code: "older-copy" }]);
+  }
+  expect(await stateOf("user0001")).toBe("active");
+  expect(await listSyncAges(db)).toMatchObject([{ olderCopySeconds: expect.any(Number) }]);
+  expect(await listOlderCopies(db)).toMatchObject([{ directory: "example" }]);
+  expect(await acceptServer(deps, input)).toMatchObject({
+    lost: ["It has no change of server 00b any more, and had one of 20260131120000.000001Z#000000."],
+  });
+  expect((await store.sync()).counts).toMatchObject({ removed: 1 });
+  expect(await listSyncAges(db)).toMatchObject([{ olderCopySeconds: null }]);
+  const events = await db("audit_events").where({ action: "directory-accept-server" });
+  expect(events).toMatchObject([{ actor: "admin", directory: "example" }]);
 });
 
 test("with confirmRemovals a change of server begins all counts anew", async () => {
