@@ -1,4 +1,5 @@
-// What a run did, counted against the limits, so that they hold over a day of runs and not for each run alone.
+// What a run did, counted against the limits, so that they hold over a day of runs and not for each run alone; and for which
+// tick of the schedule it was, so that all replicas together run once a tick.
 
 import type { Knex } from "knex";
 
@@ -9,4 +10,6 @@ export async function up(trx: Knex.Transaction): Promise<void> {
 const statements = [
   // By measure (limits.ts) how many users; null of a run that changed nothing that is measured.
   "alter table sync_runs add column measured jsonb",
+  // The time that the schedule names, by whatever clock; null of a run that is not the schedule's.
+  "alter table sync_runs add column slot timestamptz",
 ];

@@ -77,8 +77,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const runner = started.adopt(createSyncRunner({ db, log, policy, directories, holder, onFinished }), (it) =>
     it.stop(),
   );
-  const schedule = await scheduleSyncs({ db, log, runner, requestId }, config.directories);
-  started.adopt(schedule, (it) => it.stop());
+  started.adopt(scheduleSyncs({ db, log, runner, requestId }, config.directories), (it) => it.stop());
   const hasher = createBackupCodeHasher();
   const verification = {
     db,

@@ -2,12 +2,10 @@
 
 import type { Command } from "commander";
 import type { DirectoryConfig } from "../config/config.ts";
-import { isLeaseHeld } from "../store/leases-table.ts";
-import { syncLeaseName } from "../sync/keep-lease.ts";
+import { awaitRunOf } from "../sync/await-run.ts";
 import type { SyncDeps } from "../sync/run-sync.ts";
 import type { SyncRun } from "../sync/sync-run.ts";
 import { createSyncRunner, holderName, type SyncRunner } from "../sync/sync-runner.ts";
-import { findRun } from "../sync/sync-runs-table.ts";
 import { mfaPolicyOf } from "../users/policy.ts";
 import {
   type CliContext,
@@ -85,8 +83,9 @@ async function runOne(
     });
     if (started.kind === "started") return started.finished.finally(progress.clear);
     const ended = await awaitRun(context, open, started.run);
-    // Without an end its process is gone, and the next start takes its place.
-    if (ended) return ended;
+    // Without an end its process is gone, and the next start takes its place. A dry run is no answer to who wants a real
+    // one, nor the other way round.
+    if (ended?.dryRun === input.dryRun) return ended;
   }
 }
 
@@ -97,15 +96,7 @@ export async function awaitRun(
   run: SyncRun,
 ): Promise<SyncRun | undefined> {
   context.stderr.write(`dirmfa: run ${run.id} of ${run.directory} is going on; waiting for it.\n`);
-  for (;;) {
-    // A run ends before it gives its lease back, so the lease comes first.
-    const alive = await isLeaseHeld(open.db, syncLeaseName(run.directory));
-    const current = await findRun(open.db, run.id);
-    if (current && current.status !== "running") return current;
-    if (!alive) return undefined;
-    // Runs take seconds; looking twice a second costs nothing.
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
+  return await awaitRunOf(open.db, run);
 }
 
 /** One line on a terminal, rewritten in place; nothing anywhere else. */

@@ -17,7 +17,16 @@ import { makePlan } from "./make-plan.ts";
 import { stageListing } from "./stage-listing.ts";
 import { deleteLeftStaging, deleteStaging } from "./staging-table.ts";
 import type { RunError, RunTrigger, SyncRun } from "./sync-run.ts";
-import { abandonRuns, failRun, findRun, findRunningRun, insertRun, markApproved } from "./sync-runs-table.ts";
+import {
+  abandonRuns,
+  failRun,
+  findRun,
+  findRunningRun,
+  hasScheduledRun,
+  insertRun,
+  markApproved,
+  unmarkApproved,
+} from "./sync-runs-table.ts";
 
 export interface SyncDeps {
   db: Database;
@@ -42,6 +51,9 @@ export interface SyncRequest {
   onProgress?: (entries: number) => void;
 }
 
+/** What makes a run of the schedule's due: the tick that it is for, or that none was for longer than the schedule has between two. */
+export type Due = { slot: Date } | { overdueAfterMs: number };
+
 export type StartedSync =
   /** `finished` never rejects for what happens to the run: a failed run is a finished one with its error. */
   | { kind: "started"; run: SyncRun; finished: Promise<SyncRun> }
@@ -53,6 +65,28 @@ export type StartedSync =
  * `run-not-held` when that run is not waiting for approval; one of any number of approvers starts a run.
  */
 export async function startSync(deps: SyncDeps, request: SyncRequest): Promise<StartedSync> {
+  const started = await begin(deps, request, undefined);
+  if (started.kind === "not-due") throw new Error("a run that was asked for is always due");
+  return started;
+}
+
+/**
+ * The same for a run of the schedule, which each replica wants to start: decided under the lease, so that one of them does.
+ * `not-due`: the schedule has had its run. Dry runs, and runs that failed or were cut off, are not counted for it.
+ */
+export async function startDueSync(
+  deps: SyncDeps,
+  request: Omit<SyncRequest, "approves">,
+  due: Due,
+): Promise<StartedSync | { kind: "not-due" }> {
+  return await begin(deps, request, due);
+}
+
+async function begin(
+  deps: SyncDeps,
+  request: SyncRequest,
+  due: Due | undefined,
+): Promise<StartedSync | { kind: "not-due" }> {
   const { directory, trigger, actor, dryRun, approves } = request;
   for (;;) {
     const begun = await deps.db.transaction(async (trx) => {
@@ -62,8 +96,15 @@ export async function startSync(deps: SyncDeps, request: SyncRequest): Promise<S
         ttlMs: leaseTtlMs,
       });
       if (!lease.won) return undefined;
-      await abandonRuns(trx, directory.name);
+      for (const { id, approves: open } of await abandonRuns(trx, directory.name)) {
+        if (open !== null)
+          await reopenApproval(trx, { id, approves: open, directory: directory.name }, actor);
+      }
       await deleteLeftStaging(trx);
+      if (due && (await hasScheduledRun(trx, directory.name, due))) {
+        await releaseLease(trx, lease.lease);
+        return "not-due";
+      }
       if (approves) await approve(trx, approves, actor);
       const run = await insertRun(trx, {
         directory: directory.name,
@@ -72,9 +113,11 @@ export async function startSync(deps: SyncDeps, request: SyncRequest): Promise<S
         dryRun,
         approves: approves?.id ?? null,
         fencingToken: lease.lease.token,
+        slot: due && "slot" in due ? due.slot : null,
       });
       return { run, lease: lease.lease };
     });
+    if (begun === "not-due") return { kind: "not-due" };
     if (begun) return { kind: "started", run: begun.run, finished: finishSync(deps, request, begun) };
     const running = await findRunningRun(deps.db, directory.name);
     if (running) return { kind: "already-running", run: running };
@@ -95,6 +138,22 @@ async function approve(trx: Transaction, held: SyncRun, actor: Actor): Promise<v
     directory: held.directory,
     outcome: "done",
     details: { runId: held.id, planDigest: held.planDigest },
+  });
+}
+
+/** An approval holds for a run that ends by itself: where that failed or was cut off, the held run waits for approval again. */
+async function reopenApproval(
+  trx: Transaction,
+  run: { id: string; approves: string; directory: string },
+  { requestId }: Actor,
+): Promise<void> {
+  await unmarkApproved(trx, run.approves);
+  await recordAuditEvent(trx, {
+    actor: { name: "dirmfa", via: "sync", requestId },
+    action: "sync-approve",
+    directory: run.directory,
+    outcome: "failed",
+    details: { runId: run.approves, failedRun: run.id },
   });
 }
 
@@ -126,7 +185,7 @@ async function endOf(
   } catch (error) {
     log.error({ err: error }, "sync run failed");
     const told = runErrorOf(error);
-    if (!(await recordFailure(deps, run, told))) return failed(told);
+    if (!(await recordFailure(deps, { run, actor: request.actor }, told))) return failed(told);
   }
   try {
     await releaseLease(db, lease);
@@ -204,12 +263,18 @@ async function carryOut(
 }
 
 /** The run's own record of why it failed; false when the database is gone too, and the next run declares this one abandoned. */
-async function recordFailure(deps: SyncDeps, run: SyncRun, error: RunError): Promise<boolean> {
+async function recordFailure(
+  deps: SyncDeps,
+  { run, actor }: { run: SyncRun; actor: Actor },
+  error: RunError,
+): Promise<boolean> {
   try {
     // Together: a run that is over is not looked at again.
     await deps.db.transaction(async (trx) => {
-      await failRun(trx, run.id, error);
+      const failed = await failRun(trx, run.id, error);
       await deleteStaging(trx, run.id);
+      if (failed && run.approves !== null)
+        await reopenApproval(trx, { ...run, approves: run.approves }, actor);
     });
     return true;
   } catch (failure) {

@@ -1,13 +1,14 @@
-// When directories are synchronized: node-cron ticks, and a run at the start where one is overdue. Overlap is not its
-// concern: the lease of run-sync.ts answers a second start with the run that is going on.
+// When directories are synchronized: node-cron ticks in every replica, and a run at the start where one is overdue. Overlap is
+// not its concern: run-sync.ts decides, under the lease, whether a tick has had its run.
 
 import cron, { type ScheduledTask } from "node-cron";
 import type { DirectoryConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
-import type { RunTrigger } from "./sync-run.ts";
+import { awaitRunOf } from "./await-run.ts";
+import type { Due } from "./run-sync.ts";
+import type { RunTrigger, SyncRun } from "./sync-run.ts";
 import type { SyncRunner } from "./sync-runner.ts";
-import { listRuns } from "./sync-runs-table.ts";
 
 export interface SyncSchedule {
   /** No run starts any more. Runs that have started are the runner's. */
@@ -25,57 +26,82 @@ export interface ScheduleDeps {
   requestId: string;
 }
 
-/** Starts the ticking of every directory that has a schedule. Runs overdue ones at once, without waiting for them. */
-export async function scheduleSyncs(
-  deps: ScheduleDeps,
-  directories: DirectoryConfig[],
-): Promise<SyncSchedule> {
+/**
+ * Starts the ticking of every directory that has a schedule, and a run of each that is overdue, without waiting for it. All
+ * replicas tick; the lease and the store decide which of them runs.
+ */
+export function scheduleSyncs(deps: ScheduleDeps, directories: DirectoryConfig[]): SyncSchedule {
+  const stopping = new AbortController();
   const tasks: ScheduledTask[] = [];
-  for (const directory of directories) {
-    if (directory.schedule === undefined) continue;
-    const task = cron.schedule(directory.schedule, () => startRun(deps, directory, "schedule"), {
-      timezone: directory.timeZone,
-      maxRandomDelay: directory.jitterMs,
-      missedExecutionTolerance: lateTickMs,
-      logger: cronLogger(deps.log),
-    });
-    tasks.push(task);
-    if (await isOverdue(deps.db, directory, task)) void startRun(deps, directory, "start");
-  }
-  return {
-    async stop() {
-      for (const task of tasks) await task.destroy();
-    },
+  const stop = async () => {
+    stopping.abort();
+    for (const task of tasks) await task.destroy();
   };
-}
-
-async function startRun(
-  { log, runner, requestId }: ScheduleDeps,
-  directory: DirectoryConfig,
-  trigger: RunTrigger,
-): Promise<void> {
   try {
-    const started = await runner.start({
-      directory,
-      trigger,
-      actor: { name: trigger, via: "sync", requestId },
-      dryRun: false,
-    });
-    if (started.kind === "already-running") {
-      log.info({ directory: directory.name, runId: started.run.id }, "sync run is going on already");
+    for (const directory of directories) {
+      if (directory.schedule === undefined) continue;
+      const ticks = new Ticks({ ...deps, signal: stopping.signal }, directory);
+      const task = cron.schedule(directory.schedule, ({ date }) => ticks.start("schedule", { slot: date }), {
+        timezone: directory.timeZone,
+        maxRandomDelay: directory.jitterMs,
+        missedExecutionTolerance: lateTickMs,
+        logger: cronLogger(deps.log),
+      });
+      tasks.push(task);
+      const [next, afterNext] = task.getNextRuns(2);
+      // A schedule that names one more time only, or none, is not late.
+      if (next && afterNext) {
+        void ticks.start("start", { overdueAfterMs: afterNext.getTime() - next.getTime() });
+      }
     }
   } catch (error) {
-    log.error({ err: error, directory: directory.name }, "sync run not started");
+    void stop(); // what ticks already must not go on without whoever asked for it
+    throw error;
+  }
+  return { stop };
+}
+
+/** The runs that one directory's schedule wants. */
+class Ticks {
+  readonly #deps: ScheduleDeps & { signal: AbortSignal };
+  readonly #directory: DirectoryConfig;
+  #latest = 0;
+
+  constructor(deps: ScheduleDeps & { signal: AbortSignal }, directory: DirectoryConfig) {
+    this.#deps = deps;
+    this.#directory = directory;
+  }
+
+  /** Never rejects. */
+  async start(trigger: RunTrigger, due: Due): Promise<void> {
+    const { log, signal } = this.#deps;
+    const tick = ++this.#latest;
+    try {
+      // A run that comes to nothing for the schedule is waited for, until the next tick sees to it.
+      while (tick === this.#latest && !signal.aborted) {
+        if (await this.#startOrFollow(trigger, due)) return;
+      }
+    } catch (error) {
+      if (!signal.aborted) log.error({ err: error, directory: this.#directory.name }, "sync run not started");
+    }
+  }
+
+  /** True when the schedule has its run: this one, another replica's, or one that somebody has asked for. */
+  async #startOrFollow(trigger: RunTrigger, due: Due): Promise<boolean> {
+    const { db, log, runner, requestId, signal } = this.#deps;
+    const directory = this.#directory;
+    const actor = { name: trigger, via: "sync", requestId } as const;
+    const started = await runner.startDue({ directory, trigger, actor, dryRun: false }, due);
+    if (started.kind !== "already-running") return true;
+    log.info({ directory: directory.name, runId: started.run.id }, "sync run is going on already");
+    const ended = await awaitRunOf(db, started.run, signal);
+    return ended !== undefined && !ended.dryRun && !isCutOff(ended);
   }
 }
 
-/** True when the last run began longer ago than the time between two ticks, or there never was one. */
-async function isOverdue(db: Database, directory: DirectoryConfig, task: ScheduledTask): Promise<boolean> {
-  const [last] = await listRuns(db, { directory: directory.name, limit: 1 });
-  const [next, afterNext] = task.getNextRuns(2);
-  if (!last) return true;
-  if (!next || !afterNext) return false;
-  return Date.now() - last.startedAt.getTime() > afterNext.getTime() - next.getTime();
+/** Ended with its process, and not for a reason that the next one would meet too. */
+function isCutOff({ status, error }: SyncRun): boolean {
+  return status === "abandoned" || error?.code === "aborted" || error?.code === "lease-lost";
 }
 
 function cronLogger(log: Log) {

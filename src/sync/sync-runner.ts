@@ -2,13 +2,22 @@
 
 import { hostname } from "node:os";
 import { AppError } from "../errors.ts";
-import { type StartedSync, type SyncDeps, type SyncRequest, startSync } from "./run-sync.ts";
+import {
+  type Due,
+  type StartedSync,
+  type SyncDeps,
+  type SyncRequest,
+  startDueSync,
+  startSync,
+} from "./run-sync.ts";
 import type { SyncRun } from "./sync-run.ts";
 
 export type RunnerRequest = Omit<SyncRequest, "signal">;
 
 export interface SyncRunner {
   start(request: RunnerRequest): Promise<StartedSync>;
+  /** Starts a run of the schedule, unless that has had its run. */
+  startDue(request: Omit<RunnerRequest, "approves">, due: Due): Promise<StartedSync | { kind: "not-due" }>;
   /** Makes running listings fail as `aborted`; a run that applies its plan finishes. Resolves when all have ended. */
   stop(): Promise<void>;
 }
@@ -21,14 +30,21 @@ export interface SyncRunnerDeps extends SyncDeps {
 export function createSyncRunner(deps: SyncRunnerDeps): SyncRunner {
   const stopping = new AbortController();
   const running = new Set<Promise<SyncRun>>();
+  const follow = (finished: Promise<SyncRun>) => {
+    running.add(finished);
+    void finished.then(deps.onFinished).finally(() => running.delete(finished));
+  };
   return {
     async start(request) {
       stopping.signal.throwIfAborted();
       const started = await startSync(deps, { ...request, signal: stopping.signal });
-      if (started.kind === "started") {
-        running.add(started.finished);
-        void started.finished.then(deps.onFinished).finally(() => running.delete(started.finished));
-      }
+      if (started.kind === "started") follow(started.finished);
+      return started;
+    },
+    async startDue(request, due) {
+      stopping.signal.throwIfAborted();
+      const started = await startDueSync(deps, { ...request, signal: stopping.signal }, due);
+      if (started.kind === "started") follow(started.finished);
       return started;
     },
     async stop() {

@@ -51,6 +51,8 @@ export interface NewRun {
   dryRun: boolean;
   approves: string | null;
   fencingToken: string;
+  /** The tick of the schedule that the run is for. */
+  slot: Date | null;
 }
 
 export async function insertRun(trx: Transaction, run: NewRun): Promise<SyncRun> {
@@ -64,23 +66,43 @@ export async function insertRun(trx: Transaction, run: NewRun): Promise<SyncRun>
       approves: run.approves,
       status: "running",
       fencing_token: run.fencingToken,
+      slot: run.slot,
     })
     .returning(columns);
   return runOf(row);
 }
 
-/** Marks runs of a directory that are still `running` as abandoned; the caller has just won its lease. Returns their ids. */
-export async function abandonRuns(trx: Transaction, directory: string): Promise<string[]> {
-  const rows = await trx("sync_runs").where({ directory, status: "running" }).update(
+/** Marks runs of a directory that are still `running` as abandoned; the caller has just won its lease. Returns them. */
+export async function abandonRuns(
+  trx: Transaction,
+  directory: string,
+): Promise<{ id: string; approves: string | null }[]> {
+  return await trx("sync_runs").where({ directory, status: "running" }).update(
     {
       status: "abandoned",
       finished_at: trx.fn.now(),
       error_code: "aborted",
       error_message: "The process that ran it ended before the run did; nothing of it was applied.",
     },
-    ["id"],
+    ["id", "approves"],
   );
-  return rows.map((row: { id: string }) => row.id);
+}
+
+/**
+ * Whether the schedule has had its run: one for the same tick, or one that began within `overdueAfterMs` by the database's
+ * clock. The caller holds the directory's lease. A run that changed nothing since it was dry, failed or was cut off is none.
+ */
+export async function hasScheduledRun(
+  trx: Transaction,
+  directory: string,
+  due: { slot: Date } | { overdueAfterMs: number },
+): Promise<boolean> {
+  const query = trx("sync_runs")
+    .where({ directory, dry_run: false })
+    .whereIn("status", ["succeeded", "held"]);
+  if ("slot" in due) query.where({ slot: due.slot });
+  else query.whereRaw("started_at > now() - ? * interval '1 millisecond'", [due.overdueAfterMs]);
+  return (await query.first("id")) !== undefined;
 }
 
 export interface RunResult {
@@ -114,14 +136,16 @@ export async function finishRun(trx: Transaction, id: string, result: RunResult)
   return updated === 1;
 }
 
-export async function failRun(db: Transaction, id: string, error: RunError): Promise<void> {
-  await db("sync_runs").where({ id, status: "running" }).update({
+/** False when the run is no longer `running`. */
+export async function failRun(trx: Transaction, id: string, error: RunError): Promise<boolean> {
+  const updated = await trx("sync_runs").where({ id, status: "running" }).update({
     status: "failed",
-    finished_at: db.fn.now(),
+    finished_at: trx.fn.now(),
     error_code: error.code,
     error_message: error.message,
     error_remedy: error.remedy,
   });
+  return updated === 1;
 }
 
 /** True for exactly one of any number of callers, and only for a held run that is not a dry run. */
@@ -130,6 +154,11 @@ export async function markApproved(trx: Transaction, id: string, approvedBy: str
     .where({ id, status: "held", dry_run: false, approved_at: null })
     .update({ approved_at: trx.fn.now(), approved_by: approvedBy });
   return updated === 1;
+}
+
+/** Lets a held run be approved again, after the run that was to carry it out came to nothing. */
+export async function unmarkApproved(trx: Transaction, id: string): Promise<void> {
+  await trx("sync_runs").where({ id, status: "held" }).update({ approved_at: null, approved_by: null });
 }
 
 export async function findRun(db: Database, id: string): Promise<SyncRun | undefined> {

@@ -23,12 +23,12 @@ beforeEach(async () => {
 /** A run during which `act` happens when the first pages of the first base have been read and no more. */
 async function syncMeanwhile(act: () => Promise<unknown>) {
   const blocker = await world.database.db.transaction();
-  await blocker.raw("lock table staged_pages in access exclusive mode");
+  await blocker.raw("lock table users in access exclusive mode");
   const started = await world.start();
   if (started.kind !== "started") throw new Error("not started");
   for (;;) {
     const { rows } = await blocker.raw(
-      "select from pg_locks where relation = 'staged_pages'::regclass and not granted",
+      "select from pg_locks where relation = 'users'::regclass and not granted",
     );
     if (rows.length > 0) break;
   }

@@ -1,0 +1,127 @@
+// One run a tick over all replicas, and one answer for who asks (rule 9): dry runs, failed runs and those that were cut off are
+// nobody's run, and an approval holds until a run has carried it out.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
+import { expect, test } from "vitest";
+import { scheduleSyncs } from "../../src/sync/schedule.ts";
+import type { SyncRun } from "../../src/sync/sync-run.ts";
+import { createSyncRunner } from "../../src/sync/sync-runner.ts";
+import { findRun } from "../../src/sync/sync-runs-table.ts";
+import { mfaPolicyOf } from "../../src/users/policy.ts";
+import { createInstallation } from "../support/installation.ts";
+import { deletions, eachTestInSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
+
+let world: SyncWorld;
+eachTestInSyncWorld({ ldif: people(30) }, (fresh) => {
+  world = fresh;
+});
+
+const log = pino({ level: "silent" });
+const replica = (name: string) =>
+  createSyncRunner({
+    ...{ db: world.database.db, log, policy: mfaPolicyOf(world.mfa) },
+    ...{ directories: world.directories, holder: name },
+  });
+const runs = () => world.database.db("sync_runs").orderBy("started_at");
+
+/** Asks a replica for the run of a tick, and waits for its end. */
+async function tick(name: string, due: { slot: Date } | { overdueAfterMs: number }) {
+  const { directory } = world;
+  const actor = { name: "schedule", via: "sync" } as const;
+  const request = { directory, trigger: "schedule", actor, dryRun: false } as const;
+  const started = await replica(name).startDue(request, due);
+  return started.kind === "started" ? (await started.finished).status : started.kind;
+}
+
+test("however many replicas tick, a tick has one run", async () => {
+  world.directory.schedule = "* * * * * *";
+  const replicas = ["a", "b", "c", "d"].map(replica);
+  const schedules = replicas.map((runner) =>
+    scheduleSyncs({ db: world.database.db, log, runner, requestId: "test" }, [world.directory]),
+  );
+  for (let left = 200; left > 0 && (await runs()).filter((run) => run.slot !== null).length < 3; left--) {
+    await sleep(100);
+  }
+  for (const schedule of schedules) await schedule.stop();
+  for (const runner of replicas) await runner.stop();
+  const all = await runs();
+  expect(all.filter((run) => run.trigger === "start").length).toBeLessThanOrEqual(1);
+  const slots = all.flatMap((run) => (run.slot === null ? [] : [run.slot.toISOString()]));
+  expect(slots.length).toBeGreaterThanOrEqual(3);
+  expect(new Set(slots).size).toBe(slots.length);
+});
+
+test("what comes to nothing is no tick's run: dry runs, failed ones and those that were cut off", async () => {
+  const slot = new Date("2026-01-31T12:00:00Z");
+  const anHour = { overdueAfterMs: 3_600_000 };
+  expect(await world.sync({ dryRun: true })).toMatchObject({ status: "succeeded" });
+  const { urls } = world.directory;
+  world.directory.urls = ["ldap://127.0.0.1:1"];
+  expect(await tick("a", { slot })).toBe("failed");
+  world.directory.urls = urls;
+  await world.database.db("sync_runs").insert({
+    ...{ directory: "example", kind: "full", trigger: "schedule", requested_by: "c", dry_run: false },
+    ...{ status: "abandoned", fencing_token: 1, finished_at: new Date(), slot },
+  });
+  expect(await tick("b", { slot })).toBe("succeeded");
+  expect(await tick("a", { slot })).toBe("not-due");
+  expect(await tick("c", anHour)).toBe("not-due");
+  expect(await tick("c", { slot: new Date("2026-01-31T12:30:00Z") })).toBe("succeeded");
+  await world.database.db("sync_runs").update({ started_at: new Date("2026-01-31T12:00:00Z") });
+  expect(await tick("a", anHour)).toBe("succeeded");
+});
+
+test("who asks for a run while a dry run goes on gets a real one, when that has ended", async () => {
+  const installation = await createInstallation({ slapd: world.slapd, database: world.database.config });
+  const release = await blockPlans();
+  const dry = await world.start({ dryRun: true });
+  const asked = installation.json("sync");
+  await sleep(1_000);
+  await release();
+  if (dry.kind !== "started") throw new Error("not started");
+  expect(await dry.finished).toMatchObject({ status: "succeeded", dryRun: true });
+  expect((await asked).runs).toMatchObject([{ dryRun: false, counts: { added: 30 } }]);
+  await installation.remove();
+});
+
+async function blockPlans(): Promise<() => Promise<void>> {
+  const blocker = await world.database.db.transaction();
+  await blocker.raw("lock table sync_changes in access exclusive mode");
+  return async () => void (await blocker.rollback());
+}
+
+test("an approval whose run fails or is cut off is not used up", async () => {
+  await world.sync();
+  await world.slapd.modify(deletions(people15));
+  const held = await world.sync();
+  const approve = (request = {}) => world.start({ trigger: "approval", approves: held, ...request });
+  const stored = async () => (await findRun(world.database.db, held.id)) as SyncRun;
+  const { urls } = world.directory;
+  world.directory.urls = ["ldap://127.0.0.1:1"];
+  const failing = await approve();
+  if (failing.kind !== "started") throw new Error("not started");
+  expect(await failing.finished).toMatchObject({ status: "failed" });
+  expect(await stored()).toMatchObject({ status: "held", approvedAt: null, approvedBy: null });
+
+  world.directory.urls = urls;
+  const lock = await world.database.db.transaction();
+  await lock.raw("lock table sync_changes in access exclusive mode");
+  const cutOff = await approve();
+  await lock("leases").update({ expires_at: lock.raw("now() - interval '1 second'") });
+  await lock.commit();
+  if (cutOff.kind !== "started") throw new Error("not started");
+  await cutOff.finished;
+  await world.sync({ dryRun: true }); // whoever comes next declares it dead
+  expect(await stored()).toMatchObject({ status: "held", approvedAt: null });
+
+  expect(await world.sync({ trigger: "approval", approves: held })).toMatchObject({
+    status: "succeeded",
+    counts: { removed: 15 },
+  });
+  expect(await stored()).toMatchObject({ approvedBy: "test" });
+  const events = await world.database.db("audit_events").where({ action: "sync-approve" }).orderBy("id");
+  expect(events.map((event) => event.outcome)).toEqual(["done", "failed", "done", "failed", "done"]);
+});
+
+const people15 = Array.from({ length: 15 }, (_, n) => `user${String(n).padStart(4, "0")}`);
