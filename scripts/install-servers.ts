@@ -21,7 +21,11 @@ export type ServerName =
   | "freeradius"
   | "openssh"
   | "sudo"
-  | "pam-radius";
+  | "pam-radius"
+  | "python3"
+  | "php"
+  | "go"
+  | "java";
 
 interface Server {
   packages: string[];
@@ -87,6 +91,10 @@ const servers: Record<ServerName, Server> = {
     folders: () => ["/lib/security", "/lib/x86_64-linux-gnu/security", "/lib/aarch64-linux-gnu/security"],
     units: [],
   },
+  python3: { packages: ["python3"], programs: [["python3"]], folders: () => [], units: [] },
+  php: { packages: ["php-cli", "php-curl"], programs: [["php"]], folders: () => [], units: [] },
+  go: { packages: ["golang-go"], programs: [["go"]], folders: () => [], units: [] },
+  java: { packages: ["default-jdk-headless"], programs: [["java"], ["javac"]], folders: () => [], units: [] },
   zbar: { packages: ["zbar-tools"], programs: [["zbarimg"]], folders: () => [], units: [] },
 };
 
