@@ -145,6 +145,12 @@ function warningsOfServers(
         remedy: "Allow the control; every run fails without it.",
       });
     }
+    if (directory.kind === undefined && directory.users.disabled === undefined && server.kind === "generic") {
+      warnings.push({
+        message: `${url} does not show what kind of directory it is, and nobody is taken for disabled`,
+        remedy: "Set kind, or users.disabled.",
+      });
+    }
     if (server.detectedKind !== server.kind && server.detectedKind !== "generic") {
       warnings.push({
         message: `${url} looks like ${server.detectedKind}, and kind is ${server.kind}`,

@@ -5,7 +5,7 @@ import type { DirectoryConfig } from "../config/config.ts";
 import { dnKeyOf } from "./dn.ts";
 import { listInThread } from "./list-directory.ts";
 import type { ListingNote } from "./listing-messages.ts";
-import type { EntryColumns, ListingPage, SkippedEntry, SkipReason } from "./listing-page.ts";
+import type { EntryColumns, ListingPage, ListingReport, SkippedEntry, SkipReason } from "./listing-page.ts";
 import { type Packed, unpackColumns, valuesOf } from "./packed-columns.ts";
 import { failureOf, type ProbeFailure, type ProbeWarning } from "./probe-outcome.ts";
 
@@ -66,8 +66,9 @@ export async function probeListing(
   };
   const findings = new ListingFindings(directory);
   const notes: ListingNote[] = [];
+  let report: ListingReport | undefined;
   try {
-    await listInThread(
+    report = await listInThread(
       { ...directory, urls: [url] },
       {
         signal,
@@ -86,6 +87,7 @@ export async function probeListing(
   probe.warnings = [
     ...(probe.failure === undefined ? findings.warnings(probe) : []),
     ...warningsOfCounts(probe),
+    ...(report === undefined ? [] : warningsOfReport(report)),
     ...notes.map(warningOfNote),
   ];
   return probe;
@@ -222,6 +224,23 @@ function noMemberKnown(members: number): ProbeWarning {
     message: `none of the ${members} group members is a listed user`,
     remedy: "Check groups.members: it must name attributes that hold users' DNs or usernames.",
   };
+}
+
+function warningsOfReport({ statesUnknown, leftOut }: ListingReport): ProbeWarning[] {
+  const warnings: ProbeWarning[] = [];
+  if (statesUnknown > 0) {
+    warnings.push({
+      message: `${statesUnknown} entries do not say whether they are disabled: known users keep their state, new ones are disabled`,
+      remedy: "Give the bind DN the right to read userAccountControl, or set users.disabled.",
+    });
+  }
+  if (leftOut > 0) {
+    warnings.push({
+      message: `${leftOut} entries have attributes that cannot be used, and count without them`,
+      remedy: "The skips of a run name the entries and the attributes.",
+    });
+  }
+  return warnings;
 }
 
 // A first page of an indexed search comes in well under a second.

@@ -31,12 +31,12 @@ const verificationOutcomes = new Map([
 
 /**
  * `readSyncAges` is asked at every scrape, since any replica may have run the sync; seconds since the last complete listing
- * of each directory was applied, and since its server has only older copies to show. So is `readAudit`, where there is one. When
- * one fails the rest is still answered.
+ * of each directory was applied, since its server has only older copies to show, and how many entries of the last one could not be
+ * used. So is `readAudit`, where there is one. When one fails the rest is still answered.
  */
 export function createMetrics(
   readSyncAges: () => Promise<
-    readonly { directory: string; seconds: number; olderCopySeconds: number | null }[]
+    readonly { directory: string; seconds: number; olderCopySeconds: number | null; skipped: number | null }[]
   >,
   readAudit?: () => Promise<{ unsealedSeconds: number; broken: boolean }>,
 ): Metrics {
@@ -87,6 +87,18 @@ export function createMetrics(
       this.reset();
       const ages = await readSyncAges().catch(() => []);
       for (const { directory, olderCopySeconds } of ages) this.set({ directory }, olderCopySeconds ?? 0);
+    },
+  });
+  // Each asks for itself: the gauges of a scrape are read side by side.
+  new Gauge({
+    name: "dirmfa_sync_skipped_entries",
+    help: "Entries of the last complete listing of the directory that could not be used, by any replica.",
+    labelNames: ["directory"],
+    registers,
+    async collect() {
+      this.reset();
+      const ages = await readSyncAges().catch(() => []);
+      for (const { directory, skipped } of ages) if (skipped !== null) this.set({ directory }, skipped);
     },
   });
   if (readAudit) addAuditGauges(registers, readAudit);

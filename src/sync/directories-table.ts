@@ -85,17 +85,24 @@ export interface SyncAge {
   seconds: number;
   /** Since listings are of an older copy; null when the last one was not. */
   olderCopySeconds: number | null;
+  /** Entries of the last complete listing that could not be used, that of a held run included; null when no run is left to tell. */
+  skipped: number | null;
 }
 
-/** How old the store's copy of each directory is. */
+/** How old the store's copy of each directory is, and what it lacks. */
 export async function listSyncAges(db: Database): Promise<SyncAge[]> {
-  return db("directories")
-    .select({
-      directory: "name",
-      seconds: db.raw("extract(epoch from now() - last_complete_at)::float8"),
-      olderCopySeconds: db.raw("extract(epoch from now() - older_since)::float8"),
-    })
-    .whereNotNull("last_complete_at");
+  const { rows } = await db.raw<{ rows: SyncAge[] }>(
+    `select d.name as directory, extract(epoch from now() - d.last_complete_at)::float8 as seconds,
+       extract(epoch from now() - d.older_since)::float8 as "olderCopySeconds", last.skipped
+     from directories d
+     left join lateral (
+       select r.skipped from sync_runs r
+       where r.directory = d.name and not r.dry_run and r.skipped is not null
+       order by r.started_at desc limit 1
+     ) last on true
+     where d.last_complete_at is not null`,
+  );
+  return rows;
 }
 
 /**

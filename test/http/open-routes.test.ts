@@ -44,8 +44,13 @@ test("the process lives and is ready, and says how old each directory's copy is"
   expect((await call(`${world.url}/readyz`)).json).toMatchObject({
     directories: [{ name: "main", lastCompleteAt: "2026-01-01T00:00:00.000Z" }],
   });
+  const run = { kind: "full", trigger: "schedule", requested_by: "test", dry_run: false, fencing_token: 1 };
+  await world.database
+    .db("sync_runs")
+    .insert({ ...run, directory: "main", status: "held", finished_at: new Date(), skipped: 7 });
   const { text } = await call(`${world.url}/metrics`, { token: tokens.metrics });
   expect(text).toMatch(/dirmfa_sync_age_seconds\{directory="main"\} \d+/);
+  expect(text).toContain('dirmfa_sync_skipped_entries{directory="main"} 7');
 });
 
 test("a schema of another version is unready, and the process still lives", async () => {
