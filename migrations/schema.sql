@@ -129,6 +129,7 @@ CREATE TABLE public.authenticators (
     expires_at timestamp with time zone,
     confirmed_at timestamp with time zone,
     replaces uuid,
+    with_pass boolean DEFAULT false NOT NULL,
     CONSTRAINT authenticators_active_spent CHECK (((state = 'pending'::text) OR (last_step >= 0))),
     CONSTRAINT authenticators_confirmed_matches CHECK (((state = 'active'::text) = (confirmed_at IS NOT NULL))),
     CONSTRAINT authenticators_expires_matches CHECK (((state = 'pending'::text) = (expires_at IS NOT NULL))),
@@ -164,6 +165,14 @@ CREATE TABLE public.directories (
     older_since timestamp with time zone
 );
 
+CREATE TABLE public.enrollment_passes (
+    user_id uuid NOT NULL,
+    hash bytea NOT NULL,
+    issued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT enrollment_passes_hash_length CHECK ((octet_length(hash) = 32))
+);
+
 CREATE TABLE public.group_members (
     group_id uuid NOT NULL,
     member_key text NOT NULL COLLATE pg_catalog."C"
@@ -193,8 +202,10 @@ CREATE TABLE public.lockouts (
     failures integer DEFAULT 0 NOT NULL,
     level integer DEFAULT 0 NOT NULL,
     locked_until timestamp with time zone,
+    refused integer DEFAULT 0 NOT NULL,
     CONSTRAINT lockouts_counts_positive CHECK (((failures >= 0) AND (level >= 0))),
-    CONSTRAINT lockouts_method_known CHECK ((method = ANY (ARRAY['totp'::text, 'backup-code'::text])))
+    CONSTRAINT lockouts_method_known CHECK ((method = ANY (ARRAY['totp'::text, 'backup-code'::text, 'enrollment-pass'::text]))),
+    CONSTRAINT lockouts_refused_positive CHECK ((refused >= 0))
 )
 WITH (fillfactor='80');
 
@@ -441,6 +452,9 @@ ALTER TABLE ONLY public.backup_codes
 ALTER TABLE ONLY public.directories
     ADD CONSTRAINT directories_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.enrollment_passes
+    ADD CONSTRAINT enrollment_passes_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.group_members
     ADD CONSTRAINT group_members_pkey PRIMARY KEY (group_id, member_key);
 
@@ -503,6 +517,8 @@ CREATE INDEX authenticators_key_id ON public.authenticators USING btree (key_id)
 
 CREATE INDEX backup_code_sets_key_id ON public.backup_code_sets USING btree (key_id);
 
+CREATE INDEX lockouts_refused ON public.lockouts USING btree (locked_until) WHERE (refused > 0);
+
 CREATE UNIQUE INDEX sealing_keys_one_active ON public.sealing_keys USING btree (state) WHERE (state = 'active'::text);
 
 CREATE INDEX staged_entries_run ON public.staged_entries USING btree (run_id);
@@ -553,6 +569,9 @@ ALTER TABLE ONLY public.backup_code_sets
 
 ALTER TABLE ONLY public.backup_codes
     ADD CONSTRAINT backup_codes_set FOREIGN KEY (set_id) REFERENCES public.backup_code_sets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.enrollment_passes
+    ADD CONSTRAINT enrollment_passes_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.group_members
     ADD CONSTRAINT group_members_group FOREIGN KEY (group_id) REFERENCES public.groups(id) ON DELETE CASCADE;

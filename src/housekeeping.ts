@@ -1,4 +1,4 @@
-// What a daemon tidies up beside its work: users removed long ago, and old sync runs. Any number of replicas may do it.
+// What a daemon tidies up beside its work: users removed long ago, old sync runs, and lockouts that are over. Any number of replicas may do it.
 
 import type { Actor } from "./audit/audit-events-table.ts";
 import type { RetentionConfig } from "./config/config.ts";
@@ -6,6 +6,7 @@ import type { Log } from "./log.ts";
 import type { Database } from "./store/database.ts";
 import { deleteOldRuns } from "./sync/sync-runs-table.ts";
 import { purgeRemovedUsers } from "./users/purge-removed.ts";
+import { recordEndedLockouts } from "./verification/lockouts-table.ts";
 
 // Retention is counted in days; an hour more or less is nobody's concern.
 const everyMs = 3_600_000;
@@ -39,8 +40,19 @@ async function tidy(deps: HousekeepingDeps, retention: RetentionConfig): Promise
   try {
     const users = await purgeRemovedUsers(deps, { retentionMs: retention.removedUsersMs, actor: deps.actor });
     const runs = await deps.db.transaction((trx) => deleteOldRuns(trx, retention.syncRunsMs));
+    await tellEndedLockouts(deps.db);
     if (users + runs > 0) deps.log.info({ users, runs }, "retention applied");
   } catch (error) {
     deps.log.warn({ err: error }, "retention not applied; tried again in an hour");
   }
+}
+
+// One transaction's worth of audit events.
+const lockoutsAtOnce = 500;
+
+/** Those whose user did not come back; the guard tells of the others. */
+async function tellEndedLockouts(db: Database): Promise<void> {
+  let told: number;
+  do told = await db.transaction((trx) => recordEndedLockouts(trx, lockoutsAtOnce));
+  while (told === lockoutsAtOnce);
 }

@@ -6,6 +6,7 @@ import type { Database, Transaction } from "../store/database.ts";
 export type AuditAction =
   | "enrollment-begin"
   | "enrollment-confirm"
+  | "enrollment-pass-issue"
   | "verification"
   | "mfa-disable"
   | "backup-codes-regenerate"

@@ -1,5 +1,6 @@
 // dirmfa user: find users, see what decides about their MFA, and change what an admin may change.
 
+import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
@@ -7,7 +8,9 @@ import { decideRequirement, mfaPolicyOf } from "../users/policy.ts";
 import { setRequiredByAdmin } from "../users/require-mfa.ts";
 import type { User, UserState } from "../users/user.ts";
 import { findUser, findUserByName, listUsers } from "../users/users-table.ts";
+import type { IssuedPass } from "../verification/answers.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
+import { issueEnrollmentPass } from "../verification/enrollment-pass.ts";
 import { verificationStateOf } from "../verification/status-of.ts";
 import { unlockUser } from "../verification/unlock-user.ts";
 import {
@@ -31,12 +34,14 @@ interface ListOptions extends OutputOptions {
 
 interface UserOptions extends OutputOptions {
   directory?: string;
+  keepGrace?: boolean;
+  pass?: boolean;
 }
 
 export function addUserCommand(program: Command, context: CliContext): void {
   const user = program
     .command("user")
-    .description("users: list, show, require, unrequire, disable-mfa, unlock");
+    .description("users: list, show, require, unrequire, disable-mfa, pass, unlock");
   user
     .command("list")
     .description("users in the order of their names")
@@ -61,7 +66,10 @@ export function addUserCommand(program: Command, context: CliContext): void {
     "take a user's own MFA requirement back",
     (ctx, open, found, options) => setRequired(ctx, open, found, options, false),
   );
-  addUserAction(user, context, "disable-mfa", "remove a user's authenticator, without a code", disableMfa);
+  addUserAction(user, context, "disable-mfa", "remove a user's authenticator, without a code", disableMfa)
+    .option("--keep-grace", "let a grace period that still runs go on; else it ends")
+    .option("--pass", "issue an enrollment pass as well");
+  addUserAction(user, context, "pass", "issue an enrollment pass; prints it once", issuePass);
   addUserAction(user, context, "unlock", "end a user's lockout", unlock);
 }
 
@@ -73,8 +81,8 @@ function addUserAction(
   name: string,
   description: string,
   action: UserAction,
-): void {
-  parent
+): Command {
+  return parent
     .command(name)
     .description(description)
     .argument("<user>", "username, alias or user id")
@@ -164,16 +172,48 @@ async function disableMfa(
   context: CliContext,
   open: OpenCommand,
   user: User,
+  options: UserOptions,
+): Promise<void> {
+  const answer = await disableMfaByAdmin(
+    { db: open.db, mfa: open.config.mfa, randomBytes },
+    { userId: user.id, actor: open.actor, keepGrace: options.keepGrace, issuePass: options.pass },
+  );
+  if (options.json) return printJson(context, answer);
+  if (answer.outcome !== "disabled") return printLine(context, `${user.username} has no authenticator.`);
+  printLine(context, `The authenticator and backup codes of ${user.username} are gone.`);
+  if (answer.pass) printPass(context, user, answer.pass);
+}
+
+async function issuePass(
+  context: CliContext,
+  open: OpenCommand,
+  user: User,
   options: OutputOptions,
 ): Promise<void> {
-  const { outcome } = await disableMfaByAdmin({ db: open.db }, { userId: user.id, actor: open.actor });
-  if (options.json) return printJson(context, { outcome });
-  printLine(
-    context,
-    outcome === "disabled"
-      ? `The authenticator and backup codes of ${user.username} are gone.`
-      : `${user.username} has no authenticator.`,
+  const answer = await issueEnrollmentPass(
+    { db: open.db, mfa: open.config.mfa, randomBytes },
+    { userId: user.id, actor: open.actor },
   );
+  if (answer.outcome !== "issued") throw refusedPass(user, answer.outcome);
+  if (options.json) return printJson(context, answer.pass);
+  printPass(context, user, answer.pass);
+}
+
+function refusedPass(user: User, outcome: "already-enrolled" | "user-not-active" | "user-unknown"): AppError {
+  if (outcome === "already-enrolled") {
+    return new AppError("invalid-request", `${user.username} has an authenticator already.`, {
+      remedy: "If it is lost, `dirmfa user disable-mfa NAME --pass` ends it and issues a pass.",
+    });
+  }
+  return new AppError("user-unknown", `${user.username} is removed.`);
+}
+
+function printPass(context: CliContext, user: User, pass: IssuedPass): void {
+  printFacts(context, [
+    ["enrollment pass", pass.passPlain],
+    ["good until", `${pass.expiresAt.toISOString()}, once`],
+  ]);
+  printLine(context, `Hand it to ${user.displayName ?? user.username} alone; it is not shown again.`);
 }
 
 async function unlock(

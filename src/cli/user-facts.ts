@@ -22,6 +22,10 @@ export function userFacts(
     ["state", user.removedAt ? `removed since ${user.removedAt.toISOString()}` : user.state],
     ["MFA required", requirement.required ? requirement.requiredBy.join(", ") : "no"],
     ["authenticator", authenticatorOf(verification, deadlineOf(user, requirement))],
+    [
+      "enrollment pass",
+      verification?.passUntil ? `good until ${verification.passUntil.toISOString()}` : "none",
+    ],
     ["locked out", lockoutsOf(verification)],
     ["groups", user.groups.map((group) => group.name).join(", ") || null],
     ["directory", user.directory],

@@ -132,10 +132,11 @@ function buildGroups({ groups }: DirectoryFile): DirectoryGroupsConfig | undefin
 }
 
 function buildMfa({ mfa }: ConfigFile): MfaConfig {
-  const { enrollmentGrace, totp, lockout, ...same } = mfa;
+  const { enrollmentGrace, enrollmentPassExpires, totp, lockout, ...same } = mfa;
   return {
     ...same,
     enrollmentGraceMs: milliseconds(enrollmentGrace),
+    enrollmentPassExpiresMs: milliseconds(enrollmentPassExpires),
     totp: {
       windowSteps: totp.window === 0 ? 0 : totp.window === 1 ? 1 : 2,
       enrollmentExpiresMs: milliseconds(totp.enrollmentExpires),

@@ -162,6 +162,9 @@ export interface MfaConfig {
   initialImport: "exempt" | "include";
   /** 0 means: enroll at the next sign-in. */
   enrollmentGraceMs: number;
+  /** Whether a user without an authenticator needs an enrollment pass to begin (rule 31). */
+  enrollmentPass: "optional" | "required";
+  enrollmentPassExpiresMs: number;
   /** Name shown in authenticator apps. */
   issuer: string;
   totp: { windowSteps: 0 | 1 | 2; enrollmentExpiresMs: number };

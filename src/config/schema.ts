@@ -231,6 +231,16 @@ const mfaSchema = mapping(
         "How long after a requirement begins a user may still defer enrollment; until then a password alone signs in. 0s: at once.",
       reason: "a longer one is no requirement",
     }),
+    enrollmentPass: Type.Enum(["optional", "required"], {
+      default: "optional",
+      description:
+        "With `required` nobody enrolls a first authenticator, or one after a reset, without a pass from an admin or the help desk. With `optional` whoever has the password of a user without an authenticator can enroll in their place.",
+    }),
+    enrollmentPassExpires: duration(["5m", "30d"], {
+      default: "1d",
+      description: "How long an enrollment pass is good, unless it is used before.",
+      reason: "a pass must not lie around for long, and has to reach its user first",
+    }),
     issuer: text({
       pattern: "^(?!\\s)[^:\\p{Cc}]+(?<!\\s)$",
       maxLength: 64, // authenticator apps cut longer ones off

@@ -45,6 +45,8 @@ function wantedOf({ keyword, params }: Finding): string {
       return "is none of the known values";
     case "oneOf":
       return "must have exactly one of the fields that exclude each other";
+    case "not":
+      return "has fields that exclude each other";
     case "minimum":
     case "maximum":
       return `must be ${String(params.comparison)} ${String(params.limit)}`;

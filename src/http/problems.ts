@@ -13,6 +13,7 @@ export const problemKinds = {
   forbidden: { status: 403, title: "This caller may not make this call" },
   "user-not-active": { status: 403, title: "The user may not sign in" },
   "code-rejected": { status: 403, title: "The code is not valid" },
+  "enrollment-pass-required": { status: 403, title: "An enrollment pass is needed" },
   "user-unknown": { status: 404, title: "There is no such user" },
   "directory-unknown": { status: 404, title: "There is no such directory" },
   "not-found": { status: 404, title: "There is nothing at this address" },

@@ -7,7 +7,7 @@ import { ProblemAnswer } from "./problems.ts";
 export type Refusal =
   | UserRefusal
   | CodeRefusal
-  | { outcome: "not-enrolled" | "already-enrolled" | "enrollment-expired" }
+  | { outcome: "not-enrolled" | "already-enrolled" | "enrollment-expired" | "enrollment-pass-required" }
   | { outcome: "mfa-required"; requiredBy: RequirementReason[] };
 
 /** To be thrown by the route. */

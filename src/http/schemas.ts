@@ -44,6 +44,12 @@ export const Totp = Line(codeMaxLength, {
 });
 export const BackupCode = Line(codeMaxLength, { description: "Case, spaces and dashes do not matter" });
 
+export const EnrollmentPass = Line(codeMaxLength, {
+  description: "As an admin or the help desk handed it out; case, spaces and dashes do not matter",
+});
+
+/** What can be locked out. */
+export const GuardedKindWord = Words(["totp", "backup-code", "enrollment-pass"]);
 export const MethodWord = Words(["totp", "backup-code"]);
 
 export const UserSummary = Type.Object(

@@ -14,6 +14,8 @@ export interface MfaPolicy {
   newUsers: boolean;
   initialImport: "exempt" | "include";
   graceMs: number;
+  /** Rule 31: nobody enrolls a first authenticator, or one after a reset, without a pass. */
+  enrollmentPassRequired: boolean;
 }
 
 /** A group's reason carries its name after a colon: `required-by-group:Finance`. */
@@ -43,6 +45,7 @@ export function mfaPolicyOf(mfa: MfaConfig): MfaPolicy {
     newUsers: mfa.requireForNewUsers,
     initialImport: mfa.initialImport,
     graceMs: mfa.enrollmentGraceMs,
+    enrollmentPassRequired: mfa.enrollmentPass === "required",
   };
 }
 

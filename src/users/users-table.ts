@@ -142,6 +142,16 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<User[
   return rows.map(userOf);
 }
 
+/** Ends a grace period that still runs (rule 13); false when none does. The requirement stays. */
+export async function endGrace(trx: Transaction, userId: string): Promise<boolean> {
+  const { rowCount } = await trx.raw<{ rowCount: number }>(
+    `update users set enrollment_deadline = clock_timestamp()
+     where id = :userId and enrollment_deadline > clock_timestamp()`,
+    { userId },
+  );
+  return rowCount > 0;
+}
+
 /** Writes an admin's decision (F4). Returns the user's directory, or undefined when there is no such user. */
 export async function updateRequiredByAdmin(
   trx: Transaction,

@@ -5,8 +5,11 @@ import type { Actor } from "../audit/audit-events-table.ts";
 import type { RequirementReason } from "../users/policy.ts";
 import type { User } from "../users/user.ts";
 
-/** A kind of code; each kind has a lockout of its own (rule 19). */
+/** A kind of code that signs in. */
 export type Method = "totp" | "backup-code";
+
+/** What can be guessed; each kind has a lockout of its own (rule 19). */
+export type GuardedKind = Method | "enrollment-pass";
 
 /** Who is meant, as typed. `directory` is needed only where a name lives in more than one. */
 export interface UserName {
@@ -57,13 +60,16 @@ export type BeginEnrollmentAnswer =
   /** An authenticator is active and no TOTP code came with the request. */
   | { outcome: "already-enrolled" }
   /** A TOTP code came, but there is no authenticator to replace. */
-  | { outcome: "not-enrolled" };
+  | { outcome: "not-enrolled" }
+  | { outcome: "enrollment-pass-required" };
 
 export type ConfirmEnrollmentAnswer =
   | { outcome: "confirmed"; user: User /** Shown this once and never again. */; backupCodes: string[] }
   | UserRefusal
   | CodeRefusal
   | { outcome: "enrollment-expired" }
+  /** It was begun without a pass, before one was required. */
+  | { outcome: "enrollment-pass-required" }
   /** Nothing was begun, and an authenticator is active. */
   | { outcome: "already-enrolled" }
   /** Nothing was begun. */
@@ -88,13 +94,28 @@ export type RegenerateBackupCodesAnswer =
   | CodeRefusal
   | { outcome: "not-enrolled" };
 
+/** Shown this once and never again. */
+export interface IssuedPass {
+  passPlain: string;
+  expiresAt: Date;
+}
+
+export type IssueEnrollmentPassAnswer =
+  | { outcome: "issued"; pass: IssuedPass }
+  | { outcome: "already-enrolled" }
+  | { outcome: "user-not-active"; state: "removed" }
+  | { outcome: "user-unknown" };
+
 export type DisableMfaByAdminAnswer =
-  | { outcome: "disabled" }
+  | { outcome: "disabled" /** Where one was asked for. */; pass: IssuedPass | undefined }
   | { outcome: "not-enrolled" }
   | { outcome: "user-unknown" };
 
 export type UnlockUserAnswer =
-  | { outcome: "unlocked" /** The kinds that had failures or a lockout; may be empty. */; methods: Method[] }
+  | {
+      outcome: "unlocked" /** The kinds that had failures or a lockout; may be empty. */;
+      methods: GuardedKind[];
+    }
   | { outcome: "user-unknown" };
 
 export type SignInReason =
@@ -118,7 +139,7 @@ export interface SignInDecision {
   /** Until when the first locked kind stays locked; null when none is. */
   lockedUntil: Date | null;
   /** Only with `enroll`: until `deadline` the user may still sign in without (rule 13). */
-  enrollment: { deadline: Date | null; mayDefer: boolean } | null;
+  enrollment: { deadline: Date | null; mayDefer: boolean; passRequired: boolean } | null;
 }
 
 export type SignInAnswer = SignInDecision | { outcome: "username-ambiguous"; directories: string[] };
@@ -134,11 +155,13 @@ export type StatusAnswer =
       backupCodesRemaining: number;
       /** Enrolled and not required to be (rule 14). */
       mayDisable: boolean;
+      /** Beginning an enrollment now takes an enrollment pass. */
+      passRequired: boolean;
     }
   | UserRefusal;
 
 export interface Lockout {
-  method: Method;
+  method: GuardedKind;
   /** Consecutive failures since the last success or lockout. */
   failures: number;
   /** Null when not locked out now. */
@@ -150,6 +173,8 @@ export interface VerificationState {
   enrolledAt: Date | null;
   /** An enrollment that was begun, is not confirmed and not expired. */
   pendingUntil: Date | null;
+  /** Until when an enrollment pass can be used; null when there is none. */
+  passUntil: Date | null;
   backupCodesRemaining: number;
   lockouts: Lockout[];
 }

@@ -15,14 +15,17 @@ export async function upsertPending(
     expiresAfterMs: number;
     /** The id of the active authenticator, which confirming will replace; null when there is none. */
     replaces: string | null;
+    /** An enrollment pass was spent for it. */
+    withPass: boolean;
   },
 ): Promise<Date> {
   const { rows } = await trx.raw<{ rows: [{ expires_at: Date }] }>(
-    `insert into authenticators (id, user_id, state, key_id, sealed, replaces, expires_at)
-     values (:id, :userId, 'pending', :keyId, :sealed, :replaces,
+    `insert into authenticators (id, user_id, state, key_id, sealed, replaces, with_pass, expires_at)
+     values (:id, :userId, 'pending', :keyId, :sealed, :replaces, :withPass,
        clock_timestamp() + :expiresAfterMs * interval '1 millisecond')
      on conflict (user_id, state) do update set
-       id = excluded.id, key_id = excluded.key_id, sealed = excluded.sealed, replaces = excluded.replaces, last_step = -1,
+       id = excluded.id, key_id = excluded.key_id, sealed = excluded.sealed, replaces = excluded.replaces,
+       with_pass = excluded.with_pass, last_step = -1,
        created_at = excluded.created_at, expires_at = excluded.expires_at
      returning expires_at`,
     { ...pending },

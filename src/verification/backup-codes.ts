@@ -3,7 +3,7 @@
 import type { Transaction } from "../store/database.ts";
 import { hashBytes, presentKdf, saltBytes } from "./backup-code-hash.ts";
 import { replaceBackupCodes } from "./backup-codes-table.ts";
-import { backupCodeFrom, backupCodeLength, printedBackupCode } from "./codes.ts";
+import { backupCodeFrom, backupCodeLength, printedCode } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
 import { requireWaiting } from "./waiting-caller.ts";
@@ -42,7 +42,7 @@ async function makeSet(
     const hash = await deps.hasher.hash({ canonicalCode, salt, kdf: presentKdf }, async () => true);
     if (hash) hashes.push(hash);
   }
-  return { printed: codes.map(printedBackupCode), salt, hashes: Buffer.concat(hashes) };
+  return { printed: codes.map(printedCode), salt, hashes: Buffer.concat(hashes) };
 }
 
 /** Stores the set with its authenticator, in place of any older one. The authenticator must be locked. */

@@ -6,8 +6,9 @@ import { recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Transaction } from "../store/database.ts";
 import type { BeginEnrollmentAnswer, UserInput } from "./answers.ts";
 import { upsertPending } from "./authenticators-table.ts";
-import { judgeCode, type SettleableCode } from "./code-guard.ts";
+import { type JudgedCode, judgeCode, type SettleableCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
+import { judgePass } from "./enrollment-pass.ts";
 import { keyUriOf, qrPngOf, qrSvgOf } from "./key-uri.ts";
 import { ensureLockouts } from "./lockouts-table.ts";
 import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
@@ -18,17 +19,23 @@ import { base32Of, totpSecretBytes } from "./totp.ts";
 import { requireWaiting } from "./waiting-caller.ts";
 
 type Input = UserInput & {
-  /** Needed, and taken, only where an authenticator is active. */ totpAsTyped?: string | undefined;
+  /** Needed, and taken, only where an authenticator is active. */
+  totpAsTyped?: string | undefined;
+  /** Taken only where none is; needed there with `mfa.enrollmentPass: required`. Shown to be right before anything is stored. */
+  passAsTyped?: string | undefined;
 };
 
-/** Begins an enrollment in place of any begun before. With an active authenticator it needs that one's code (rule 14). */
+/**
+ * Begins an enrollment in place of any begun before. With an active authenticator it needs that one's code (rule 14); without,
+ * the configuration may ask for an enrollment pass (rule 31). Either is spent together with the storing, or not at all.
+ */
 export async function beginEnrollment(deps: VerificationDeps, input: Input): Promise<BeginEnrollmentAnswer> {
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const refused = refusalOf(standing, input);
+  const refused = refusalOf(deps, standing, input);
   if (refused) return refused;
-  const judged = await judgeReplacement(deps, standing, input);
+  const judged = await judgeBeginning(deps, standing, input);
   if (judged && judged.outcome !== "judged") return judged;
 
   const secret = deps.randomBytes(totpSecretBytes);
@@ -44,23 +51,33 @@ export async function beginEnrollment(deps: VerificationDeps, input: Input): Pro
   return { outcome: "begun", user, secretPlain, uri, qrSvg, qrPng, expiresAt };
 }
 
-// A code has to come exactly where an authenticator is active.
+// A code has to come exactly where an authenticator is active. A pass does not take its place: it is for those who have none.
 function refusalOf(
+  { policy }: Pick<VerificationDeps, "policy">,
   { authenticator }: Standing,
-  { totpAsTyped }: Input,
-): { outcome: "already-enrolled" | "not-enrolled" } | undefined {
+  { totpAsTyped, passAsTyped }: Input,
+): { outcome: "already-enrolled" | "not-enrolled" | "enrollment-pass-required" } | undefined {
   if (authenticator && totpAsTyped === undefined) return { outcome: "already-enrolled" };
   if (!authenticator && totpAsTyped !== undefined) return { outcome: "not-enrolled" };
+  if (!authenticator && passAsTyped === undefined && policy.enrollmentPassRequired)
+    return { outcome: "enrollment-pass-required" };
   return undefined;
 }
 
-async function judgeReplacement(deps: VerificationDeps, standing: Standing, input: Input) {
+/** The code or the pass that came, compared; undefined where none had to. */
+async function judgeBeginning(
+  deps: VerificationDeps,
+  standing: Standing,
+  input: Input,
+): Promise<JudgedCode | undefined> {
   const { authenticator } = standing;
-  const { totpAsTyped, actor, signal } = input;
-  if (!authenticator || totpAsTyped === undefined) return undefined;
-  const code = { method: "totp", codeAsTyped: totpAsTyped } as const;
-  const purpose = "replace-authenticator";
-  return judgeCode(deps, { standing, against: authenticator, code, purpose, actor, signal });
+  const { totpAsTyped, passAsTyped, actor, signal } = input;
+  if (authenticator && totpAsTyped !== undefined) {
+    const code = { method: "totp", codeAsTyped: totpAsTyped } as const;
+    const purpose = "replace-authenticator";
+    return judgeCode(deps, { standing, against: authenticator, code, purpose, actor, signal });
+  }
+  return passAsTyped === undefined ? undefined : judgePass(deps, { standing, passAsTyped, actor, signal });
 }
 
 // Under the user's lock all is looked at once more: an enrollment may have been confirmed, or ended, since it was read. The
@@ -74,7 +91,7 @@ async function storeBegun(
   const held = requireActive(await holdStanding(trx, begun.userId), deps.directories);
   if (held.outcome !== "active") return held;
   const { standing } = held;
-  const refused = refusalOf(standing, input);
+  const refused = refusalOf(deps, standing, input);
   if (refused) return refused;
   const settled = await begun.judged?.settle(trx);
   if (settled && settled.outcome !== "accepted") return settled;
@@ -91,7 +108,8 @@ async function storePending(
 ): Promise<Date> {
   const { standing, secret, key } = pending;
   const { user, authenticator } = standing;
-  await ensureLockouts(trx, user.id);
+  await ensureLockouts(trx, user.id, ["totp", "backup-code"]);
+  const withPass = authenticator === undefined && input.passAsTyped !== undefined;
   const expiresAt = await upsertPending(trx, {
     id: randomUUID(),
     userId: user.id,
@@ -99,6 +117,7 @@ async function storePending(
     sealed: seal(key, { purpose: "totp-secret", owner: user.id }, secret, deps.randomBytes(nonceBytes)),
     expiresAfterMs: deps.mfa.totp.enrollmentExpiresMs,
     replaces: authenticator?.id ?? null,
+    withPass,
   });
   await recordAuditEvent(trx, {
     actor: input.actor,
@@ -106,7 +125,7 @@ async function storePending(
     userId: user.id,
     directory: user.directory,
     outcome: "done",
-    details: { replaces: authenticator !== undefined },
+    details: { replaces: authenticator !== undefined, withPass },
   });
   return expiresAt;
 }

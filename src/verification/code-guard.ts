@@ -4,12 +4,12 @@
 import { type Actor, type NewAuditEvent, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
 import { inTransaction, tryAgain } from "../store/in-transaction.ts";
-import type { CodeRefusal, TypedCode } from "./answers.ts";
+import type { CodeRefusal, GuardedKind, TypedCode } from "./answers.ts";
 import { positionOfHash } from "./backup-code-hash.ts";
 import { canonicalBackupCode, canonicalTotp } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { type Attempt, isStepUnspent, spendBackupCode, spendStep } from "./guard-table.ts";
-import { isLockedOut } from "./lockouts-table.ts";
+import { countRefusal, isLockedOut } from "./lockouts-table.ts";
 import { type Opened, openSealed } from "./sealing-keys.ts";
 import { lockedUntil } from "./standing.ts";
 import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts";
@@ -61,15 +61,24 @@ export async function takeCode(
  */
 export async function judgeCode(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedCode> {
   const { standing, code } = guarded;
-  const until = lockedUntil(standing, code.method);
   // Before any dear work, so that a locked user costs no hashing.
-  if (until) {
-    await recordAlone(deps, guarded, { action: "verification", outcome: "locked-out" });
-    return { outcome: "locked-out", lockedUntil: until };
-  }
+  const refused = await judgeLockout(deps, standing, code.method);
+  if (refused) return refused;
   return code.method === "totp"
     ? judgeTotp(deps, guarded)
     : judgeBackupCode(deps, guarded, standing.backupCodes);
+}
+
+/** The refusal of a kind that is locked out, which is counted and told in one audit event when the lockout is over. */
+export async function judgeLockout(
+  deps: Pick<VerificationDeps, "db">,
+  standing: Standing,
+  kind: GuardedKind,
+): Promise<{ outcome: "locked-out"; lockedUntil: Date } | undefined> {
+  const until = lockedUntil(standing, kind);
+  if (!until) return undefined;
+  await countRefusal(deps.db, standing.user.id, kind);
+  return { outcome: "locked-out", lockedUntil: until };
 }
 
 async function judgeTotp(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedCode> {
@@ -133,7 +142,9 @@ function attemptOf(guarded: GuardedCode, mismatch: Attempt["mismatch"]): Attempt
   };
 }
 
-function answerOf(settled: Awaited<ReturnType<typeof spendStep>>): { outcome: "accepted" } | CodeRefusal {
+export function answerOf(
+  settled: Awaited<ReturnType<typeof spendStep>>,
+): { outcome: "accepted" } | CodeRefusal {
   if (!settled) throw new Error("the user has an authenticator and no lockout row; no code can be taken");
   if (settled.outcome === "accepted") return { outcome: "accepted" };
   if (settled.outcome === "locked-out" && settled.lockedUntil) {

@@ -27,23 +27,40 @@ const groupLength = 4;
 
 /** The code that `random` stands for. Takes one unbiased byte a character; the length is `backupCodeLength`. */
 export function backupCodeFrom(random: Uint8Array): string {
-  // 32 divides 256, so the five low bits of a random byte are as random as the byte.
-  return Array.from(random.subarray(0, backupCodeLength), (byte) => alphabet[byte & 31]).join("");
+  return textFrom(random.subarray(0, backupCodeLength));
 }
 
-/** As it is shown: `7K3M-9QXT-2B4H`. */
-export function printedBackupCode(code: string): string {
+/** A character for each of the bytes. */
+export function textFrom(random: Uint8Array): string {
+  // 32 divides 256, so the five low bits of a random byte are as random as the byte.
+  return Array.from(random, (byte) => alphabet[byte & 31]).join("");
+}
+
+/** As a backup code or a pass is shown: `7K3M-9QXT-2B4H`. */
+export function printedCode(code: string): string {
   return (code.match(new RegExp(`.{1,${groupLength}}`, "g")) ?? []).join("-");
 }
 
-const backupCodeForm = new RegExp(`^[${alphabet}]{${backupCodeLength}}$`);
-
 /** The code as `backupCodeFrom` made it, or undefined when it cannot be one. Case, O for 0 and I or L for 1 do not matter. */
 export function canonicalBackupCode(codeAsTyped: string): string | undefined {
-  const bare = withoutSeparators(codeAsTyped);
+  return canonicalText(codeAsTyped, backupCodeLength);
+}
+
+/** 16 characters of 5 bits are 80 bits: its hash, which has no salt, is out of reach for a search too. */
+export const enrollmentPassLength = 16;
+
+/** The pass as `textFrom` made it, or undefined when it cannot be one. As forgiving as backup codes. */
+export function canonicalEnrollmentPass(passAsTyped: string): string | undefined {
+  return canonicalText(passAsTyped, enrollmentPassLength);
+}
+
+const textForm = new RegExp(`^[${alphabet}]*$`);
+
+function canonicalText(typed: string, length: number): string | undefined {
+  const bare = withoutSeparators(typed);
   if (bare === undefined || !/^[0-9A-Za-z]*$/.test(bare)) return undefined;
-  const code = bare.toUpperCase().replaceAll("O", "0").replaceAll(/[IL]/g, "1");
-  return backupCodeForm.test(code) ? code : undefined;
+  const text = bare.toUpperCase().replaceAll("O", "0").replaceAll(/[IL]/g, "1");
+  return text.length === length && textForm.test(text) ? text : undefined;
 }
 
 function withoutSeparators(typed: string): string | undefined {

@@ -8,6 +8,7 @@ import { activatePending, deleteActive } from "./authenticators-table.ts";
 import { makeBackupCodes, type NewBackupCodes, storeBackupCodes } from "./backup-codes.ts";
 import { judgeCode, type SettleableCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
+import { deletePass } from "./enrollment-passes-table.ts";
 import type { SealingKey } from "./sealing.ts";
 import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
@@ -28,7 +29,7 @@ export async function confirmEnrollment(
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const begun = begunEnrollmentOf(standing);
+  const begun = begunEnrollmentOf(deps, standing);
   if (begun.outcome !== "begun") return begun;
 
   const { pending } = begun;
@@ -50,16 +51,20 @@ export async function confirmEnrollment(
 
 /** What can be confirmed now: one enrollment that is not over and that replaces what is active, and nothing else (rule 14). */
 function begunEnrollmentOf(
+  { policy }: Pick<VerificationDeps, "policy">,
   standing: Standing,
 ):
   | { outcome: "begun"; pending: Authenticator }
-  | { outcome: "already-enrolled" | "not-enrolled" | "enrollment-expired" } {
+  | { outcome: "already-enrolled" | "not-enrolled" | "enrollment-expired" | "enrollment-pass-required" } {
   const { pending, authenticator } = standing;
   if (!pending || pending.replaces !== (authenticator?.id ?? null)) {
     return { outcome: authenticator ? "already-enrolled" : "not-enrolled" };
   }
   const isOver = pending.expiresAt !== null && pending.expiresAt <= standing.now;
-  return isOver ? { outcome: "enrollment-expired" } : { outcome: "begun", pending };
+  if (isOver) return { outcome: "enrollment-expired" };
+  // Begun before a pass was required, or by a replica whose configuration does not require one yet (rule 31).
+  const lacksPass = policy.enrollmentPassRequired && !authenticator && !pending.withPass;
+  return lacksPass ? { outcome: "enrollment-pass-required" } : { outcome: "begun", pending };
 }
 
 // Under the user's lock, so that nothing is decided on what was read before: the enrollment may have been confirmed with
@@ -79,7 +84,7 @@ async function storeConfirmed(
   const { pending, judged, codes, key } = confirmed;
   const held = requireActive(await holdStanding(trx, confirmed.userId), deps.directories);
   if (held.outcome !== "active") return held;
-  const begun = begunEnrollmentOf(held.standing);
+  const begun = begunEnrollmentOf(deps, held.standing);
   if (begun.outcome !== "begun") return begun;
   // Another secret since: the code was judged against the one before, and confirms nothing.
   const settled = await judged.settle(trx);
@@ -88,6 +93,7 @@ async function storeConfirmed(
 
   const { user } = held.standing;
   const replaces = await deleteActive(trx, user.id);
+  await deletePass(trx, user.id); // one that was issued beside an enrollment begun without it
   await activatePending(trx, pending.id);
   await storeBackupCodes(trx, deps, { codes, authenticatorId: pending.id, userId: user.id, key });
   await recordAuditEvent(trx, {

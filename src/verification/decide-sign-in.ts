@@ -32,7 +32,11 @@ export function signInDecision(
   const requirement = decideRequirement(user, policy);
   if (standing.authenticator) return challenge(standing, requirement.requiredBy);
   if (!requirement.required) return { ...bare, decision: "allow", reasons: ["not-required"], user };
-  const enrollment = { deadline: requirement.deadline, mayDefer: mayDefer(requirement, now) };
+  const enrollment = {
+    deadline: requirement.deadline,
+    mayDefer: mayDefer(requirement, now),
+    passRequired: policy.enrollmentPassRequired,
+  };
   return { ...bare, decision: "enroll", reasons: requirement.requiredBy, user, enrollment };
 }
 

@@ -3,11 +3,14 @@
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { inTransaction } from "../store/in-transaction.ts";
 import { decideRequirement } from "../users/policy.ts";
+import { endGrace } from "../users/users-table.ts";
 import type { DisableMfaAnswer, DisableMfaByAdminAnswer, UserInput } from "./answers.ts";
 import { deleteActive, deletePending } from "./authenticators-table.ts";
 import { judgeCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
-import { clearLockouts } from "./lockouts-table.ts";
+import { storeNewPass } from "./enrollment-pass.ts";
+import { deletePass } from "./enrollment-passes-table.ts";
+import { clearLockouts, guardedKinds } from "./lockouts-table.ts";
 import { requireActive } from "./standing.ts";
 import { findStandingByName, holdStanding, type Standing } from "./standing-table.ts";
 import { requireWaiting } from "./waiting-caller.ts";
@@ -55,12 +58,13 @@ function mayDisableOf({ user, authenticator }: Standing, deps: Pick<Verification
 }
 
 /**
- * For a lost phone. Ends the authenticator, a begun enrollment and the lockouts; whether MFA is required stays as it is,
- * so a required user enrolls at the next sign-in. Works for users in any state.
+ * For a lost phone. Ends the authenticator, a begun enrollment, a pass and the lockouts. Whether MFA is required stays as it
+ * is, so a required user enrolls at the next sign-in; a grace period that still runs ends, unless `keepGrace`, since whoever
+ * has the password could sign in with it alone. `issuePass` gives the user a pass to enroll with. Works in any state.
  */
 export async function disableMfaByAdmin(
-  deps: Pick<VerificationDeps, "db">,
-  input: { userId: string; actor: Actor },
+  deps: Pick<VerificationDeps, "db" | "randomBytes" | "mfa">,
+  input: { userId: string; actor: Actor; keepGrace?: boolean | undefined; issuePass?: boolean | undefined },
 ): Promise<DisableMfaByAdminAnswer> {
   return inTransaction(deps.db, async (trx) => {
     // Waits for a confirmation that is being stored, and ends what it made.
@@ -68,17 +72,23 @@ export async function disableMfaByAdmin(
     if (held.kind !== "user") return { outcome: "user-unknown" };
     const { user } = held.standing;
     // In the order in which the guard locks rows, or the two could wait for each other.
-    const lockouts = await clearLockouts(trx, user.id);
+    const lockouts = await clearLockouts(trx, user.id, guardedKinds);
     const wasEnrolled = await deleteActive(trx, user.id);
     await deletePending(trx, user.id);
+    await deletePass(trx, user.id);
+    const graceEnded = wasEnrolled && !input.keepGrace && (await endGrace(trx, user.id));
     await recordAuditEvent(trx, {
       actor: input.actor,
       action: "mfa-disable",
       userId: user.id,
       directory: user.directory,
       outcome: wasEnrolled ? "done" : "not-enrolled",
-      details: { byAdmin: true, lockoutsEnded: lockouts },
+      details: { byAdmin: true, graceEnded, lockoutsEnded: lockouts.map(({ method }) => method) },
     });
-    return { outcome: wasEnrolled ? "disabled" : "not-enrolled" };
+    if (!wasEnrolled) return { outcome: "not-enrolled" };
+    const pass = input.issuePass
+      ? await storeNewPass(trx, deps, { standing: held.standing, ...input })
+      : undefined;
+    return { outcome: "disabled", pass };
   });
 }

@@ -1,15 +1,15 @@
 // The one statement behind every code that is taken (rules 15, 16, 18, 19, 24): it queues on the user's lockout row, spends
-// the code unless locked out, counts the failure or forgets the failures, and writes the audit event. All or nothing, one
-// round trip, and under any number of equal requests exactly one spends.
+// the code unless locked out, counts the failure or forgets the failures, and writes the audit event: one for every code that was
+// looked at, and one for each lockout that is over, with how many it refused. All or nothing, one round trip, and under any number of equal requests exactly one spends.
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
-import type { Method } from "./answers.ts";
+import type { GuardedKind } from "./answers.ts";
 
 export interface Attempt {
   userId: string;
   directory: string;
-  method: Method;
+  method: GuardedKind;
   actor: Actor;
   /** Why the code does not match; undefined when it does. For the audit event alone. */
   mismatch: "wrong-code" | "malformed" | undefined;
@@ -84,6 +84,21 @@ const spendBackupCodeSql = `
     and c.set_id = :setId and c.position = :position and c.spent_at is null
   returning c.set_id`;
 
+/** Accepts the user's enrollment pass and deletes it; whether it is the right one was compared under the user's lock. */
+export async function spendPass(
+  db: Database,
+  attempt: Attempt,
+  limits: LockoutLimits,
+): Promise<GuardOutcome | undefined> {
+  return runGuarded(db, spendPassSql, attempt, limits, {});
+}
+
+const spendPassSql = `
+  delete from enrollment_passes p using guard
+  where not guard.locked and :mismatch::text is null
+    and p.user_id = guard.user_id and p.expires_at > clock_timestamp()
+  returning p.user_id`;
+
 async function runGuarded(
   db: Database,
   spendSql: string,
@@ -117,7 +132,7 @@ async function runGuarded(
 // only one without a failure or a lockout since the success before makes the next lockout shorter (record 10).
 const guardedSql = (spendSql: string) => `
   with guard as materialized (
-    select l.user_id, l.method, l.failures, l.level, l.locked_until,
+    select l.user_id, l.method, l.failures, l.level, l.locked_until, l.refused,
       coalesce(l.locked_until > clock_timestamp(), false) as locked
     from lockouts l where l.user_id = :userId and l.method = :method
     for update
@@ -131,19 +146,27 @@ const guardedSql = (spendSql: string) => `
     from guard
   ), counted as (
     update lockouts l set
-      failures = case when j.outcome = 'accepted' or j.failures + 1 >= :limit then 0 else j.failures + 1 end,
+      refused = case when j.locked then j.refused + 1 else 0 end,
+      failures = case
+        when j.locked then j.failures
+        when j.outcome = 'accepted' or j.failures + 1 >= :limit then 0
+        else j.failures + 1
+      end,
       level = case
+        when j.locked then j.level
         when j.outcome = 'accepted' and j.failures = 0 and j.locked_until is null then greatest(j.level - 1, 0)
         when j.outcome = 'accepted' then j.level
         when j.failures + 1 >= :limit then j.level + 1
         else j.level
       end,
-      locked_until = case when j.outcome <> 'accepted' and j.failures + 1 >= :limit then
-        clock_timestamp() + least(:firstMs * 2.0 ^ least(j.level, 40), :maximumMs) * interval '1 millisecond'
+      locked_until = case
+        when j.locked then j.locked_until
+        when j.outcome <> 'accepted' and j.failures + 1 >= :limit then
+          clock_timestamp() + least(:firstMs * 2.0 ^ least(j.level, 40), :maximumMs) * interval '1 millisecond'
       end
     from judged j
     where l.user_id = j.user_id and l.method = j.method
-      and (j.outcome in ('wrong-code', 'malformed')
+      and (j.outcome in ('wrong-code', 'malformed', 'locked-out')
         or j.outcome = 'accepted' and (j.failures > 0 or j.level > 0 or j.locked_until is not null))
     returning l.locked_until
   ), answer as materialized (
@@ -151,9 +174,12 @@ const guardedSql = (spendSql: string) => `
     from judged j left join counted on true
   ), event as (
     insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
-    select :actor, :via, :requestId::text, 'verification', :userId, :directory, a.outcome, :details::jsonb ||
-      case when a.outcome <> 'locked-out' and a.locked_until is not null
-        then jsonb_build_object('lockedUntil', a.locked_until) else '{}'::jsonb end
-    from answer a
+    select 'dirmfa', 'daemon', null, 'verification', j.user_id, :directory::text, 'locked-out',
+      jsonb_build_object('method', j.method, 'refused', j.refused, 'lockedUntil', j.locked_until)
+    from judged j join counted on not j.locked and j.refused > 0
+    union all
+    select :actor, :via, :requestId::text, 'verification', :userId::uuid, :directory, a.outcome, :details::jsonb ||
+      case when a.locked_until is not null then jsonb_build_object('lockedUntil', a.locked_until) else '{}'::jsonb end
+    from answer a where a.outcome <> 'locked-out'
   )
   select outcome, locked_until from answer`;

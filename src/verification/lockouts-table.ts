@@ -2,31 +2,83 @@
 // guard-table.ts alone.
 
 import type { Database, Transaction } from "../store/database.ts";
-import type { Method } from "./answers.ts";
+import type { GuardedKind } from "./answers.ts";
 
 /** Makes the rows that the guard queues on; existing ones keep their counts. */
-export async function ensureLockouts(trx: Transaction, userId: string): Promise<void> {
-  await trx.raw(
-    `insert into lockouts (user_id, method)
-     select :userId, method from (values ('totp'), ('backup-code')) methods (method)
-     on conflict do nothing`,
-    { userId },
+export async function ensureLockouts(
+  db: Database,
+  userId: string,
+  methods: readonly GuardedKind[],
+): Promise<void> {
+  await db.raw(
+    `insert into lockouts (user_id, method) select :userId, unnest(:methods::text[]) on conflict do nothing`,
+    { userId, methods: [...methods] },
   );
 }
 
-/** Ends lockouts and forgets failures; returns the kinds of code for which there was something to end. */
-export async function clearLockouts(trx: Transaction, userId: string): Promise<Method[]> {
-  const { rows } = await trx.raw<{ rows: { method: Method }[] }>(
-    `update lockouts set failures = 0, level = 0, locked_until = null
-     where user_id = :userId and (failures > 0 or level > 0 or locked_until is not null)
-     returning method`,
-    { userId },
-  );
-  return rows.map((row) => row.method).sort();
+export interface EndedLockout {
+  method: GuardedKind;
+  /** Attempts that it refused unseen. */
+  refused: number;
 }
+
+/** Ends lockouts and forgets failures; returns the kinds for which there was something to end. */
+export async function clearLockouts(
+  trx: Transaction,
+  userId: string,
+  methods: readonly GuardedKind[],
+): Promise<EndedLockout[]> {
+  const { rows } = await trx.raw<{ rows: EndedLockout[] }>(
+    `with present as materialized (
+       select user_id, method, refused from lockouts
+       where user_id = :userId and method = any(:methods::text[])
+         and (failures > 0 or level > 0 or locked_until is not null)
+       order by method for update
+     )
+     update lockouts l set failures = 0, level = 0, locked_until = null, refused = 0 from present p
+     where l.user_id = p.user_id and l.method = p.method
+     returning l.method, p.refused`,
+    { userId, methods: [...methods] },
+  );
+  return rows.toSorted((a, b) => a.method.localeCompare(b.method));
+}
+
+/** Counts an attempt that was refused unseen. Nothing when the lockout is over by now. */
+export async function countRefusal(db: Database, userId: string, method: GuardedKind): Promise<void> {
+  await db.raw(
+    `update lockouts set refused = refused + 1
+     where user_id = :userId and method = :method and locked_until > clock_timestamp()`,
+    { userId, method },
+  );
+}
+
+/**
+ * Tells of lockouts that are over and refused attempts, one audit event each, and forgets the count. The guard tells of those
+ * whose user came back before (guard-table.ts). Leaves out what another transaction is at; returns how many.
+ */
+export async function recordEndedLockouts(trx: Transaction, limit: number): Promise<number> {
+  const { rowCount } = await trx.raw<{ rowCount: number }>(
+    `with ended as materialized (
+       select user_id, method, refused, locked_until from lockouts
+       where refused > 0 and locked_until <= clock_timestamp()
+       limit :limit for update skip locked
+     ), forgotten as (
+       update lockouts l set refused = 0 from ended e where l.user_id = e.user_id and l.method = e.method
+     )
+     insert into audit_events (actor, via, action, user_id, directory, outcome, details)
+     select 'dirmfa', 'daemon', 'verification', u.id, u.directory, 'locked-out',
+       jsonb_build_object('method', e.method, 'refused', e.refused, 'lockedUntil', e.locked_until)
+     from ended e join users u on u.id = e.user_id`,
+    { limit },
+  );
+  return rowCount;
+}
+
+/** Everything that can be locked out. */
+export const guardedKinds = ["totp", "backup-code", "enrollment-pass"] as const satisfies GuardedKind[];
 
 /** True while codes of that kind are refused unseen. */
-export async function isLockedOut(db: Database, userId: string, method: Method): Promise<boolean> {
+export async function isLockedOut(db: Database, userId: string, method: GuardedKind): Promise<boolean> {
   const { rows } = await db.raw<{ rows: unknown[] }>(
     `select from lockouts
      where user_id = :userId and method = :method and locked_until > clock_timestamp()`,

@@ -5,7 +5,7 @@ import type { Database, Transaction } from "../store/database.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
 import { holdUser, namedUsersSql, type UserRow, userColumns, userOf } from "../users/users-table.ts";
-import type { Method, UserName } from "./answers.ts";
+import type { GuardedKind, UserName } from "./answers.ts";
 
 export interface Authenticator {
   id: string;
@@ -18,6 +18,8 @@ export interface Authenticator {
   expiresAt: Date | null;
   /** While pending: the id of the active authenticator it was begun to replace; null when there was none. */
   replaces: string | null;
+  /** It was begun with an enrollment pass. */
+  withPass: boolean;
 }
 
 export interface BackupCodeSet {
@@ -37,7 +39,7 @@ export interface Standing {
   pending: Authenticator | undefined;
   backupCodes: BackupCodeSet | undefined;
   /** Per kind: consecutive failures, and until when the kind is locked. In the past means not locked any more. */
-  lockouts: Record<Method, { failures: number; lockedUntil: Date | null }>;
+  lockouts: Record<GuardedKind, { failures: number; lockedUntil: Date | null }>;
 }
 
 export type NamedStanding =
@@ -48,7 +50,7 @@ export type NamedStanding =
 // Subselects that give JSON, and not joins: planning five outer joins takes PostgreSQL three times as long as running them.
 const standingColumns = `clock_timestamp() as now,
   (select json_agg(json_build_object('id', a.id, 'state', a.state, 'keyId', a.key_id, 'sealed', encode(a.sealed, 'hex'),
-      'confirmedAt', a.confirmed_at, 'expiresAt', a.expires_at, 'replaces', a.replaces,
+      'confirmedAt', a.confirmed_at, 'expiresAt', a.expires_at, 'replaces', a.replaces, 'withPass', a.with_pass,
       'backupCodes', (select json_build_object('id', s.id, 'kdf', s.kdf, 'salt', encode(s.salt, 'hex'), 'keyId', s.key_id,
           'sealed', encode(s.sealed, 'hex'),
           'remaining', (select count(*) from backup_codes c where c.set_id = s.id and c.spent_at is null))
@@ -95,7 +97,7 @@ export async function holdStanding(trx: Transaction, userId: string): Promise<Na
 interface StandingRow extends UserRow {
   now: Date;
   authenticators: AuthenticatorJson[] | null;
-  lockouts: { method: Method; failures: number; lockedUntil: string | null }[] | null;
+  lockouts: { method: GuardedKind; failures: number; lockedUntil: string | null }[] | null;
 }
 
 interface AuthenticatorJson {
@@ -106,6 +108,7 @@ interface AuthenticatorJson {
   confirmedAt: string | null;
   expiresAt: string | null;
   replaces: string | null;
+  withPass: boolean;
   backupCodes: {
     id: string;
     kdf: string;
@@ -125,21 +128,34 @@ function standingOf(row: StandingRow): Standing {
     authenticator: active && authenticatorOf(active),
     pending: pending && authenticatorOf(pending),
     backupCodes: active?.backupCodes ? backupCodesOf(active.backupCodes) : undefined,
-    lockouts: { totp: lockoutOf(row, "totp"), "backup-code": lockoutOf(row, "backup-code") },
+    lockouts: {
+      totp: lockoutOf(row, "totp"),
+      "backup-code": lockoutOf(row, "backup-code"),
+      "enrollment-pass": lockoutOf(row, "enrollment-pass"),
+    },
   };
 }
 
 function authenticatorOf(json: AuthenticatorJson): Authenticator {
-  const { id, state, keyId, replaces } = json;
+  const { id, state, keyId, replaces, withPass } = json;
   const [confirmedAt, expiresAt] = [timeOf(json.confirmedAt), timeOf(json.expiresAt)];
-  return { id, state, keyId, sealed: Buffer.from(json.sealed, "hex"), confirmedAt, expiresAt, replaces };
+  return {
+    id,
+    state,
+    keyId,
+    sealed: Buffer.from(json.sealed, "hex"),
+    confirmedAt,
+    expiresAt,
+    replaces,
+    withPass,
+  };
 }
 
 function backupCodesOf(json: NonNullable<AuthenticatorJson["backupCodes"]>): BackupCodeSet {
   return { ...json, salt: Buffer.from(json.salt, "hex"), sealed: Buffer.from(json.sealed, "hex") };
 }
 
-function lockoutOf(row: StandingRow, method: Method): Standing["lockouts"][Method] {
+function lockoutOf(row: StandingRow, method: GuardedKind): Standing["lockouts"][GuardedKind] {
   const lockout = row.lockouts?.find((candidate) => candidate.method === method);
   return { failures: lockout?.failures ?? 0, lockedUntil: timeOf(lockout?.lockedUntil ?? null) };
 }

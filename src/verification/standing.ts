@@ -1,6 +1,6 @@
 // What follows from where a user stands, before any code is looked at. Pure.
 
-import type { Method, UserRefusal } from "./answers.ts";
+import type { GuardedKind, UserRefusal } from "./answers.ts";
 import type { NamedStanding, Standing } from "./standing-table.ts";
 
 /**
@@ -23,7 +23,7 @@ export function requireActive(
 }
 
 /** Until when the kind of code is locked out, or null when it is not, by the database's clock. */
-export function lockedUntil(standing: Standing, method: Method): Date | null {
+export function lockedUntil(standing: Standing, method: GuardedKind): Date | null {
   const until = standing.lockouts[method].lockedUntil;
   return until !== null && until > standing.now ? until : null;
 }

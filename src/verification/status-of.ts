@@ -1,8 +1,10 @@
 // What a settings page or an admin sees of a user's MFA. Reads only.
 
 import { decideRequirement } from "../users/policy.ts";
-import type { Lockout, Method, StatusAnswer, UserName, VerificationState } from "./answers.ts";
+import type { GuardedKind, Lockout, StatusAnswer, UserName, VerificationState } from "./answers.ts";
 import type { VerificationDeps } from "./deps.ts";
+import { findPass } from "./enrollment-passes-table.ts";
+import { guardedKinds } from "./lockouts-table.ts";
 import { lockedUntil, requireActive } from "./standing.ts";
 import { findStanding, findStandingByName, type Standing } from "./standing-table.ts";
 
@@ -24,6 +26,7 @@ export async function statusOf(
     requiredBy,
     backupCodesRemaining: backupCodes?.remaining ?? 0,
     mayDisable: authenticator !== undefined && !required,
+    passRequired: authenticator === undefined && deps.policy.enrollmentPassRequired,
   };
 }
 
@@ -34,17 +37,19 @@ export async function verificationStateOf(
 ): Promise<VerificationState | undefined> {
   const standing = await findStanding(deps.db, input.userId);
   if (!standing) return undefined;
+  const pass = await findPass(deps.db, input.userId);
   const { authenticator, pending, backupCodes, now } = standing;
   const pendingUntil = pending?.expiresAt ?? null;
   return {
     enrolledAt: authenticator?.confirmedAt ?? null,
     pendingUntil: pendingUntil && pendingUntil > now ? pendingUntil : null,
+    passUntil: pass?.expiresAt ?? null,
     backupCodesRemaining: backupCodes?.remaining ?? 0,
-    lockouts: [lockoutOf(standing, "totp"), lockoutOf(standing, "backup-code")],
+    lockouts: guardedKinds.map((method) => lockoutOf(standing, method)),
   };
 }
 
-function lockoutOf(standing: Standing, method: Method): Lockout {
+function lockoutOf(standing: Standing, method: GuardedKind): Lockout {
   return {
     method,
     failures: standing.lockouts[method].failures,

@@ -6,10 +6,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { systemClock } from "../../src/clock.ts";
+import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import {
+  caller,
   type EnrolledUser,
   openVerificationWorld,
   type VerificationWorld,
@@ -63,6 +65,31 @@ test("user disable-mfa needs no code, and says when there was nothing to disable
   expect(await verify(user, world.codeOf(user))).toBe("not-enrolled");
   const again = await dirmfa("user", "disable-mfa", "lost-phone");
   expect(again.stdout).toBe("lost-phone has no authenticator.\n");
+});
+
+test("user pass prints a pass once, and disable-mfa can issue one", async () => {
+  const user = await world.addUser({ username: "newcomer" });
+  const { code, stdout } = await dirmfa("user", "pass", "newcomer");
+  expect(code).toBe(0);
+  const pass = /^enrollment pass +((?:[0-9A-Z]{4}-){3}[0-9A-Z]{4})$/m.exec(stdout)?.[1];
+  expect(stdout).toMatch(/^good until +\S+Z, once$/m);
+  expect((await dirmfa("user", "show", "newcomer")).stdout).toMatch(/^enrollment pass +good until \S+Z$/m);
+  const begun = await beginEnrollment(await world.replica({ enrollmentPass: "required" }), {
+    name: user,
+    passAsTyped: pass,
+    actor: caller,
+  });
+  expect(begun.outcome).toBe("begun");
+  expect((await dirmfa("user", "show", "newcomer")).stdout).toMatch(/^enrollment pass +none$/m);
+
+  await world.addEnrolledUser("with-phone");
+  const refused = await dirmfa("user", "pass", "with-phone");
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("disable-mfa") });
+  const reset = await dirmfa("user", "disable-mfa", "with-phone", "--pass", "--json");
+  expect(JSON.parse(reset.stdout)).toMatchObject({
+    outcome: "disabled",
+    pass: { passPlain: expect.any(String) },
+  });
 });
 
 test("key rotate names a value that no key opens and exits with 1; without one, the old file is only needed by backups", async () => {

@@ -89,6 +89,8 @@ mfa:
   requireForNewUsers: true
   initialImport: include
   enrollmentGrace: 7d
+  enrollmentPass: required
+  enrollmentPassExpires: 2h
   issuer: Example Ltd
   totp: {window: 2, enrollmentExpires: 5m}
   backupCodes: {count: 8}
@@ -167,6 +169,8 @@ log: {level: debug}
       requireForNewUsers: true,
       initialImport: "include",
       enrollmentGraceMs: 604_800_000,
+      enrollmentPass: "required",
+      enrollmentPassExpiresMs: 7_200_000,
       issuer: "Example Ltd",
       totp: { windowSteps: 2, enrollmentExpiresMs: 300_000 },
       backupCodes: { count: 8 },

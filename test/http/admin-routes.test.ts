@@ -6,6 +6,8 @@ import type { Static } from "typebox";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   AuditEventPage,
+  DisabledMfa,
+  IssuedPass,
   SyncRun,
   SyncRunDetail,
   SyncRunPage,
@@ -13,7 +15,7 @@ import {
   UserPage,
 } from "../../src/http/routes/admin-schemas.ts";
 import { type ApiWorld, deadDirectoryUrl, openApiWorld } from "../support/api-world.ts";
-import { readAs } from "../support/http-server.ts";
+import { call, readAs, tokens } from "../support/http-server.ts";
 
 let world: ApiWorld;
 beforeAll(async () => {
@@ -60,11 +62,13 @@ test("a user is shown with directory facts, policy, authenticator and lockouts",
       enrolled: true,
       enrolledAt: expect.stringMatching(/Z$/),
       pendingUntil: null,
+      passUntil: null,
       backupCodesRemaining: world.deps.mfa.backupCodes.count,
     },
     lockouts: [
       { method: "totp", failures: 0, lockedUntil: null },
       { method: "backup-code", failures: 0, lockedUntil: null },
+      { method: "enrollment-pass", failures: 0, lockedUntil: null },
     ],
   });
 });
@@ -95,7 +99,7 @@ test("an admin disables MFA without a code, and a required user has to enroll ag
   await world.admin(`/v1/admin/users/${id}/mfa-required`, { method: "PUT", body: { required: true } });
   const disabled = await world.admin(`/v1/admin/users/${id}/disable-mfa`, { method: "POST", actor: "jane" });
   expect(disabled.status).toBe(200);
-  expect(readAs(UserDetail, disabled).authenticator).toMatchObject({
+  expect(readAs(DisabledMfa, disabled).authenticator).toMatchObject({
     enrolled: false,
     backupCodesRemaining: 0,
   });
@@ -106,6 +110,59 @@ test("an admin disables MFA without a code, and a required user has to enroll ag
   const again = await world.admin(`/v1/admin/users/${id}/disable-mfa`, { method: "POST" });
   expect(again.status).toBe(409);
   expect(again.json).toMatchObject({ code: "not-enrolled" });
+});
+
+test("the help desk issues a pass, a user enrolls with it, and the events name both", async () => {
+  const { url } = await world.startServer(await world.replica({ enrollmentPass: "required" }));
+  const { id, username } = await world.addUser();
+  const ask = (path: string, token: string, body?: object) =>
+    call(`${url}${path}`, {
+      token,
+      method: "POST",
+      ...(body ? { body } : {}),
+      headers: { "x-actor": "sam" },
+    });
+  const refused = await ask("/v1/enrollment", tokens.login, { username });
+  expect(refused.status).toBe(403);
+  expect(refused.json).toMatchObject({ code: "enrollment-pass-required" });
+
+  const issued = await ask(`/v1/admin/users/${id}/enrollment-pass`, tokens["help-desk"]);
+  expect(issued.status).toBe(201);
+  const { enrollmentPass, expiresAt } = readAs(IssuedPass, issued);
+  const shown = readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`));
+  expect(shown.authenticator).toMatchObject({ enrolled: false, passUntil: expiresAt });
+
+  const both = await ask("/v1/enrollment", tokens.login, { username, enrollmentPass, totp: "000000" });
+  expect(both.status).toBe(400);
+  expect(both.json).toMatchObject({ detail: "The body has fields that exclude each other." });
+  expect((await ask("/v1/enrollment", tokens.login, { username, enrollmentPass })).status).toBe(201);
+  expect((await ask("/v1/enrollment", tokens.login, { username, enrollmentPass })).json).toMatchObject({
+    code: "code-rejected",
+  });
+  expect((await eventsOf(id)).slice(0, 3)).toEqual([
+    { action: "enrollment-pass-issue", actor: "sam (caller:service-desk)", via: "api", outcome: "done" },
+    { action: "verification", actor: "caller:login-service", via: "api", outcome: "accepted" },
+    { action: "enrollment-begin", actor: "caller:login-service", via: "api", outcome: "done" },
+  ]);
+  expect(world.logged.join()).not.toContain(enrollmentPass);
+});
+
+test("no pass is issued to a user who is enrolled, removed or unknown; a reset can issue one", async () => {
+  const enrolled = await world.addEnrolledUser();
+  const removed = await world.addUser({ state: "removed" });
+  const post = (id: string, act: string, body?: object) =>
+    world.admin(`/v1/admin/users/${id}/${act}`, { method: "POST", body });
+  expect((await post(enrolled.id, "enrollment-pass")).json).toMatchObject({ code: "already-enrolled" });
+  expect((await post(removed.id, "enrollment-pass")).json).toMatchObject({
+    code: "user-not-active",
+    state: "removed",
+  });
+  expect((await post(randomUUID(), "enrollment-pass")).json).toMatchObject({ code: "user-unknown" });
+  const reset = await post(enrolled.id, "disable-mfa", { issuePass: true, keepGrace: true });
+  const { issued } = readAs(DisabledMfa, reset);
+  const { username } = enrolled;
+  const begun = await world.login("/v1/enrollment", { username, enrollmentPass: issued?.enrollmentPass });
+  expect(begun.status).toBe(201);
 });
 
 test("an admin ends a lockout", async () => {

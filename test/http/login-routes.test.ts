@@ -131,6 +131,7 @@ test("a user enrolls, signs in, regenerates and disables", async () => {
     requiredBy: [],
     backupCodesRemaining: codeCount(),
     mayDisable: true,
+    passRequired: false,
   });
 
   world.clock.step();
@@ -246,7 +247,7 @@ test("a required user must enroll, may defer within the grace period, and cannot
   expect(signIn.json).toMatchObject({
     decision: "enroll",
     reasons: ["required-by-organization"],
-    enrollment: { deadline: null, mayDefer: false },
+    enrollment: { deadline: null, mayDefer: false, passRequired: false },
   });
   await world.database
     .db("users")
@@ -254,7 +255,7 @@ test("a required user must enroll, may defer within the grace period, and cannot
     .update({ required_since: new Date(), enrollment_deadline: new Date("2100-01-01T00:00:00Z") });
   expect((await post("/v1/sign-in", { username: unenrolled.username })).json).toMatchObject({
     decision: "enroll",
-    enrollment: { deadline: "2100-01-01T00:00:00.000Z", mayDefer: true },
+    enrollment: { deadline: "2100-01-01T00:00:00.000Z", mayDefer: true, passRequired: false },
   });
 
   const { username, secret } = await world.addEnrolledUser();

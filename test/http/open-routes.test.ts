@@ -126,6 +126,7 @@ test("the description has every call of the specification, and no other", async 
       "GET /v1/admin/users/{id}",
       "PUT /v1/admin/users/{id}/mfa-required",
       "POST /v1/admin/users/{id}/disable-mfa",
+      "POST /v1/admin/users/{id}/enrollment-pass",
       "POST /v1/admin/users/{id}/unlock",
       "GET /v1/admin/users/{id}/events",
       "POST /v1/admin/sync-runs",

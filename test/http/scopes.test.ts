@@ -60,6 +60,7 @@ test("no scope but login takes codes, none but admin changes a requirement, ends
   const changing = routes.filter(({ method, allowed }) => method !== "GET" && !allowed.includes("login"));
   const byOthers = changing.filter(({ allowed }) => allowed.some((scope) => scope !== "admin"));
   expect(byOthers.map(({ method, url, allowed }) => [`${method} ${url}`, allowed])).toEqual([
+    ["POST /v1/admin/users/:id/enrollment-pass", ["admin", "help-desk"]],
     ["POST /v1/admin/users/:id/unlock", ["admin", "help-desk"]],
   ]);
   for (const { method, allowed } of routes) if (allowed.includes("audit")) expect(method).toBe("GET");

@@ -42,6 +42,8 @@ export const optionalMfa: MfaConfig = {
   requireForNewUsers: false,
   initialImport: "include",
   enrollmentGraceMs: 0,
+  enrollmentPass: "optional",
+  enrollmentPassExpiresMs: 86_400_000,
   issuer: "Example",
   totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
   backupCodes: { count: 10 },

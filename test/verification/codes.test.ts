@@ -7,7 +7,7 @@ import {
   backupCodeFrom,
   backupCodeLength,
   canonicalBackupCode,
-  printedBackupCode,
+  printedCode,
 } from "../../src/verification/codes.ts";
 
 const anyCode = fc
@@ -16,7 +16,7 @@ const anyCode = fc
 
 test("a backup code has at least 50 bits and is printed in groups of four", () => {
   expect(backupCodeLength * 5).toBeGreaterThanOrEqual(50);
-  expect(printedBackupCode(backupCodeFrom(randomBytes(backupCodeLength)))).toMatch(
+  expect(printedCode(backupCodeFrom(randomBytes(backupCodeLength)))).toMatch(
     /^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/,
   );
 });
@@ -42,7 +42,7 @@ test("a printed backup code is read back however it is typed", () => {
       fc.constantFrom("", " ", "-", " - ", "\u2013"),
       fc.boolean(),
       (code, separator, lower) => {
-        const typed = printedBackupCode(code).replaceAll("-", separator);
+        const typed = printedCode(code).replaceAll("-", separator);
         expect(canonicalBackupCode(lower ? typed.toLowerCase() : typed)).toBe(code);
       },
     ),

@@ -1,11 +1,13 @@
 // F7: the decision, and what each state of a user makes of it (rules 11, 13 and 14).
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { applyPolicy } from "../../src/users/apply-policy.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import type { SignInDecision } from "../../src/verification/answers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
+import { disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
 import { statusOf } from "../../src/verification/status-of.ts";
 import {
   admin,
@@ -108,6 +110,28 @@ describe("a required user who has not enrolled", () => {
       .update({ enrollment_deadline: db.raw("clock_timestamp()") });
     expect(await decide(user)).toMatchObject({ decision: "enroll", enrollment: { mayDefer: false } });
   });
+
+  test.each([
+    { keepGrace: undefined, mayDefer: false },
+    { keepGrace: true, mayDefer: true },
+  ])(
+    "after a reset by an admin in the grace period, with keepGrace $keepGrace: may defer is $mayDefer",
+    async ({ keepGrace, mayDefer }) => {
+      const user = await world.addEnrolledUser();
+      await require(user, await world.replica({ enrollmentGraceMs: 3_600_000 }));
+      await disableMfaByAdmin(world.deps, { userId: user.id, actor: admin, keepGrace });
+      expect(await decide(user)).toMatchObject({ decision: "enroll", enrollment: { mayDefer } });
+      // Neither the start of another replica nor a reset that finds nothing gives the grace back, or takes it.
+      await applyPolicy(await world.replica({ enrollmentGraceMs: 3_600_000 }), admin);
+      await disableMfaByAdmin(world.deps, { userId: user.id, actor: admin });
+      expect(await decide(user)).toMatchObject({ decision: "enroll", enrollment: { mayDefer } });
+      expect(
+        (await world.events(user.id)).find(({ action }) => action === "mfa-disable")?.details,
+      ).toMatchObject({
+        graceEnded: !mayDefer,
+      });
+    },
+  );
 
   test("may not defer where the beginning of the requirement is not stored", async () => {
     const user = await world.addUser();

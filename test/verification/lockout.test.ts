@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa } from "../../src/verification/disable-mfa.ts";
 import { spendStep } from "../../src/verification/guard-table.ts";
+import { recordEndedLockouts } from "../../src/verification/lockouts-table.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
 import { verificationStateOf } from "../../src/verification/status-of.ts";
 import { unlockUser } from "../../src/verification/unlock-user.ts";
@@ -56,13 +57,40 @@ test("after four failures a right code is accepted, after five it is not", async
   );
 });
 
-test("the failure that locks out says so in its audit event, and refusals during the lockout are audited", async () => {
+test("a lockout is one event with the number that it refused, told when the user comes back after it", async () => {
   const user = await world.addEnrolledUser();
-  await fail(user, 6);
-  const [fourth, fifth, sixth] = (await world.events(user.id)).slice(-3);
-  expect(fourth?.details).not.toHaveProperty("lockedUntil");
-  expect(fifth).toMatchObject({ outcome: "wrong-code", details: { lockedUntil: expect.any(String) } });
-  expect(sixth).toMatchObject({ outcome: "locked-out" });
+  await fail(user, 25);
+  const during = (await world.events(user.id)).slice(-2);
+  expect(during[0]?.details).not.toHaveProperty("lockedUntil");
+  expect(during[1]).toMatchObject({ outcome: "wrong-code", details: { lockedUntil: expect.any(String) } });
+  await endLockout(user, "clock_timestamp()");
+  await Promise.all([1, 2, 3].map(() => world.verify(user, world.codeOf(user))));
+  const after = (await world.events(user.id)).slice(-4);
+  expect(after.map(({ outcome }) => outcome).sort()).toEqual([
+    "accepted",
+    "already-spent",
+    "already-spent",
+    "locked-out",
+  ]);
+  expect(after.find(({ outcome }) => outcome === "locked-out")?.details).toEqual({
+    method: "totp",
+    refused: 20,
+    lockedUntil: expect.any(String),
+  });
+});
+
+test("a lockout after which nobody comes back is told by the housekeeping, once", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 8);
+  const tell = () => world.database.db.transaction((trx) => recordEndedLockouts(trx, 500));
+  await tell();
+  expect((await world.events(user.id)).at(-1)).toMatchObject({ outcome: "wrong-code" });
+  await endLockout(user, "clock_timestamp()");
+  await tell();
+  await tell();
+  const events = (await world.events(user.id)).filter(({ outcome }) => outcome === "locked-out");
+  expect(events).toMatchObject([{ action: "verification", details: { method: "totp", refused: 3 } }]);
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
 });
 
 test("failures before a success are forgotten", async () => {
@@ -221,11 +249,12 @@ test("another replica, as after a restart, knows the lockout", async () => {
 
 test("an admin ends a lockout, and the event names the kinds", async () => {
   const user = await world.addEnrolledUser();
-  await fail(user, 5);
+  await fail(user, 7);
   expect(await verificationStateOf(world.deps, { userId: user.id })).toMatchObject({
     lockouts: [
       { method: "totp", failures: 0, lockedUntil: expect.any(Date) },
       { method: "backup-code", lockedUntil: null },
+      { method: "enrollment-pass", lockedUntil: null },
     ],
   });
   expect(await unlockUser(world.deps, { userId: user.id, actor: admin })).toEqual({
@@ -234,7 +263,7 @@ test("an admin ends a lockout, and the event names the kinds", async () => {
   });
   expect((await world.events(user.id)).at(-1)).toMatchObject({
     action: "unlock",
-    details: { methods: ["totp"] },
+    details: { methods: ["totp"], refused: 2 },
   });
   expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
 });

@@ -33,6 +33,8 @@ export const mfaDefaults: MfaConfig = {
   requireForNewUsers: false,
   initialImport: "include",
   enrollmentGraceMs: 0,
+  enrollmentPass: "optional",
+  enrollmentPassExpiresMs: 86_400_000,
   issuer: "ACME",
   totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
   // Fewer than the default of ten: each costs a hash, and every test enrolls someone.

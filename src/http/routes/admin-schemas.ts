@@ -4,9 +4,9 @@ import Type from "typebox";
 import {
   Closed,
   DirectoryName,
+  GuardedKindWord,
   Instant,
   Line,
-  MethodWord,
   NextCursor,
   Nullable,
   pageQuery,
@@ -54,11 +54,35 @@ export const UserDetail = Closed({
     enrolled: Type.Boolean(),
     enrolledAt: Nullable(Instant),
     pendingUntil: Nullable(Instant),
+    passUntil: Nullable(Instant),
     backupCodesRemaining: Type.Integer(),
   }),
   lockouts: Type.Array(
-    Closed({ method: MethodWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
+    Closed({ method: GuardedKindWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
   ),
+});
+
+const issuedPass = {
+  enrollmentPass: Type.String({ description: "Shown this once; it works once" }),
+  expiresAt: Instant,
+};
+export const IssuedPass = Closed(issuedPass);
+
+/** None, or an object. */
+export const DisableMfaRequest = Type.Unsafe<null | { keepGrace?: boolean; issuePass?: boolean }>({
+  type: ["object", "null"],
+  additionalProperties: false,
+  properties: {
+    keepGrace: {
+      type: "boolean",
+      description: "Let a grace period that still runs go on: until its end the password alone signs in",
+    },
+    issuePass: { type: "boolean", description: "Answer with an enrollment pass as well" },
+  },
+});
+export const DisabledMfa = Closed({
+  ...UserDetail.properties,
+  issued: Nullable(Closed(issuedPass, { description: "Where `issuePass` asked for one" })),
 });
 
 export const RequireMfaRequest = Closed({ required: Type.Boolean() });

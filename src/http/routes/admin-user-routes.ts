@@ -1,13 +1,14 @@
 // Users as admins and the help desk see them, and what they may change: requirement, authenticator, lockout.
 
-import type { Database } from "../../store/database.ts";
 import { usernameKeyOf } from "../../username.ts";
 import { decideRequirement, type MfaPolicy } from "../../users/policy.ts";
 import { setRequiredByAdmin } from "../../users/require-mfa.ts";
 import type { User } from "../../users/user.ts";
 import { findUser, listUsers } from "../../users/users-table.ts";
-import type { VerificationState } from "../../verification/answers.ts";
+import type { IssuedPass as Pass, VerificationState } from "../../verification/answers.ts";
+import type { VerificationDeps } from "../../verification/deps.ts";
 import { disableMfaByAdmin } from "../../verification/disable-mfa.ts";
+import { issueEnrollmentPass } from "../../verification/enrollment-pass.ts";
 import { verificationStateOf } from "../../verification/status-of.ts";
 import { unlockUser } from "../../verification/unlock-user.ts";
 import type { App } from "../app-type.ts";
@@ -16,12 +17,17 @@ import { nextCursorOf, parseCursor } from "../cursor.ts";
 import { ProblemAnswer } from "../problems.ts";
 import { IdParams, NoBody, pageLimit } from "../schemas.ts";
 import { userSummaryOf } from "../user-summary.ts";
-import { ListUsersQuery, RequireMfaRequest, UserDetail, UserPage } from "./admin-schemas.ts";
+import {
+  DisabledMfa,
+  DisableMfaRequest,
+  IssuedPass,
+  ListUsersQuery,
+  RequireMfaRequest,
+  UserDetail,
+  UserPage,
+} from "./admin-schemas.ts";
 
-export interface AdminUserDeps {
-  db: Database;
-  policy: MfaPolicy;
-}
+export type AdminUserDeps = Pick<VerificationDeps, "db" | "policy" | "mfa" | "randomBytes">;
 
 export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
   app.get(
@@ -86,18 +92,53 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
       schema: {
         tags: ["admin"],
         summary: "End a user's MFA without a code: a lost phone",
-        description: "Where MFA is required of the user, the next sign-in asks for enrollment.",
+        description:
+          "Where MFA is required of the user, the next sign-in asks for enrollment: a grace period that still runs ends, " +
+          "unless `keepGrace` is true.",
         params: IdParams,
-        body: NoBody,
-        response: { 200: UserDetail },
+        body: DisableMfaRequest,
+        response: { 200: DisabledMfa },
       },
       config: { scope: "admin", problems: ["user-unknown", "not-enrolled"] },
     },
     async (request) => {
-      const { id } = request.params;
-      const answer = await disableMfaByAdmin(deps, { userId: id, actor: actorOfRequest(request) });
+      const { params, body } = request;
+      const input = { userId: params.id, actor: actorOfRequest(request), ...body };
+      const answer = await disableMfaByAdmin(deps, input);
       if (answer.outcome !== "disabled") throw new ProblemAnswer({ code: answer.outcome });
-      return getUserDetail(deps, id);
+      return {
+        ...(await getUserDetail(deps, params.id)),
+        issued: answer.pass ? issuedOf(answer.pass) : null,
+      };
+    },
+  );
+
+  app.post(
+    "/v1/admin/users/:id/enrollment-pass",
+    {
+      schema: {
+        tags: ["admin"],
+        summary: "Issue an enrollment pass to a user without an authenticator",
+        description:
+          "In place of any issued before. It is shown this once, works once, and ends after `mfa.enrollmentPassExpires`. " +
+          "Hand it only to the person whose user it is.",
+        params: IdParams,
+        body: NoBody,
+        response: { 201: IssuedPass },
+      },
+      config: {
+        scope: ["admin", "help-desk"],
+        problems: ["user-unknown", "user-not-active", "already-enrolled"],
+      },
+    },
+    async (request, reply) => {
+      const input = { userId: request.params.id, actor: actorOfRequest(request) };
+      const answer = await issueEnrollmentPass(deps, input);
+      if (answer.outcome === "user-not-active") {
+        throw new ProblemAnswer({ code: answer.outcome, members: { state: answer.state } });
+      }
+      if (answer.outcome !== "issued") throw new ProblemAnswer({ code: answer.outcome });
+      return reply.code(201).send(issuedOf(answer.pass));
     },
   );
 
@@ -122,7 +163,11 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
   );
 }
 
-async function getUserDetail({ db, policy }: AdminUserDeps, id: string) {
+function issuedOf({ passPlain, expiresAt }: Pass) {
+  return { enrollmentPass: passPlain, expiresAt: expiresAt.toISOString() };
+}
+
+async function getUserDetail({ db, policy }: Pick<AdminUserDeps, "db" | "policy">, id: string) {
   const [user, state] = await Promise.all([findUser(db, id), verificationStateOf({ db }, { userId: id })]);
   if (!user || !state) throw new ProblemAnswer({ code: "user-unknown" });
   return userDetailOf(user, state, policy);
@@ -150,6 +195,7 @@ function userDetailOf(user: User, verification: VerificationState, policy: MfaPo
       enrolled: verification.enrolledAt !== null,
       enrolledAt: textOf(verification.enrolledAt),
       pendingUntil: textOf(verification.pendingUntil),
+      passUntil: textOf(verification.passUntil),
       backupCodesRemaining: verification.backupCodesRemaining,
     },
     lockouts: verification.lockouts.map(({ method, failures, lockedUntil }) => ({

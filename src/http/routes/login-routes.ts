@@ -64,6 +64,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         enrollment: answer.enrollment && {
           deadline: answer.enrollment.deadline?.toISOString() ?? null,
           mayDefer: answer.enrollment.mayDefer,
+          passRequired: answer.enrollment.passRequired,
         },
       };
     },
@@ -123,6 +124,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         requiredBy: answer.requiredBy,
         backupCodesRemaining: answer.backupCodesRemaining,
         mayDisable: answer.mayDisable,
+        passRequired: answer.passRequired,
       };
     },
   );
@@ -134,21 +136,27 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         tags: ["login"],
         summary: "Begin an enrollment: a secret to scan",
         description:
-          "In place of any begun before. To replace an active authenticator, `totp` must be a code of that one.",
+          "In place of any begun before. To replace an active authenticator, `totp` must be a code of that one. Without one, " +
+          "`enrollmentPass` is a pass that was handed out to the user; the configuration may require it. It works once.",
         body: BeginEnrollmentRequest,
         response: { 201: EnrollmentAnswer },
       },
-      config: { scope: "login", problems: [...ofUser, ...ofCode, "already-enrolled", "not-enrolled"] },
+      config: {
+        scope: "login",
+        problems: [...ofUser, ...ofCode, "already-enrolled", "not-enrolled", "enrollment-pass-required"],
+      },
     },
     async (request, reply) => {
-      const { username, directory, totp } = request.body;
+      const { username, directory, totp, enrollmentPass } = request.body;
       const answer = await beginEnrollment(deps, {
         name: { username, directory },
         totpAsTyped: totp,
+        passAsTyped: enrollmentPass,
         actor: callerActorOf(request),
         signal: request.waiting,
       });
       if (totp !== undefined) deps.metrics.countVerification("totp", answer.outcome);
+      if (enrollmentPass !== undefined) deps.metrics.countVerification("enrollment-pass", answer.outcome);
       if (answer.outcome !== "begun") throw refuse(answer);
       return reply.code(201).send({
         secret: answer.secretPlain,
@@ -172,7 +180,14 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
       },
       config: {
         scope: "login",
-        problems: [...ofUser, ...ofCode, "not-enrolled", "already-enrolled", "enrollment-expired"],
+        problems: [
+          ...ofUser,
+          ...ofCode,
+          "not-enrolled",
+          "already-enrolled",
+          "enrollment-expired",
+          "enrollment-pass-required",
+        ],
       },
     },
     async (request) => {

@@ -5,6 +5,7 @@ import {
   BackupCode,
   Closed,
   DirectoryName,
+  EnrollmentPass,
   Instant,
   MethodWord,
   Nullable,
@@ -18,11 +19,16 @@ const who = { username: Username, directory: Type.Optional(DirectoryName) };
 
 export const UserRequest = Closed(who);
 export const TotpRequest = Closed({ ...who, totp: Totp });
-export const BeginEnrollmentRequest = Closed({
-  ...who,
-  /** Needed to replace an active authenticator. */
-  totp: Type.Optional(Totp),
-});
+export const BeginEnrollmentRequest = Closed(
+  {
+    ...who,
+    /** Needed to replace an active authenticator. */
+    totp: Type.Optional(Totp),
+    /** Needed without one, where `mfa.enrollmentPass` is `required`. */
+    enrollmentPass: Type.Optional(EnrollmentPass),
+  },
+  { not: { required: ["totp", "enrollmentPass"] } },
+);
 export const VerifyRequest = Closed(
   { ...who, totp: Type.Optional(Totp), backupCode: Type.Optional(BackupCode) },
   { oneOf: [{ required: ["totp"] }, { required: ["backupCode"] }] },
@@ -50,7 +56,13 @@ export const SignInAnswer = Closed({
   methods: Type.Array(MethodWord, { description: "The kinds of code that can be typed now" }),
   backupCodesRemaining: Type.Integer(),
   lockedUntil: Nullable(Instant),
-  enrollment: Nullable(Closed({ deadline: Nullable(Instant), mayDefer: Type.Boolean() })),
+  enrollment: Nullable(
+    Closed({
+      deadline: Nullable(Instant),
+      mayDefer: Type.Boolean(),
+      passRequired: Type.Boolean({ description: "To begin an enrollment takes an enrollment pass" }),
+    }),
+  ),
 });
 
 export const VerifyAnswer = Closed({
@@ -68,6 +80,7 @@ export const StatusAnswer = Closed({
   requiredBy: Type.Array(RequirementReason),
   backupCodesRemaining: Type.Integer(),
   mayDisable: Type.Boolean(),
+  passRequired: Type.Boolean({ description: "To begin an enrollment now takes an enrollment pass" }),
 });
 
 export const EnrollmentAnswer = Closed({
