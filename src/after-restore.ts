@@ -8,6 +8,7 @@ import { inTransaction } from "./store/in-transaction.ts";
 import { forgetServers } from "./sync/directories-table.ts";
 import {
   countUsersWithBackupCodes,
+  deletePasses,
   deletePendings,
   holdEnrolledUsers,
   spendAllBackupCodes,
@@ -22,6 +23,8 @@ export interface RestoredAnswer {
   authenticators: number;
   /** Enrollments that were begun and not confirmed in the backup. They are ended. */
   pendingEnded: number;
+  /** Enrollment passes in the backup. They are ended. */
+  passesEnded: number;
   /** Users with backup codes left in the backup, some of which may have been spent since. */
   usersWithBackupCodes: number;
   backupCodesEnded: boolean;
@@ -40,6 +43,7 @@ export async function settleRestoredDatabase(
       backupEndsAt,
       authenticators: await spendStepsUntilNow(trx, { step, windowSteps: deps.windowSteps }),
       pendingEnded: await deletePendings(trx),
+      passesEnded: await deletePasses(trx),
       usersWithBackupCodes: input.endBackupCodes
         ? await spendAllBackupCodes(trx)
         : await countUsersWithBackupCodes(trx),

@@ -1,5 +1,6 @@
 // dirmfa database: what an admin does with the database as a whole.
 
+import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { type RestoredAnswer, settleRestoredDatabase } from "../after-restore.ts";
@@ -41,7 +42,10 @@ async function restored(context: CliContext, open: OpenCommand, options: Restore
   );
   let reset = 0;
   for (const user of users) {
-    const { outcome } = await disableMfaByAdmin({ db: open.db }, { userId: user.id, actor: open.actor });
+    const { outcome } = await disableMfaByAdmin(
+      { db: open.db, mfa: open.config.mfa, randomBytes },
+      { userId: user.id, actor: open.actor },
+    );
     if (outcome === "disabled") reset += 1;
   }
   if (options.json) return printJson(context, { ...answer, reset });
@@ -67,6 +71,11 @@ function printRestored(context: CliContext, answer: RestoredAnswer): void {
   const { authenticators, pendingEnded, usersWithBackupCodes, backupCodesEnded, backupEndsAt } = answer;
   printLine(context, `${authenticators} authenticators take no code from before now.`);
   if (pendingEnded > 0) printLine(context, `${pendingEnded} enrollments that were not confirmed are ended.`);
+  if (answer.passesEnded > 0)
+    printLine(
+      context,
+      `${answer.passesEnded} enrollment passes are ended; issue new ones to those who need them.`,
+    );
   printLine(
     context,
     backupCodesEnded

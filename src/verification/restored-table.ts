@@ -7,7 +7,10 @@ import { totpParameters } from "./totp.ts";
 /** Waits for every flow of a user that has something to lose, and keeps new ones waiting to the end of the transaction. */
 export async function holdEnrolledUsers(trx: Transaction): Promise<void> {
   await trx.raw(
-    `select u.id from users u where exists (select from authenticators a where a.user_id = u.id) order by u.id for update`,
+    `select u.id from users u
+     where exists (select from authenticators a where a.user_id = u.id)
+       or exists (select from enrollment_passes p where p.user_id = u.id)
+     order by u.id for update`,
   );
 }
 
@@ -31,6 +34,11 @@ export async function spendStepsUntilNow(
 /** Ends every enrollment that was begun and not confirmed: it may have been confirmed or replaced since. */
 export async function deletePendings(trx: Transaction): Promise<number> {
   return trx("authenticators").where({ state: "pending" }).delete();
+}
+
+/** Ends every enrollment pass: it may have been used or replaced since. Returns how many. */
+export async function deletePasses(trx: Transaction): Promise<number> {
+  return trx("enrollment_passes").delete();
 }
 
 /** Spends every backup code; a set stays, and its user makes another with a TOTP code. Returns how many users had one left. */

@@ -7,10 +7,12 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ensureServers } from "../../scripts/install-servers.ts";
+import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import { deletions, openSyncWorld, person, type SyncWorld } from "../support/sync-world.ts";
 import {
+  caller,
   type EnrolledUser,
   openVerificationWorld,
   type VerificationWorld,
@@ -60,9 +62,14 @@ async function postgres(program: string, ...args: string[]): Promise<void> {
 }
 
 test("after a restore no code works that was spent since, and the admin is told what is lost", async () => {
+  const newcomer = await verification.addUser({ username: "newcomer" });
+  const [, pass] = /^enrollment pass +(\S+)$/m.exec((await dirmfa("user", "pass", "newcomer")).stdout) ?? [];
+  const begin = () =>
+    beginEnrollment(verification.deps, { name: newcomer, actor: caller, passAsTyped: pass });
   await postgres("pg_dump", "--format=custom", `--file=${backup}`);
   const spent = verification.codeOf(anna);
   expect(await verify(anna, spent)).toBe("accepted");
+  expect((await begin()).outcome).toBe("begun");
   expect(await verify(ben, ben.backupCodes[0] ?? "", "backup-code")).toBe("accepted");
   await world.slapd.modify(deletions(["zoe"]));
   await world.slapd.add(person("yan"));
@@ -71,6 +78,8 @@ test("after a restore no code works that was spent since, and the admin is told 
   const answer = await dirmfa("database", "restored", "--end-backup-codes");
   expect(answer).toMatchObject({ code: 0, stderr: "" });
   expect(answer.stdout).toContain("2 authenticators take no code from before now.\n");
+  expect(answer.stdout).toContain("1 enrollment passes are ended");
+  expect((await begin()).outcome).toBe("code-rejected");
   expect(answer.stdout).toContain("The backup codes of 2 users are ended");
   expect(answer.stdout).toMatch(/The backup's last event is of \d{4}-\S+Z\. Lost is what was done after it:/);
 
