@@ -65,8 +65,8 @@ export async function recordEndedLockouts(trx: Transaction, limit: number): Prom
      ), forgotten as (
        update lockouts l set refused = 0 from ended e where l.user_id = e.user_id and l.method = e.method
      )
-     insert into audit_events (actor, via, action, user_id, directory, outcome, details)
-     select 'dirmfa', 'daemon', 'verification', u.id, u.directory, 'locked-out',
+     insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
+     select 'dirmfa', 'daemon', null, 'verification', u.id, u.directory, 'locked-out',
        jsonb_build_object('method', e.method, 'refused', e.refused, 'lockedUntil', e.locked_until)
      from ended e join users u on u.id = e.user_id`,
     { limit },

@@ -64,7 +64,7 @@ const allowed: Record<string, string[]> = {
   cli: ["daemon.ts", "after-restore.ts", "sync", "directory", "verification", "users", "audit", "store"],
   "daemon.ts": ["housekeeping.ts", "http", "sync", "verification", "users", "audit", "store"],
   "after-restore.ts": ["sync", "verification", "audit", "store"],
-  "housekeeping.ts": ["sync", "users", "audit", "store"],
+  "housekeeping.ts": ["sync", "verification", "users", "audit", "store"],
   http: ["front-doors", "sync", "verification", "users", "audit", "store"],
   "front-doors": ["http", "verification", "users", "audit"],
   client: ["http"],
