@@ -21,6 +21,8 @@ export type AuditAction =
   | "directory-rename"
   | "directory-retire"
   | "directory-accept-server"
+  | "directory-rekey"
+  | "user-rekey"
   | "database-restored"
   | "policy-change"
   | "key-rotate"

@@ -34,7 +34,7 @@ export const measures = {
     code: "names-under-new-ids",
     does: "gives known usernames under new directory ids to",
     meaning:
-      "As after a restore that made new entries: applied, they are new users without their authenticators.",
+      "As after a restore that made new entries: applied, they are new users without their authenticators. `dirmfa directory rekey` gives the known ones their new ids.",
   },
 } as const satisfies Record<string, Measure>;
 
