@@ -1,4 +1,5 @@
-// The daemon put together: database, keys, policy, sync schedule, audit sealing, housekeeping, HTTP. Gives back stop().
+// The daemon put together: database, keys, policy, sync schedule, audit sealing, housekeeping, HTTP. Gives back
+// reload() and stop().
 
 import { randomBytes } from "node:crypto";
 import packageJson from "../package.json" with { type: "json" };
@@ -6,12 +7,13 @@ import type { Actor } from "./audit/audit-events-table.ts";
 import { startAuditSealing } from "./audit/audit-sealing.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { keysForRestart, takenOver } from "./config/reload.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createMetrics } from "./http/metrics.ts";
-import { createHttpServer } from "./http/server.ts";
+import { createApplication, createHttpServer } from "./http/server.ts";
 import type { Log } from "./log.ts";
 import { newRequestId } from "./request-id.ts";
-import { openDatabase } from "./store/database.ts";
+import { type Database, openDatabase } from "./store/database.ts";
 import { requireCurrentSchema } from "./store/migrate.ts";
 import { listSyncAges } from "./sync/directories-table.ts";
 import { listUnconfigured } from "./sync/rename-directory.ts";
@@ -27,6 +29,12 @@ import { openSealingKeys } from "./verification/sealing-keys.ts";
 export interface Daemon {
   /** Where the HTTP API listens. */
   address: string;
+  /**
+   * Takes over a configuration that was read again: callers, policy, directories, schedules, retention, certificate, log
+   * level. Resolves with the keys that wait for a restart. Rejects, with the configuration before in force, when it cannot
+   * be taken over.
+   */
+  reload(config: Config): Promise<string[]>;
   /** Stops cleanly: requests are answered, a listing is given up, a plan being applied is finished. */
   stop(): Promise<void>;
 }
@@ -37,6 +45,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const requestId = newRequestId();
   const actor: Actor = { name: "dirmfa", via: "daemon", requestId };
   const retention: Actor = { name: "retention", via: "daemon", requestId };
+  let running = config;
   // Stopped in the opposite order: first what asks for work, last what the work stands on.
   await using started = new AsyncDisposableStack();
   const database = started.adopt(await openDatabase(config.database, { log, owner: true }), (it) =>
@@ -46,13 +55,9 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   await requireCurrentSchema(db);
   const keys = await openSealingKeys({ db, folder: config.keys.folder, log, actor });
   const chainKey = await openChainKey({ db, keys, randomBytes });
-  const policy = mfaPolicyOf(config.mfa);
-  const requirements = await applyPolicy({ db, policy }, actor);
+  const requirements = await applyPolicy({ db, policy: mfaPolicyOf(config.mfa) }, actor);
+  await tellUnconfigured({ db, log }, config);
 
-  const directories = config.directories.map(({ name }) => name);
-  for (const { name, users } of await listUnconfigured({ db, directories })) {
-    log.warn({ directory: name, users }, "users of a directory that is not configured cannot sign in");
-  }
   const holder = holderName();
   const auditSealing = started.adopt(
     startAuditSealing({
@@ -63,34 +68,56 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       clock: systemClock,
       actor: retention,
       headFolder: config.audit.headFolder,
-      retentionMs: () => config.retention.auditEventsMs,
+      retentionMs: () => running.retention.auditEventsMs,
     }),
     (it) => it.stop(),
   );
-  started.adopt(startHousekeeping({ db, log, actor: retention }, config.retention), (it) => it.stop());
+  started.adopt(
+    startHousekeeping({ db, log, actor: retention }, () => running.retention),
+    (it) => it.stop(),
+  );
   const metrics = createMetrics(
     () => listSyncAges(db),
     () => auditSealing.measure(),
   );
   const onFinished = (run: SyncRun) =>
     metrics.countSyncRun(run.directory, run.status, run.error?.code ?? null);
-  const runner = started.adopt(createSyncRunner({ db, log, policy, directories, holder, onFinished }), (it) =>
-    it.stop(),
-  );
-  started.adopt(scheduleSyncs({ db, log, runner, requestId }, config.directories), (it) => it.stop());
-  const hasher = createBackupCodeHasher();
-  const verification = {
+  // Each run takes policy and directories as they are when it begins.
+  const syncDeps = {
     db,
     log,
-    clock: systemClock,
-    keys,
-    hasher,
-    randomBytes,
-    mfa: config.mfa,
-    policy,
-    directories,
+    holder,
+    onFinished,
+    get policy() {
+      return mfaPolicyOf(running.mfa);
+    },
+    get directories() {
+      return namesOf(running);
+    },
   };
-  const http = await createHttpServer({ config, verification, runner, metrics });
+  const runner = started.adopt(createSyncRunner(syncDeps), (it) => it.stop());
+  const startSchedule = (directories: Config["directories"]) =>
+    scheduleSyncs({ db, log, runner, requestId }, directories);
+  let schedule = startSchedule(config.directories);
+  started.defer(() => schedule.stop());
+  const hasher = createBackupCodeHasher();
+  const httpDepsOf = (of: Config) => ({
+    config: of,
+    verification: {
+      db,
+      log,
+      clock: systemClock,
+      keys,
+      hasher,
+      randomBytes,
+      mfa: of.mfa,
+      policy: mfaPolicyOf(of.mfa),
+      directories: namesOf(of),
+    },
+    runner,
+    metrics,
+  });
+  const http = await createHttpServer(httpDepsOf(config));
   started.adopt(http, (it) => it.close());
   const { main, metrics: metricsAddress } = await http.listen();
 
@@ -106,6 +133,38 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     },
     "dirmfa is ready",
   );
-  const running = started.move();
-  return { address: main, stop: () => running.disposeAsync() };
+  const stack = started.move();
+  return {
+    address: main,
+    async reload(read) {
+      const before = running;
+      const next = takenOver(before, read);
+      const exchange = await http.prepare(createApplication(httpDepsOf(next)));
+      const changed = await applyPolicy({ db, policy: mfaPolicyOf(next.mfa) }, actor);
+      // From here on nothing fails.
+      running = next;
+      exchange();
+      log.level = next.log.level;
+      const last = schedule;
+      schedule = startSchedule(next.directories);
+      await last.stop();
+      await tellUnconfigured({ db, log }, next);
+      log.info(
+        { directories: next.directories.length, requirements: changed },
+        "the configuration was taken over",
+      );
+      return keysForRestart(before, read);
+    },
+    stop: () => stack.disposeAsync(),
+  };
+}
+
+function namesOf({ directories }: Config): string[] {
+  return directories.map(({ name }) => name);
+}
+
+async function tellUnconfigured({ db, log }: { db: Database; log: Log }, config: Config): Promise<void> {
+  for (const { name, users } of await listUnconfigured({ db, directories: namesOf(config) })) {
+    log.warn({ directory: name, users }, "users of a directory that is not configured cannot sign in");
+  }
 }

@@ -22,11 +22,11 @@ export interface Housekeeping {
   stop(): Promise<void>;
 }
 
-/** Does one round now and one every hour. */
-export function startHousekeeping(deps: HousekeepingDeps, retention: RetentionConfig): Housekeeping {
-  let round = tidy(deps, retention);
+/** Does one round now and one every hour. `retention` is asked each time: the configuration may be read again. */
+export function startHousekeeping(deps: HousekeepingDeps, retention: () => RetentionConfig): Housekeeping {
+  let round = tidy(deps, retention());
   const timer = setInterval(() => {
-    round = round.then(() => tidy(deps, retention));
+    round = round.then(() => tidy(deps, retention()));
   }, everyMs);
   return {
     async stop() {

@@ -8,8 +8,9 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { createSecureContext } from "node:tls";
 import type { HttpConfig, HttpTlsConfig, ListenAddress } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { createApp } from "./app.ts";
@@ -46,18 +47,29 @@ export const defaultHttpLimits: HttpLimits = {
   drainMs: 20_000,
 };
 
-export interface ListenersDeps {
-  config: HttpConfig;
-  log: Log;
+/** What answers requests; all of it can be replaced while the sockets stay. */
+export interface Application {
   authorize: Authorize;
+  addRoutes(app: App): void;
+  /** The certificate of the main listener. */
+  tls: HttpTlsConfig | undefined;
+}
+
+export interface ListenersDeps extends Omit<Application, "tls"> {
+  config: Omit<HttpConfig, "callers">;
+  log: Log;
   metrics: Metrics;
   limits?: Partial<HttpLimits>;
-  addRoutes(app: App): void;
 }
 
 export interface HttpServer {
   /** Resolves with where it listens: `http://127.0.0.1:8080`, `https://…` or `unix:/run/dirmfa.sock`. */
   listen(): Promise<{ main: string; metrics: string | undefined }>;
+  /**
+   * Makes another application for the same sockets, and gives back what lets it answer new requests from then on; those
+   * that are running end with the one before. Rejects when the application or its certificate cannot work.
+   */
+  prepare(application: Application): Promise<() => void>;
   /** Takes no new connection, lets running requests end up to a deadline, and cuts what is left then. */
   close(): Promise<void>;
 }
@@ -73,17 +85,21 @@ export async function createListeners(deps: ListenersDeps): Promise<HttpServer> 
     servers.push(server);
     return server;
   };
-  const app = await createApp(
-    {
-      log: deps.log,
-      authorize: deps.authorize,
-      metrics: deps.metrics,
-      limits,
-      isDraining: () => draining,
-      createServer: (onRequest) => createTracked(deps.config.tls, onRequest),
-    },
-    deps.addRoutes,
-  );
+  const createAppOf = (
+    { authorize, addRoutes }: Omit<Application, "tls">,
+    createServer: (onRequest: OnRequest) => Server,
+  ) => {
+    const { log, metrics } = deps;
+    return createApp(
+      { log, authorize, metrics, limits, isDraining: () => draining, createServer },
+      addRoutes,
+    );
+  };
+  let answer: OnRequest | undefined;
+  const app = await createAppOf(deps, (onRequest) => {
+    answer = onRequest;
+    return createTracked(deps.config.tls, (request, response) => answer?.(request, response));
+  });
   const metricsServer =
     deps.config.metricsListen && createTracked(undefined, answerMetricsAlone(deps.metrics, deps.log));
 
@@ -99,6 +115,20 @@ export async function createListeners(deps: ListenersDeps): Promise<HttpServer> 
       return {
         main: main ?? addressOf(app.server, deps.config.tls ? "https" : "http"),
         metrics: metricsServer && (metrics ?? addressOf(metricsServer, "http")),
+      };
+    },
+    async prepare(application) {
+      let next: OnRequest | undefined;
+      // A server that never listens: fastify wants one, and the sockets have theirs.
+      await createAppOf(application, (onRequest) => {
+        next = onRequest;
+        return createServer();
+      });
+      const tls = application.tls && tlsOptions(application.tls);
+      if (tls) createSecureContext(tls);
+      return () => {
+        if (tls && app.server instanceof TlsServer) app.server.setSecureContext(tls);
+        answer = next;
       };
     },
     async close() {

@@ -7,7 +7,7 @@ import type { SyncRunner } from "../sync/sync-runner.ts";
 import type { VerificationDeps } from "../verification/deps.ts";
 import type { App } from "./app-type.ts";
 import { createAuthorize } from "./caller-auth.ts";
-import { createListeners, type HttpLimits, type HttpServer } from "./listeners.ts";
+import { type Application, createListeners, type HttpLimits, type HttpServer } from "./listeners.ts";
 import type { Metrics } from "./metrics.ts";
 import { addAdminAuditRoutes } from "./routes/admin-audit-routes.ts";
 import { addAdminSyncRoutes } from "./routes/admin-sync-routes.ts";
@@ -25,22 +25,29 @@ export interface HttpDeps {
 
 /** Builds the server; nothing listens yet. Throws for a configuration that cannot work. */
 export async function createHttpServer(deps: HttpDeps): Promise<HttpServer> {
-  const { http } = deps.config;
-  const { log, clock } = deps.verification;
-  const authorize = createAuthorize(http.callers, clock);
   return createListeners({
-    config: http,
-    log,
+    ...createApplication(deps),
+    config: deps.config.http,
+    log: deps.verification.log,
     metrics: deps.metrics,
-    authorize,
     ...(deps.limits ? { limits: deps.limits } : {}),
+  });
+}
+
+/** What answers requests under this configuration. */
+export function createApplication(deps: Omit<HttpDeps, "limits">): Application {
+  const { http } = deps.config;
+  const authorize = createAuthorize(http.callers, deps.verification.clock);
+  return {
+    authorize,
+    tls: http.tls,
     addRoutes(app) {
       addApiRoutes(app, deps);
       const doors = { ...deps.verification, metrics: deps.metrics, authorize, callers: http.callers };
       addPrivacyIdeaRoutes(app, doors);
       addLemonldapRoutes(app, doors);
     },
-  });
+  };
 }
 
 /** Every route of the API but its description. */

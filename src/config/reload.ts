@@ -1,0 +1,32 @@
+// What of a configuration that was read again can be taken over while the daemon runs, and what waits for a restart. Pure.
+
+import { isDeepStrictEqual } from "node:util";
+import type { Config } from "./config.ts";
+
+const keptUntilRestart: readonly { key: string; of(config: Config): unknown }[] = [
+  { key: "database", of: ({ database }) => database },
+  { key: "keys.folder", of: ({ keys }) => keys.folder },
+  { key: "audit.headFolder", of: ({ audit }) => audit.headFolder },
+  { key: "http.listen", of: ({ http }) => http.listen },
+  { key: "http.metricsListen", of: ({ http }) => http.metricsListen },
+  // The certificate and its key are taken over; TLS itself and whose certificates callers must have are not.
+  { key: "http.tls", of: ({ http }) => http.tls && { clientCaPem: http.tls.clientCaPem } },
+];
+
+/** The keys whose new values wait for a restart; never the values. */
+export function keysForRestart(running: Config, read: Config): string[] {
+  return keptUntilRestart.filter(({ of }) => !isDeepStrictEqual(of(running), of(read))).map(({ key }) => key);
+}
+
+/** What was read, with the parts in it that cannot change while a daemon runs. */
+export function takenOver(running: Config, read: Config): Config {
+  const { listen, metricsListen, tls } = running.http;
+  const sameTls = !keysForRestart(running, read).includes("http.tls");
+  return {
+    ...read,
+    database: running.database,
+    keys: running.keys,
+    audit: running.audit,
+    http: { ...read.http, listen, metricsListen, tls: sameTls ? read.http.tls : tls },
+  };
+}
