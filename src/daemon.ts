@@ -141,6 +141,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       const next = takenOver(before, read);
       const exchange = await http.prepare(createApplication(httpDepsOf(next)));
       const changed = await applyPolicy({ db, policy: mfaPolicyOf(next.mfa) }, actor);
+      await tellUnconfigured({ db, log }, next);
       // From here on nothing fails.
       running = next;
       exchange();
@@ -148,7 +149,6 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       const last = schedule;
       schedule = startSchedule(next.directories);
       await last.stop();
-      await tellUnconfigured({ db, log }, next);
       log.info(
         { directories: next.directories.length, requirements: changed },
         "the configuration was taken over",
