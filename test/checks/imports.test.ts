@@ -62,7 +62,7 @@ const bottom = ["errors.ts", "clock.ts", "log.ts", "request-id.ts", "username.ts
 const allowed: Record<string, string[]> = {
   "main.ts": ["cli"],
   cli: ["daemon.ts", "after-restore.ts", "sync", "directory", "verification", "users", "audit", "store"],
-  "daemon.ts": ["housekeeping.ts", "http", "sync", "verification", "users", "audit", "store"],
+  "daemon.ts": ["take-over.ts", "housekeeping.ts", "http", "sync", "verification", "users", "audit", "store"],
   "after-restore.ts": ["sync", "verification", "audit", "store"],
   "housekeeping.ts": ["sync", "verification", "users", "audit", "store"],
   http: ["front-doors", "sync", "verification", "users", "audit", "store"],
@@ -79,6 +79,7 @@ const allowed: Record<string, string[]> = {
   "clock.ts": [],
   "log.ts": [],
   "request-id.ts": [],
+  "take-over.ts": [],
   "username.ts": [],
 };
 

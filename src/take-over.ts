@@ -1,7 +1,7 @@
 // What of a configuration that was read again can be taken over while the daemon runs, and what waits for a restart. Pure.
 
 import { isDeepStrictEqual } from "node:util";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 
 const keptUntilRestart: readonly { key: string; of(config: Config): unknown }[] = [
   { key: "database", of: ({ database }) => database },
