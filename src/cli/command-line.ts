@@ -26,12 +26,14 @@ export async function runCommandLine(args: string[], streams: CliStreams): Promi
     .description("MFA for the users of your LDAP or Active Directory")
     .version(packageJson.version)
     .option("--config <file>", "configuration file", streams.env.DIRMFA_CONFIG ?? defaultConfigPath)
+    .option("--actor <name>", "for whom you act, beside your own name in the audit")
     .showHelpAfterError("(add --help for the usage)")
     .exitOverride();
   const context: CliContext = {
     ...streams,
     exitCode: exitCodes.done,
     configPath: () => program.opts<{ config: string }>().config,
+    actorName: () => program.opts<{ actor?: string }>().actor,
   };
   for (const add of commands) add(program, context);
   writeTo(program, streams);

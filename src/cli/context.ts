@@ -2,6 +2,7 @@
 
 import { userInfo } from "node:os";
 import type { WriteStream } from "node:tty";
+import { actorMaxLength, isActorName } from "../audit/actor-name.ts";
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Config, DirectoryConfig } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
@@ -26,6 +27,8 @@ export interface CliContext extends CliStreams {
   exitCode: number;
   /** Path given with --config. */
   configPath(): string;
+  /** The person given with --actor. */
+  actorName(): string | undefined;
 }
 
 /** Options that every command printing data has. */
@@ -40,6 +43,22 @@ export interface OpenCommand {
   actor: Actor;
 }
 
+/**
+ * Who acts: `--actor`, the person behind sudo, and the account that runs the command, as far as they differ:
+ * `jane (alice as dirmfa)`. The account is what the system knows; the others are the word of whoever uses it.
+ */
+function actorNameOf(context: CliContext): string {
+  const account = userInfo().username;
+  const sudoUser = context.env.SUDO_USER;
+  const behind =
+    sudoUser !== undefined && sudoUser !== account && isActorName(sudoUser) ? sudoUser : undefined;
+  const seen = behind === undefined ? account : `${behind} as ${account}`;
+  const named = context.actorName()?.trim();
+  if (named === undefined) return seen;
+  if (isActorName(named)) return `${named} (${seen})`;
+  throw new AppError("invalid-usage", `--actor must be 1 to ${actorMaxLength} visible characters.`);
+}
+
 /** Runs `work` with the database open and its schema current, and closes it afterwards. */
 export async function withDatabase<T>(
   context: CliContext,
@@ -51,7 +70,7 @@ export async function withDatabase<T>(
   const database = await openDatabase(config.database, { log, owner: false });
   try {
     if (options.requireSchema) await requireCurrentSchema(database.db);
-    const actor = { name: userInfo().username, via: "cli", requestId: newRequestId() } as const;
+    const actor = { name: actorNameOf(context), via: "cli", requestId: newRequestId() } as const;
     return await work({ config, db: database.db, log, actor });
   } finally {
     await database.close();

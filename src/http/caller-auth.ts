@@ -6,6 +6,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
+import { actorMaxLength, isActorName } from "../audit/actor-name.ts";
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Clock } from "../clock.ts";
 import type { CallerConfig, Scope } from "../config/config.ts";
@@ -71,12 +72,6 @@ function nameKeyOf({ username, directory }: UserName): string {
   return JSON.stringify([directory, usernameKeyOf(username)]);
 }
 
-/** A name and an address fit; an essay in every audit event does not. */
-export const actorMaxLength = 200;
-
-// Controls, and the code points that turn text around or hide in it: an auditor must see who it was.
-const unreadable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
-
 /**
  * Who an admin call acts for. X-Actor is the caller's word, so the caller is always named with it:
  * `alice (caller:help-desk)`. Without the header it is `caller:help-desk`. UTF-8 is understood.
@@ -85,7 +80,7 @@ export function actorOf(caller: Pick<Caller, "name">, header: string | string[] 
   const callerName = `caller:${caller.name}`;
   if (header === undefined) return { name: callerName, via: "api" };
   const person = typeof header === "string" ? utf8Of(header)?.trim() : undefined;
-  if (person === undefined || person === "" || person.length > actorMaxLength || unreadable.test(person)) {
+  if (person === undefined || !isActorName(person)) {
     throw new ProblemAnswer({
       code: "invalid-request",
       detail: `X-Actor must be 1 to ${actorMaxLength} visible characters in UTF-8.`,

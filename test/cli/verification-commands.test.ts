@@ -2,13 +2,14 @@
 
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { systemClock } from "../../src/clock.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { openChainKey } from "../../src/verification/chain-key.ts";
-import { runCommand } from "../support/command.ts";
+import { runCommand, runCommandIn } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import {
   caller,
@@ -50,6 +51,34 @@ test("user unlock ends a lockout that user show tells of", async () => {
   expect(await verify(user, world.codeOf(user))).toBe("accepted");
   const { stdout } = await dirmfa("audit", "list", "--user", user.id, "--action", "unlock");
   expect(stdout).toMatch(/ cli +unlock +done +\S+ +methods=\["totp"\]$/m);
+});
+
+test("the audit names who is behind sudo, for whom they act, and the account", async () => {
+  const { id } = await world.addUser({ username: "acted-on" });
+  const account = userInfo().username;
+  const unlockBy = (env: NodeJS.ProcessEnv, ...args: string[]) =>
+    runCommandIn(env, "--config", installation.configPath, ...args, "user", "unlock", "acted-on");
+  await unlockBy({});
+  await unlockBy({ SUDO_USER: "alice" });
+  await unlockBy({ SUDO_USER: account });
+  await unlockBy({ SUDO_USER: "alice" }, "--actor", " Jane Doe, ticket 17 ");
+  await unlockBy({}, "--actor", "jane");
+  await unlockBy({ SUDO_USER: "a\u202eb" });
+  const events = await world.database.db("audit_events").where({ user_id: id }).orderBy("id").pluck("actor");
+  expect(events).toEqual([
+    account,
+    `alice as ${account}`,
+    account,
+    `Jane Doe, ticket 17 (alice as ${account})`,
+    `jane (${account})`,
+    account,
+  ]);
+  for (const name of ["", " ", "x".repeat(201), "a\nb", "a\u202eb"]) {
+    expect(await unlockBy({}, "--actor", name)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--actor must be"),
+    });
+  }
 });
 
 test("user disable-mfa needs no code, and says when there was nothing to disable", async () => {

@@ -10,9 +10,14 @@ export interface Ran {
 }
 
 export async function runCommand(...args: string[]): Promise<Ran> {
+  return runCommandIn({}, ...args);
+}
+
+/** The same with these environment variables, and no others. */
+export async function runCommandIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ran> {
   const stdout = collector();
   const stderr = collector();
-  const code = await runCommandLine(args, { stdout: stdout.stream, stderr: stderr.stream, env: {} });
+  const code = await runCommandLine(args, { stdout: stdout.stream, stderr: stderr.stream, env });
   return { code, stdout: stdout.text(), stderr: stderr.text() };
 }
 
