@@ -9,8 +9,9 @@ import { upsertPending } from "./authenticators-table.ts";
 import { type JudgedCode, judgeCode, type SettleableCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { judgePass } from "./enrollment-pass.ts";
-import { keyUriOf, qrPngOf, qrSvgOf } from "./key-uri.ts";
+import { keyUriOf } from "./key-uri.ts";
 import { ensureLockouts } from "./lockouts-table.ts";
+import { qrPicturesOf } from "./qr-code.ts";
 import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
 import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
@@ -47,7 +48,7 @@ export async function beginEnrollment(deps: VerificationDeps, input: Input): Pro
   const secretPlain = base32Of(secret);
   const { user, expiresAt } = stored;
   const uri = keyUriOf({ issuer: deps.mfa.issuer, username: user.username, secretBase32: secretPlain });
-  const [qrSvg, qrPng] = await Promise.all([qrSvgOf(uri), qrPngOf(uri)]);
+  const { svg: qrSvg, pngUrl: qrPng } = qrPicturesOf(uri);
   return { outcome: "begun", user, secretPlain, uri, qrSvg, qrPng, expiresAt };
 }
 

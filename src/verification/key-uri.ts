@@ -1,7 +1,6 @@
-// The otpauth URI that authenticator apps read from a QR code, and the QR code itself. Pure. Follows Google Authenticator's
-// Key URI format, which all apps of F5 share. Everything made here holds the secret.
+// The otpauth URI that authenticator apps read from a QR code (qr-code.ts). Pure. Follows Google Authenticator's Key URI
+// format, which all apps of F5 share. It holds the secret.
 
-import { toDataURL, toString as toText } from "qrcode";
 import { totpParameters } from "./totp.ts";
 
 // An app shows one short line; 64 characters of issuer and 200 of user name are more than any shows.
@@ -35,16 +34,4 @@ function labelText(name: string): string {
 function shortened(text: string, length: number): string {
   const characters = Array.from(text);
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
-}
-
-// ISO 18004 asks for a quiet zone of four modules; level M still reads with a scratched or glossy screen.
-const qrOptions = { margin: 4, errorCorrectionLevel: "M" } as const;
-
-export async function qrSvgOf(uri: string): Promise<string> {
-  return toText(uri, { ...qrOptions, type: "svg" });
-}
-
-/** A `data:image/png;base64,…` URL. */
-export async function qrPngOf(uri: string): Promise<string> {
-  return toDataURL(uri, { ...qrOptions, type: "image/png" });
 }

@@ -118,7 +118,7 @@ test("each library is known in one place alone", () => {
     [/^node-cron$/, (file) => file.path === "sync/schedule.ts"],
     [/^(knex|pg)$/, (file, use) => file.place === "store" || use.typeOnly],
     [/^@electric-sql\/pglite/, (file) => file.place === "store"],
-    [/^(otplib|qrcode)$/, (file) => file.place === "verification"],
+    [/^(otplib|qr)$/, (file) => file.place === "verification"],
     [/^commander$/, (file) => file.place === "cli"],
     [/^yaml$/, (file) => file.place === "config"],
   ];

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ensureServers } from "../../scripts/install-servers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
-import { qrPngOf, qrSvgOf } from "../../src/verification/key-uri.ts";
+import { qrPicturesOf } from "../../src/verification/qr-code.ts";
 import { startBrowser } from "../support/browser.ts";
 import { caller, openVerificationWorld, type VerificationWorld } from "../verification/verification-world.ts";
 
@@ -117,8 +117,8 @@ test("for a name with a colon, which would end the issuer, both QR codes read ba
 
 test("the longest URI still reads back", async () => {
   const uri = `otpauth://totp/${"%E5%B1%B1".repeat(250)}?secret=A`;
-  expect(await zbarimg("long.png", Buffer.from((await qrPngOf(uri)).split(",")[1] ?? "", "base64"))).toBe(
+  expect(await zbarimg("long.png", Buffer.from(qrPicturesOf(uri).pngUrl.split(",")[1] ?? "", "base64"))).toBe(
     uri,
   );
-  expect(await zbarimg("long-drawn.png", await drawn(await qrSvgOf(uri)))).toBe(uri);
+  expect(await zbarimg("long-drawn.png", await drawn(qrPicturesOf(uri).svg))).toBe(uri);
 });

@@ -1,8 +1,11 @@
 // F5: the `otpauth://` URI and its QR codes.
 
+import { inflateSync } from "node:zlib";
 import fc from "fast-check";
+import { decodeQR } from "qr/decode.js";
 import { expect, test } from "vitest";
-import { keyUriOf, qrPngOf, qrSvgOf } from "../../src/verification/key-uri.ts";
+import { keyUriOf } from "../../src/verification/key-uri.ts";
+import { qrPicturesOf } from "../../src/verification/qr-code.ts";
 
 const secretBase32 = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const uriOf = (issuer: string, username: string) => keyUriOf({ issuer, username, secretBase32 });
@@ -81,13 +84,67 @@ test("any names make a URI that fits a QR code and that nothing leaks out of", a
         const read = readAsAppsDo(uri);
         expect(read).toMatchObject(parameters);
         expect(read).toMatchObject({ issuer: read.labelIssuer });
-        expect(await qrSvgOf(uri)).toMatch(/^<svg .*<\/svg>\n$/s);
+        expect(qrPicturesOf(uri).svg).toMatch(/^<svg .*<\/svg>\n$/s);
       },
     ),
     { numRuns: 20 },
   );
 });
 
-test("the PNG is a data URL", async () => {
-  expect(await qrPngOf(uriOf("ACME", "alice"))).toMatch(/^data:image\/png;base64,iVBORw0KGgo/);
+test("both pictures read back as the URI, the longest one too", () => {
+  for (const uri of [uriOf("ACME", "alice"), uriOf("社".repeat(64), "山".repeat(1024))]) {
+    const { svg, pngUrl } = qrPicturesOf(uri);
+    const fromPng = modulesOfPng(Buffer.from(pngUrl.split(",")[1] ?? "", "base64"));
+    expect(modulesOfSvg(svg)).toEqual(fromPng);
+    const { data, size } = imageOf(fromPng);
+    expect(decodeQR({ width: size, height: size, data })).toBe(uri);
+  }
 });
+
+test("both pictures together take the thread that answers everybody for less than they used to", () => {
+  const uri = uriOf("ACME", "alice@example.org");
+  for (let warm = 0; warm < 20; warm++) qrPicturesOf(uri);
+  const times = Array.from({ length: 20 }, () => {
+    const before = process.cpuUsage();
+    qrPicturesOf(uri);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  });
+  // 13 ms before; the quickest, since others use this machine too.
+  expect(Math.min(...times)).toBeLessThan(5);
+});
+
+/** Dark modules, row by row, as any reader of PNG sees them. */
+function modulesOfPng(png: Buffer): boolean[][] {
+  const size = png.readUInt32BE(16);
+  const start = png.indexOf("IDAT");
+  const pixels = inflateSync(png.subarray(start + 4, start + 4 + png.readUInt32BE(start - 4)));
+  const stride = 1 + Math.ceil(size / 8);
+  expect(pixels).toHaveLength(size * stride);
+  return Array.from({ length: size / 4 }, (_, y) =>
+    Array.from({ length: size / 4 }, (__, x) => {
+      const byte = pixels[4 * y * stride + 1 + (x >> 1)] ?? 0;
+      return ((byte >> (x % 2 ? 0 : 4)) & 15) === 0;
+    }),
+  );
+}
+
+function modulesOfSvg(svg: string): boolean[][] {
+  const size = Number(/viewBox="0 0 (\d+) /.exec(svg)?.[1]);
+  const rows = Array.from({ length: size }, () => Array<boolean>(size).fill(false));
+  for (const [, x, y, length] of svg.matchAll(/M(\d+) (\d+)h(\d+)v1h-/g)) {
+    rows[Number(y)]?.fill(true, Number(x), Number(x) + Number(length));
+  }
+  return rows;
+}
+
+/** Four pixels a module, in red, green, blue and opacity. */
+function imageOf(modules: boolean[][]) {
+  const size = modules.length * 4;
+  const data = new Uint8ClampedArray(size * size * 4).fill(255);
+  for (let pixel = 0; pixel < size * size; pixel++) {
+    const [y, x] = [Math.floor(pixel / size / 4), Math.floor((pixel % size) / 4)];
+    if (modules[y]?.[x]) data.fill(0, pixel * 4, pixel * 4 + 3);
+  }
+  return { data, size };
+}
