@@ -17,7 +17,7 @@ const execArgv = ["--wasm-tiering-budget=1000000000"];
 const onBothEngines = [
   "test/store/**/*.test.ts",
   "test/users/users-table.test.ts",
-  "test/sync/{run-sync,groups,identity,killed}.test.ts",
+  "test/sync/{run-sync,groups,growth,identity,killed}.test.ts",
   "test/audit/chain.test.ts",
   "test/verification/{verify-code,enrollment,rotate-keys}.test.ts",
 ];

@@ -1,5 +1,5 @@
 // What a run did, counted against the limits, so that they hold over a day of runs and not for each run alone; and for which
-// tick of the schedule it was, so that all replicas together run once a tick.
+// tick of the schedule it was, so that all replicas together run once a tick. And where its plan and its skips are kept.
 
 import type { Knex } from "knex";
 
@@ -12,4 +12,9 @@ const statements = [
   "alter table sync_runs add column measured jsonb",
   // The time that the schedule names, by whatever clock; null of a run that is not the schedule's.
   "alter table sync_runs add column slot timestamptz",
+
+  // Equal plans that were not applied, and equal skips, are kept once: with the run named here, or with this one.
+  "alter table sync_runs add column plan_of uuid",
+  "alter table sync_runs add column skips_of uuid",
+  "alter table sync_runs add column skips_digest text",
 ];

@@ -73,7 +73,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     (it) => it.stop(),
   );
   started.adopt(
-    startHousekeeping({ db, log, actor: retention }, () => running.retention),
+    startHousekeeping({ db, log, actor: retention, engine: database.engine }, () => running.retention),
     (it) => it.stop(),
   );
   const metrics = createMetrics(

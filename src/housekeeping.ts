@@ -1,9 +1,11 @@
-// What a daemon tidies up beside its work: users removed long ago, old sync runs, and lockouts that are over. Any number of replicas may do it.
+// What a daemon tidies up beside its work: users removed long ago, old sync runs, lockouts that are over, and the space that
+// deleted rows leave in the embedded database. Any number of replicas may do it.
 
 import type { Actor } from "./audit/audit-events-table.ts";
 import type { RetentionConfig } from "./config/config.ts";
 import type { Log } from "./log.ts";
-import type { Database } from "./store/database.ts";
+import type { Database, OpenDatabase } from "./store/database.ts";
+import { vacuumTables } from "./store/vacuum-table.ts";
 import { deleteOldRuns } from "./sync/sync-runs-table.ts";
 import { purgeRemovedUsers } from "./users/purge-removed.ts";
 import { recordEndedLockouts } from "./verification/lockouts-table.ts";
@@ -15,6 +17,7 @@ export interface HousekeepingDeps {
   db: Database;
   log: Log;
   actor: Actor;
+  engine: OpenDatabase["engine"];
 }
 
 export interface Housekeeping {
@@ -41,6 +44,7 @@ async function tidy(deps: HousekeepingDeps, retention: RetentionConfig): Promise
     const users = await purgeRemovedUsers(deps, { retentionMs: retention.removedUsersMs, actor: deps.actor });
     const runs = await deps.db.transaction((trx) => deleteOldRuns(trx, retention.syncRunsMs));
     await tellEndedLockouts(deps.db);
+    if (deps.engine === "embedded") await vacuumTables(deps.db);
     if (users + runs > 0) deps.log.info({ users, runs }, "retention applied");
   } catch (error) {
     deps.log.warn({ err: error }, "retention not applied; tried again in an hour");

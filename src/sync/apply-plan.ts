@@ -23,6 +23,7 @@ import {
   rememberListing,
   rememberOlderCopy,
 } from "./directories-table.ts";
+import { sharePlan, shareSkips } from "./kept-rows-table.ts";
 import type { Plan } from "./make-plan.ts";
 import { countAbsences, forgetAbsences, forgetAbsencesOfListed, type PlanRun } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
@@ -145,6 +146,9 @@ async function endRun(
     planDigest: plan.digest,
   });
   if (!ended) throw new AppError("lease-lost", "Another process has declared this run abandoned.");
+  // What was applied is a run's own for good: the event names its digest.
+  if (end.measured === null && plan.staged.changes > 0) await sharePlan(trx, run.id);
+  if (plan.staged.skips > 0) await shareSkips(trx, run.id);
 }
 
 /** Rule 12: whether users who are new in this run get the flag. */

@@ -31,7 +31,7 @@ export async function measurePlan(trx: Transaction, run: PlanRun): Promise<Measu
     `select ${counts.join(", ")}
      from sync_changes c
      left join users u on u.id = c.user_id
-     left join sync_changes approved on approved.run_id = :approves::uuid and approved.directory_id = c.directory_id
+     left join sync_changes approved on approved.run_id = :approvedPlan::uuid and approved.directory_id = c.directory_id
      where c.run_id = :id`,
     { ...run },
   );

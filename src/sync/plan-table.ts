@@ -10,6 +10,8 @@ export interface PlanRun {
   directory: string;
   /** The held run whose removals were approved; null for any other run. */
   approves: string | null;
+  /** The run with which the approved plan is kept: the approved one, or an earlier one with an equal plan. */
+  approvedPlan: string | null;
 }
 
 // A user is in the listing when it is staged, unchanged, or an unusable entry may be its own (rule 8). An unusable entry whose
@@ -51,8 +53,8 @@ export async function planRemovals(
        and (:gone::text[] is null or u.directory_id = any(:gone::text[]))
        and (:confirmRemovals = 1 or exists (
          select from user_absences a where a.user_id = u.id and a.listings >= :confirmRemovals - 1))
-       and (:approves::uuid is null or exists (
-         select from sync_changes c where c.run_id = :approves and c.directory_id = u.directory_id and c.action = 'remove'
+       and (:approvedPlan::uuid is null or exists (
+         select from sync_changes c where c.run_id = :approvedPlan and c.directory_id = u.directory_id and c.action = 'remove'
        ))`,
     { ...run, confirmRemovals, gone: gone ?? null },
   );
@@ -414,11 +416,14 @@ export async function countSkippedGroups(trx: Transaction, run: PlanRun): Promis
   return rows[0]?.count ?? 0;
 }
 
-/** SHA-256 over the plan's lines in the order of their directory ids, for the run's one audit event (rule 24). */
+/**
+ * SHA-256 over the plan's lines in the order of their directory ids, for the run's one audit event (rule 24). Equal plans have
+ * equal ones: the id that a new user would get is not in it.
+ */
 export async function digestPlan(trx: Transaction, run: PlanRun): Promise<string> {
   const { rows } = await trx.raw<{ rows: { digest: string }[] }>(
     `select encode(sha256(convert_to(coalesce(string_agg(
-       concat_ws(' ', action, directory_id, user_id, array_to_string(reasons, ',')), e'\\n' order by directory_id collate "C"), ''), 'UTF8')), 'hex') as digest
+       jsonb_build_array(action, directory_id, case when action <> 'add' then user_id end, reasons, username, dn, before, after)::text, e'\\n' order by directory_id collate "C"), ''), 'UTF8')), 'hex') as digest
      from sync_changes where run_id = :id`,
     { ...run },
   );

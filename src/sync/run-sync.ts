@@ -13,6 +13,7 @@ import type { MfaPolicy } from "../users/policy.ts";
 import { applyPlan, holdPlan, keepPlan } from "./apply-plan.ts";
 import { getDirectoryMemory } from "./directories-table.ts";
 import { keepLease, leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
+import { dropKept, findPlanKeeper } from "./kept-rows-table.ts";
 import { makePlan } from "./make-plan.ts";
 import { stageListing } from "./stage-listing.ts";
 import { deleteLeftStaging, deleteStaging } from "./staging-table.ts";
@@ -97,6 +98,7 @@ async function begin(
       });
       if (!lease.won) return undefined;
       for (const { id, approves: open } of await abandonRuns(trx, directory.name)) {
+        await dropKept(trx, id);
         if (open !== null)
           await reopenApproval(trx, { id, approves: open, directory: directory.name }, actor);
       }
@@ -216,7 +218,8 @@ async function carryOut(
 ): Promise<void> {
   const { db, log, policy } = deps;
   const { directory, dryRun } = request;
-  const planRun = { id: run.id, directory: run.directory, approves: run.approves };
+  const approvedPlan = run.approves === null ? null : await findPlanKeeper(db, run.approves);
+  const planRun = { id: run.id, directory: run.directory, approves: run.approves, approvedPlan };
   const kept = keepLease({ db, log }, lease);
   try {
     const signal = AbortSignal.any([request.signal, kept.signal]);
@@ -273,6 +276,7 @@ async function recordFailure(
     await deps.db.transaction(async (trx) => {
       const failed = await failRun(trx, run.id, error);
       await deleteStaging(trx, run.id);
+      if (failed) await dropKept(trx, run.id);
       if (failed && run.approves !== null)
         await reopenApproval(trx, { ...run, approves: run.approves }, actor);
     });

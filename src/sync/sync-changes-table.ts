@@ -14,7 +14,7 @@ export async function listChanges(db: Database, runId: string, filter: ChangeFil
   const { rows } = await db.raw<{ rows: ChangeRow[] }>(
     `select c.directory_id, u.id as user_id, c.action, c.username, c.dn, c.reasons, c.before, c.after
      from sync_changes c left join users u on u.id = c.user_id
-     where c.run_id = :runId and (:after::text is null or c.directory_id > :after)
+     where c.run_id = (select coalesce(plan_of, id) from sync_runs where id = :runId) and (:after::text is null or c.directory_id > :after)
      order by c.directory_id limit :limit`,
     { runId, after: filter.after ?? null, limit: filter.limit },
   );
@@ -28,7 +28,7 @@ export async function listChanges(db: Database, runId: string, filter: ChangeFil
 export async function listSkips(db: Database, runId: string, limit: number): Promise<SyncSkip[]> {
   return db("sync_skips")
     .select("dn", "reason", "detail")
-    .where({ run_id: runId })
+    .whereRaw("run_id = (select coalesce(skips_of, id) from sync_runs where id = ?)", [runId])
     .orderBy("id")
     .limit(limit);
 }

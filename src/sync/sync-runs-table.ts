@@ -171,14 +171,22 @@ export async function findRunningRun(db: Database, directory: string): Promise<S
   return row && runOf(row);
 }
 
-/** Forgets ended runs, with their plans and skips, that began longer ago than `retentionMs`. */
+/** Forgets ended runs, with their plans and skips unless a later run shares them, that began longer ago than `retentionMs`. */
 export async function deleteOldRuns(trx: Transaction, retentionMs: number): Promise<number> {
   const { rows } = await trx.raw<{ rows: { deleted: number }[] }>(
-    `with old as (
-       delete from sync_runs where status <> 'running' and started_at < now() - :retentionMs * interval '1 millisecond'
-       returning id
-     ), changes as (delete from sync_changes c using old where c.run_id = old.id),
-     skips as (delete from sync_skips s using old where s.run_id = old.id)
+    `with run as (
+       select id, coalesce(plan_of, id) as plan, coalesce(skips_of, id) as skips,
+         status <> 'running' and started_at < now() - :retentionMs * interval '1 millisecond' as is_old
+       from sync_runs
+     ), changes as (
+       delete from sync_changes where run_id in (
+         select plan from run where is_old except select plan from run where not is_old)
+     ), skips as (
+       delete from sync_skips where run_id in (
+         select skips from run where is_old except select skips from run where not is_old)
+     ), old as (
+       delete from sync_runs using run where sync_runs.id = run.id and run.is_old returning sync_runs.id
+     )
      select count(*)::int as deleted from old`,
     { retentionMs },
   );

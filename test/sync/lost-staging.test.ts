@@ -36,7 +36,7 @@ test("what is lost of any table before the plan is missed by it", async () => {
   const { directory } = world;
   const signal = new AbortController().signal;
   for (const table of [...staged, "sync_skips"]) {
-    const run = { id: randomUUID(), directory: "example", approves: null };
+    const run = { id: randomUUID(), directory: "example", approves: null, approvedPlan: null };
     const listing = await stageListing(
       { db, log: pino({ level: "silent" }) },
       { run, directory, usersStored: true, signal, onProgress: () => {} },
