@@ -4,6 +4,7 @@ import type { DirectoryConfig } from "../config/config.ts";
 import { mostAskedAgain } from "../directory/ask-again.ts";
 import { dnKeyOf } from "../directory/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { decideNameClashes } from "./decide-name-clashes.ts";
 import { type Copy, copyOf, type DirectoryMemory, getDirectoryMemory } from "./directories-table.ts";
 import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
 import {
@@ -21,6 +22,7 @@ import {
   countStoredGroups,
   countUnlistedKept,
   digestPlan,
+  listContestedClaims,
   listSharedIds,
   type MovedEntry,
   type PlanRun,
@@ -75,6 +77,9 @@ export interface PlanInput {
   /** What a person has agreed to. Of what is measured, they agreed to the users in the approved plan and to no others. */
   approvedHolds: HoldCode[];
 }
+
+// Entries move one by one; more ids that are listed twice are clashes, which need no question.
+const mostSharedAsked = 200;
 
 // Below this many staged rows every way to join them is fast, above it statistics pay for themselves.
 const largePlan = 500;
@@ -137,20 +142,22 @@ async function planOrAsk(
     const { confirmRemovals } = directory.limits;
     const removals =
       copy === "same" ? await planRemovals(trx, run, { confirmRemovals, gone: answer?.gone }) : 0;
+    const shared = await listSharedIds(trx, run, mostSharedAsked);
     if (answer === undefined) {
-      const question = await findQuestion(trx, run, removals);
+      const question = await findQuestion(trx, run, { removals, shared });
       if (question !== undefined) return question;
     }
     const moved = answer?.moved ?? [];
     if (moved.length > 0) await unstageMoved(trx, run, moved);
-    const skippedUnchanged = await skipIdClashes(trx, run, { of: "users", moved });
+    const skippedUnchanged = shared.length > 0 ? await skipIdClashes(trx, run, { of: "users", moved }) : 0;
     if (directory.groups !== undefined) {
       await skipIdClashes(trx, run, { of: "groups", moved: [] });
       await unstageSkippedMembers(trx, run);
     }
     await dropDuplicates(trx, run);
     const left = copy === "older" ? await dropKnown(trx, run) : 0;
-    await skipNameClashes(trx, run);
+    const losing = decideNameClashes(await listContestedClaims(trx, run));
+    if (losing.length > 0) await skipNameClashes(trx, run, losing);
     await planChanges(trx, run);
     if (copy !== "older") await planDisablesOfSkipped(trx, run);
     if (isLarge) await analyzePlan(trx);
@@ -207,12 +214,16 @@ async function planOrAsk(
 }
 
 /** Undefined when there is nothing to ask; otherwise the plan is empty again. */
-async function findQuestion(trx: Transaction, run: PlanRun, removals: number): Promise<Question | undefined> {
+async function findQuestion(
+  trx: Transaction,
+  run: PlanRun,
+  { removals, shared }: { removals: number; shared: string[] },
+): Promise<Question | undefined> {
   const asksForRemovals = removals <= mostAskedAgain;
-  const shared = await listSharedIds(trx, run, mostAskedAgain - (asksForRemovals ? removals : 0));
-  if (shared.length === 0 && (removals === 0 || !asksForRemovals)) return undefined;
+  const asksForShared = shared.length <= mostSharedAsked;
+  if (!(asksForRemovals && removals > 0) && !(asksForShared && shared.length > 0)) return undefined;
   const ids = await takeBackRemovals(trx, run);
-  return { removals: asksForRemovals ? ids : undefined, shared };
+  return { removals: asksForRemovals ? ids : undefined, shared: asksForShared ? shared : [] };
 }
 
 async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[]) {

@@ -2,6 +2,7 @@
 // and remove, user by user with reasons. Writes only the run's own rows (sync_changes, sync_skips); never a user.
 
 import type { Transaction } from "../store/database.ts";
+import type { ContestedClaim } from "./decide-name-clashes.ts";
 import type { RunCounts } from "./sync-run.ts";
 
 /** What the planning statements need to know of the run. */
@@ -156,13 +157,13 @@ function sharedIds(of: keyof typeof clashTables): string {
      )`;
 }
 
-/** Directory ids that several entries of the listing have, under different DNs; none when there are more than `most`. */
+/** Directory ids that several entries of the listing have, under different DNs; up to `most`, and one more to tell that there are. */
 export async function listSharedIds(trx: Transaction, run: PlanRun, most: number): Promise<string[]> {
   const { rows } = await trx.raw<{ rows: { directory_id: string }[] }>(
     `with ${sharedIds("users")} select directory_id from shared limit :most + 1`,
     { ...run, most },
   );
-  return rows.length > most ? [] : rows.map((row) => row.directory_id);
+  return rows.map((row) => row.directory_id);
 }
 
 /** An entry that was listed under several DNs, and where the directory says that it is. */
@@ -233,16 +234,10 @@ export async function unstageSkippedMembers(trx: Transaction, run: PlanRun): Pro
   );
 }
 
-/**
- * Rule 3: of the entries that claim one username, the user that holds it keeps it; the others are skipped with both DNs.
- * Where nobody holds it, all are skipped. A skipped entry's user keeps its stored name, which another entry may claim: that
- * one is skipped in its turn, and so on along the chain. Needs the removals to be planned, since they set names free.
- */
-export async function skipNameClashes(trx: Transaction, run: PlanRun): Promise<void> {
-  await trx.raw(
-    `with recursive holder as materialized (
-       -- The live user, other than the entry's own, that holds the name an entry claims, and is not removed by this plan.
-       select s.directory_id, u.directory_id as holder_id, u.dn as holder_dn, held.username_key as listed_key
+// The live user, other than the entry's own, that holds the name an entry claims and is not removed by this plan; and the entries
+// whose name another entry claims as well.
+const contested = `holder as materialized (
+       select s.directory_id, s.username_key, u.directory_id as holder_id, u.dn as holder_dn, held.username_key as listed_key
        from staged_entries s
        join users u on u.directory = :directory and u.username_key = s.username_key and u.state <> 'removed'
        left join staged_entries held on held.run_id = :id and held.directory_id = u.directory_id
@@ -259,20 +254,32 @@ export async function skipNameClashes(trx: Transaction, run: PlanRun): Promise<v
            select from users u where u.directory = :directory and u.directory_id = s.directory_id
              and u.state <> 'removed' and u.username_key = s.username_key) as holds
        from repeated join staged_entries s on s.run_id = :id and s.username_key = repeated.username_key
-     ), losing as (
-       -- The user that holds the name is not in the listing, or listed with it.
-       select holder.directory_id from holder join staged_entries s on s.run_id = :id and s.directory_id = holder.directory_id
-       where holder.listed_key is null or holder.listed_key = s.username_key
-       union
-       select directory_id from shared where not holds
-       union
-       -- It is listed with another name, and skipped.
-       select holder.directory_id from losing join holder on holder.holder_id = losing.directory_id
-     ), told as materialized (
+     )`;
+
+/** Entries whose name is contested; none in most runs. Needs the removals to be planned, since they set names free. */
+export async function listContestedClaims(trx: Transaction, run: PlanRun): Promise<ContestedClaim[]> {
+  const { rows } = await trx.raw<{ rows: ContestedClaim[] }>(
+    `with ${contested}
+     select directory_id as "directoryId", holder_id as "holderId",
+       -- The user that holds the name is not in the listing, or is listed with it.
+       listed_key is null or listed_key = username_key as loses
+     from holder
+     union all
+     select directory_id, null, not holds from shared`,
+    { ...run },
+  );
+  return rows;
+}
+
+/** Skips entries that lose their names; each is told who keeps the name, or that all who claim it are skipped. */
+export async function skipNameClashes(trx: Transaction, run: PlanRun, losing: string[]): Promise<void> {
+  await trx.raw(
+    `with ${contested}, told as materialized (
        select username_key, array_agg(left(dn, ${longestNamed}) order by rank) as dns from shared
        where rank <= ${mostNamed + 1} group by username_key
      ), unstaged as (
-       delete from staged_entries s using losing l where s.run_id = :id and s.directory_id = l.directory_id
+       delete from staged_entries s using (select unnest(:losing::text[]) as directory_id) l
+       where s.run_id = :id and s.directory_id = l.directory_id
        returning s.directory_id, s.username, s.username_key, s.dn, s.dn_key, s.disabled
      )
      insert into sync_skips (run_id, dn, dn_key, directory_id, disabled, reason, detail)
@@ -286,7 +293,7 @@ export async function skipNameClashes(trx: Transaction, run: PlanRun): Promise<v
      left join holder on holder.directory_id = u.directory_id
      left join shared on shared.directory_id = u.directory_id
      left join told on told.username_key = u.username_key`,
-    { ...run },
+    { ...run, losing },
   );
 }
 

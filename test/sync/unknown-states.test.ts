@@ -1,6 +1,7 @@
 // What the directory does not show is never "enabled" (rule 8): hidden states, and a hidden root DSE.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { emptyTables } from "../support/databases.ts";
 import { ldifEntry } from "../support/ldif.ts";
 import { directoryConfigFor } from "../support/slapd.ts";
 import { openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
@@ -36,7 +37,8 @@ beforeAll(async () => {
       ]),
   });
 });
-beforeEach(() => {
+beforeEach(async () => {
+  await emptyTables(world.database);
   directories += 1;
   world.directory = { ...directoryConfigFor(world.slapd), name: `d${directories}`, kind: undefined };
 });

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
+import { emptyTables } from "../support/databases.ts";
 import { ldifEntry } from "../support/ldif.ts";
 import { directoryConfigFor } from "../support/slapd.ts";
 import { openSyncWorld, type SyncWorld } from "../support/sync-world.ts";
@@ -16,6 +17,7 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 // Every test has a directory of its own: a branch with two bases, entries whose ids are employee numbers, "left" disables.
 beforeEach(async () => {
+  await emptyTables(world.database);
   number += 1;
   base = `ou=branch${number},dc=example,dc=org`;
   const branch = (dn: string) => ldifEntry(dn, [["objectClass", "organizationalUnit"]]);
