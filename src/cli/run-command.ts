@@ -128,11 +128,19 @@ function printChanges(context: CliContext, changes: SyncChange[], planned: numbe
 
 /** Reasons, with old and new value where the plan has them. */
 function reasonsOf(change: SyncChange): string {
-  const fields = Object.entries(change.after ?? {})
+  const { groupsLeft, ...before } = change.before ?? {};
+  const { groupsJoined, ...after } = change.after ?? {};
+  const fields = Object.entries(after)
     .filter(([field]) => field !== "state")
-    .map(([field, value]) => `${field}: ${textOf(change.before?.[field])} → ${textOf(value)}`);
-  const [first, ...rest] = [change.reasons.join(", "), ...fields];
+    .map(([field, value]) => `${field}: ${textOf(before[field])} → ${textOf(value)}`);
+  const groups = [...namesIn("left", groupsLeft), ...namesIn("joined", groupsJoined)];
+  const [first, ...rest] = [change.reasons.join(", "), ...fields, ...groups];
   return rest.length > 0 ? `${first} (${rest.join("; ")})` : (first ?? "");
+}
+
+/** As in `left sales, vpn`; nothing for no groups. */
+function namesIn(verb: string, groups: unknown): string[] {
+  return Array.isArray(groups) && groups.length > 0 ? [`${verb} ${groups.join(", ")}`] : [];
 }
 
 function textOf(value: unknown): string {

@@ -132,11 +132,14 @@ const mostTrackedEntries = 200_000;
 /** What shows only when all pages are seen together. */
 class ListingFindings {
   readonly #bases: { base: string; key: string | undefined; entries: number }[];
-  readonly #usernames = new Map<string, string>();
-  readonly #directoryIds = new Set<string>();
+  /** How many entries have a username. */
+  readonly #usernames = new Map<string, number>();
+  /** The DN that each id was seen under. */
+  readonly #directoryIds = new Map<string, string>();
   readonly #memberTargets = new Set<string>();
-  #sharedUsernames: string[] = [];
+  readonly #sharedUsernames = new Map<string, string>();
   #repeatedIds = 0;
+  #clashingIds = 0;
   #members = 0;
   #unknownMembers = 0;
   #allTracked = true;
@@ -153,8 +156,9 @@ class ListingFindings {
   warnings(probe: ListingProbe): ProbeWarning[] {
     return [
       ...this.#bases.filter(({ entries }) => entries === 0).map(({ base }) => emptyBase(base)),
-      ...(this.#sharedUsernames.length > 0 ? [sharedUsernames(this.#sharedUsernames)] : []),
+      ...this.#sharedUsernamesWarning(),
       ...(this.#repeatedIds > 0 ? [repeatedIds(this.#repeatedIds)] : []),
+      ...(this.#clashingIds > 0 ? [clashingIds(this.#clashingIds)] : []),
       ...(this.#allTracked && this.#members > 0 && this.#unknownMembers === this.#members
         ? [noMemberKnown(probe.members)]
         : []),
@@ -174,15 +178,30 @@ class ListingFindings {
       }
       const id = entries.directoryIds[row] ?? "";
       const usernameKey = entries.usernameKeys[row] ?? "";
-      if (this.#directoryIds.has(id)) {
-        this.#repeatedIds += 1;
+      const seenAs = this.#directoryIds.get(id);
+      if (seenAs !== undefined) {
+        if (seenAs === dnKey) this.#repeatedIds += 1;
+        else this.#clashingIds += 1;
         continue;
       }
-      this.#directoryIds.add(id);
-      if (this.#usernames.has(usernameKey)) this.#sharedUsernames.push(entries.usernames[row] ?? "");
-      else this.#usernames.set(usernameKey, id);
+      this.#directoryIds.set(id, dnKey);
+      const before = this.#usernames.get(usernameKey) ?? 0;
+      this.#usernames.set(usernameKey, before + 1);
+      if (before > 0) this.#sharedUsernames.set(usernameKey, entries.usernames[row] ?? "");
       this.#memberTargets.add(`dn:${dnKey}`).add(`uid:${usernameKey}`);
     }
+  }
+
+  #sharedUsernamesWarning(): ProbeWarning[] {
+    const shared = [...this.#sharedUsernames];
+    if (shared.length === 0) return [];
+    const entries = shared.reduce((sum, [key]) => sum + (this.#usernames.get(key) ?? 0), 0);
+    return [
+      sharedUsernames(
+        entries,
+        shared.slice(0, 5).map(([, username]) => username),
+      ),
+    ];
   }
 
   #addMembers(page: Extract<ListingPage, { kind: "groups" }>): void {
@@ -204,10 +223,9 @@ function emptyBase(base: string): ProbeWarning {
   };
 }
 
-function sharedUsernames(usernames: string[]): ProbeWarning {
-  const some = usernames.slice(0, 5).join(", ");
+function sharedUsernames(entries: number, some: string[]): ProbeWarning {
   return {
-    message: `${usernames.length} entries have a username that another entry has too (${some}): one of each is skipped`,
+    message: `${entries} entries have a username that another of them has too (${some.join(", ")}): a run skips them all, but for one that is the stored user of that name`,
     remedy: "Give each person one username, or narrow users.filter so that it finds one entry a person.",
   };
 }
@@ -216,6 +234,13 @@ function repeatedIds(count: number): ProbeWarning {
   return {
     message: `${count} entries were listed more than once, since bases overlap`,
     remedy: "Leave out the base that lies within another; nothing breaks otherwise.",
+  };
+}
+
+function clashingIds(count: number): ProbeWarning {
+  return {
+    message: `${count} entries have the directory id of an entry with another DN: a run skips all entries of such an id`,
+    remedy: "Set users.attributes.id to an attribute that no two entries share, or correct the entries.",
   };
 }
 

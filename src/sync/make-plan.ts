@@ -20,6 +20,7 @@ import {
   countPlan,
   countSkippedGroups,
   countStoredGroups,
+  countUnchangedInPlan,
   countUnlistedKept,
   digestPlan,
   listContestedClaims,
@@ -172,6 +173,8 @@ async function planOrAsk(
     const counts = await countPlan(trx, run);
     const listed = listing.entries + listing.skipped;
     const usable = listed - counts.skipped;
+    const changedByGroups = counts.changed > 0 ? await countUnchangedInPlan(trx, run) : 0;
+    const unchanged = listing.unchanged - skippedUnchanged - changedByGroups;
     const measured = await measurePlan(trx, run);
     const measuresAny = Object.values(measured).some((users) => users > 0);
     // Counting all users is slow, and a plan that does nothing measured, on a listing that has users, needs no measure.
@@ -194,7 +197,7 @@ async function planOrAsk(
       directory.limits,
     );
     return {
-      counts: { listed, unchanged: listing.unchanged - skippedUnchanged, ...counts },
+      counts: { listed, unchanged, ...counts },
       usable,
       memory,
       copy,

@@ -414,6 +414,17 @@ export async function countPlan(trx: Transaction, run: PlanRun): Promise<PlanCou
   return rows[0] ?? { added: 0, changed: 0, restored: 0, disabled: 0, removed: 0, skipped: 0 };
 }
 
+/** Users whose entries are unchanged and whom the plan changes all the same, by their groups: they count once. */
+export async function countUnchangedInPlan(trx: Transaction, run: PlanRun): Promise<number> {
+  const { rows } = await trx.raw<{ rows: { count: number }[] }>(
+    `select count(*)::int as count from sync_changes
+     where run_id = :id and action = 'change' and user_id in (
+       select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and not p.of_groups)`,
+    { ...run },
+  );
+  return rows[0]?.count ?? 0;
+}
+
 /** Groups of the listing that cannot be used. */
 export async function countSkippedGroups(trx: Transaction, run: PlanRun): Promise<number> {
   const { rows } = await trx.raw<{ rows: { count: number }[] }>(

@@ -73,7 +73,7 @@ test("what will hurt is said with what to do", async () => {
   expect(said).toContain("used in clear");
   expect(said).toContain("is valid until");
   expect(said).toContain("1 entries have no username");
-  expect(said).toMatch(/username that another entry has too \(.*hall.*\)/i);
+  expect(said).toMatch(/username that another of them has too \(.*hall.*\)/i);
   expect(warnings.every(({ remedy }) => remedy !== "")).toBe(true);
 });
 

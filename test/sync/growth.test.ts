@@ -73,8 +73,9 @@ test("unchanged, held, dry and failed runs leave a row each, and nothing else", 
   for (let n = 0; n < rounds; n++) await round();
   expect(await rows("sync_skips")).toBe(50);
   expect(await rows("sync_changes")).toBe(120 + 81);
-  // A run's row has about 1,000 bytes, in pages of 8,192; a plan of 81 lines and 50 skips, kept by each, would have 40,000.
-  expect(((await bytesOfRuns()) - before) / (rounds * 3)).toBeLessThan(6_000);
+  // A run's row has about 1,000 bytes, in pages of 8,192 of which a table may take some before it uses the first ones again; a
+  // plan of 81 lines and 50 skips, kept by each, would have 40,000.
+  expect(((await bytesOfRuns()) - before) / (rounds * 3)).toBeLessThan(12_000);
 });
 
 test("a plan that is shared outlives the run that has kept it, and is approved like any other", async () => {
