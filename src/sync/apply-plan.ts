@@ -11,6 +11,7 @@ import {
   applyGroups,
   applyMemberships,
   disableSkippedUsers,
+  holdRestored,
   insertUsers,
   removeUsers,
   replaceAliases,
@@ -92,6 +93,11 @@ async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<vo
 /** The order matters: names are set free before anyone takes them, and users stand before their aliases. */
 async function applyUsers(trx: Transaction, { run, plan, policy }: ApplyInput): Promise<void> {
   const { added, changed, restored, disabled, removed } = plan.counts;
+  if (restored > 0 && (await holdRestored(trx, run)) < restored) {
+    throw new AppError("aborted", "A user that the plan restores was purged during the run.", {
+      remedy: "The next run adds the user as a new one.",
+    });
+  }
   if (removed > 0) await removeUsers(trx, run);
   if (changed + restored + disabled > 0) {
     await vacateUsernames(trx, run);
