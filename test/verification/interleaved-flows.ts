@@ -1,0 +1,315 @@
+// Every flow that changes or checks a user's MFA, the states a user can be in before it, and what can be seen after it; for
+// the search over interleavings. Users are made by statements, since every interleaving needs a fresh one.
+
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Transaction } from "../../src/store/database.ts";
+import { inTransaction } from "../../src/store/in-transaction.ts";
+import { holdRestored, removeUsers, updateUsers } from "../../src/sync/apply-table.ts";
+import { purgeRemovedUsers } from "../../src/users/purge-removed.ts";
+import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
+import {
+  type BackupCodeHasher,
+  createBackupCodeHasher,
+  presentKdf,
+} from "../../src/verification/backup-code-hash.ts";
+import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
+import { canonicalBackupCode } from "../../src/verification/codes.ts";
+import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
+import type { VerificationDeps } from "../../src/verification/deps.ts";
+import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
+import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
+import { nonceBytes, seal } from "../../src/verification/sealing.ts";
+import { unlockUser } from "../../src/verification/unlock-user.ts";
+import { verifyCode } from "../../src/verification/verify-code.ts";
+import {
+  admin,
+  caller,
+  stepMs,
+  type TestClock,
+  totpOf,
+  type VerificationWorld,
+} from "./verification-world.ts";
+
+const monthMs = 30 * 86_400_000;
+const retention = { name: "retention", via: "daemon" } as const;
+
+/** Where a user stands at first. `active` and `pending` say which authenticators there are. */
+export const states = {
+  begun: { user: "active", active: false, pending: true },
+  enrolled: { user: "active", active: true, pending: false },
+  replacing: { user: "active", active: true, pending: true },
+  removed: { user: "removed", active: true, pending: true },
+} as const;
+export type StateName = keyof typeof states;
+
+/** One user of one interleaving. */
+export interface Subject {
+  id: string;
+  username: string;
+  directoryId: string;
+  active: { id: string; secret: Buffer };
+  pending: { id: string; secret: Buffer };
+  setId: string;
+  clock: TestClock;
+}
+
+/** What of the two flows types which code: two flows with the same number type the same one. */
+export type Typing = 0 | 1;
+
+export type Flow = (deps: VerificationDeps, subject: Subject, typing: Typing) => Promise<{ outcome: string }>;
+
+const printedCodes = ["AAAA-BBBB-CCCC", "DDDD-EEEE-FFFF"] as const;
+
+function codeFor(secret: Buffer, { clock }: Subject, typing: Typing): string {
+  return totpOf(secret, new Date(clock.now().getTime() + typing * stepMs));
+}
+
+export const flows = {
+  begin: (deps, { username }) => beginEnrollment(deps, { name: { username }, actor: caller }),
+  replace: (deps, subject, typing) =>
+    beginEnrollment(deps, {
+      ...inputOf(subject),
+      totpAsTyped: codeFor(subject.active.secret, subject, typing),
+    }),
+  confirm: (deps, subject, typing) =>
+    confirmEnrollment(deps, {
+      ...inputOf(subject),
+      totpAsTyped: codeFor(subject.pending.secret, subject, typing),
+    }),
+  disable: (deps, subject, typing) =>
+    disableMfa(deps, { ...inputOf(subject), totpAsTyped: codeFor(subject.active.secret, subject, typing) }),
+  regenerate: (deps, subject, typing) =>
+    regenerateBackupCodes(deps, {
+      ...inputOf(subject),
+      totpAsTyped: codeFor(subject.active.secret, subject, typing),
+    }),
+  verifyTotp: (deps, subject, typing) => {
+    const codeAsTyped = codeFor(subject.active.secret, subject, typing);
+    return verifyCode(deps, { ...inputOf(subject), code: { method: "totp", codeAsTyped } });
+  },
+  verifyBackupCode: (deps, subject, typing) => {
+    const codeAsTyped = printedCodes[typing];
+    return verifyCode(deps, { ...inputOf(subject), code: { method: "backup-code", codeAsTyped } });
+  },
+  disableByAdmin: (deps, { id }) => disableMfaByAdmin(deps, { userId: id, actor: admin }),
+  unlock: (deps, { id }) => unlockUser(deps, { userId: id, actor: admin }),
+  require: async (deps, { id }) => ({
+    outcome: (await setRequiredByAdmin(deps, { userId: id, required: true, actor: admin }))
+      ? "done"
+      : "user-unknown",
+  }),
+  purge: async (deps) => ({
+    outcome: `purged ${await purgeRemovedUsers(deps, { retentionMs: monthMs, actor: retention })}`,
+  }),
+  // What a run does to this one user, in a transaction as it does it.
+  remove: async ({ db }, subject) =>
+    inTransaction(db, async (trx) => {
+      await removeUsers(trx, await planFor(trx, subject, "remove"));
+      return { outcome: "done" };
+    }),
+  restore: async ({ db }, subject) =>
+    inTransaction(db, async (trx) => {
+      const run = await planFor(trx, subject, "restore");
+      const restored = await holdRestored(trx, run);
+      await updateUsers(trx, run);
+      return { outcome: `restored ${restored}` };
+    }),
+} satisfies Record<string, Flow>;
+export type FlowName = keyof typeof flows;
+
+async function planFor(trx: Transaction, subject: Subject, action: "remove" | "restore") {
+  const run = { id: randomUUID(), directory: "main", approves: null };
+  const { directoryId, username } = subject;
+  const of = { run_id: run.id, directory_id: directoryId, username, dn: username };
+  await trx("sync_changes").insert({ ...of, user_id: subject.id, action, reasons: [] });
+  if (action === "restore") {
+    const keys = { username_key: username, dn_key: username, entry_hash: "-" };
+    await trx("staged_entries").insert({ ...of, ...keys, disabled: false, user_id: subject.id });
+  }
+  return run;
+}
+
+function inputOf({ username }: Subject) {
+  return { name: { username }, actor: caller };
+}
+
+/** The real hasher, at a price that lets thousands of sets be made. */
+export function cheapHasher(): BackupCodeHasher {
+  const hasher = createBackupCodeHasher();
+  return {
+    ...hasher,
+    hash: (typed, stillWanted) => hasher.hash({ ...typed, kdf: "scrypt:16:8:1" }, stillWanted),
+  };
+}
+
+/** Makes users of one state. Their codes before the clock's present step are spent. */
+export async function createSubjects(
+  world: VerificationWorld,
+  state: StateName,
+  count: number,
+): Promise<Subject[]> {
+  const wanted = states[state];
+  const key = world.deps.keys.active();
+  const salt = randomBytes(16);
+  const hasher = cheapHasher();
+  const hashes: Buffer[] = [];
+  for (const code of printedCodes) {
+    const hash = await hasher.hash(
+      { canonicalCode: canonicalBackupCode(code) ?? "", salt, kdf: presentKdf },
+      async () => true,
+    );
+    if (hash) hashes.push(hash);
+  }
+  const subjects = Array.from({ length: count }, (): Subject => {
+    const authenticator = () => ({ id: randomUUID(), secret: randomBytes(20) });
+    const username = `user-${randomUUID()}`;
+    return {
+      id: randomUUID(),
+      username,
+      directoryId: username,
+      active: authenticator(),
+      pending: authenticator(),
+      setId: randomUUID(),
+      clock: world.clock,
+    };
+  });
+  const sealed = (owner: string, purpose: "totp-secret" | "backup-codes", plain: Buffer) =>
+    seal(key, { purpose, owner }, plain, randomBytes(nonceBytes));
+  const presentStep = Math.floor(world.clock.now().getTime() / stepMs);
+  await world.database.db.transaction(async (trx) => {
+    await trx("users").insert(
+      subjects.map(({ id, username, directoryId }) => ({
+        id,
+        directory: "main",
+        directory_id: directoryId,
+        username,
+        username_key: username,
+        dn: username,
+        dn_key: username,
+        state: wanted.user,
+        removed_at: wanted.user === "removed" ? new Date() : null,
+        entry_hash: "-",
+        required_new_user: false,
+      })),
+    );
+    const rows = subjects.flatMap(({ id, active, pending }) => [
+      ...(wanted.active
+        ? [
+            {
+              id: active.id,
+              user_id: id,
+              state: "active",
+              key_id: key.id,
+              sealed: sealed(id, "totp-secret", active.secret),
+              last_step: presentStep - 1,
+              confirmed_at: new Date(),
+              expires_at: null,
+              replaces: null,
+            },
+          ]
+        : []),
+      ...(wanted.pending
+        ? [
+            {
+              id: pending.id,
+              user_id: id,
+              state: "pending",
+              key_id: key.id,
+              sealed: sealed(id, "totp-secret", pending.secret),
+              last_step: -1,
+              confirmed_at: null,
+              expires_at: new Date(Date.now() + 600_000),
+              replaces: wanted.active ? active.id : null,
+            },
+          ]
+        : []),
+    ]);
+    await trx("authenticators").insert(rows);
+    // With failures to forget and to end, so that the flows that do so write these rows.
+    await trx("lockouts").insert(
+      subjects.flatMap(({ id }) =>
+        ["totp", "backup-code"].map((method) => ({ user_id: id, method, failures: 1 })),
+      ),
+    );
+    if (!wanted.active) return;
+    await trx("backup_code_sets").insert(
+      subjects.map(({ id, active, setId }) => ({
+        id: setId,
+        authenticator_id: active.id,
+        kdf: presentKdf,
+        salt,
+        key_id: key.id,
+        sealed: sealed(id, "backup-codes", Buffer.concat(hashes)),
+      })),
+    );
+    await trx("backup_codes").insert(
+      subjects.flatMap(({ setId }) => printedCodes.map((_, position) => ({ set_id: setId, position }))),
+    );
+  });
+  return subjects;
+}
+
+/** Makes a removed user one whose retention time is over. */
+export async function endRetention({ database }: VerificationWorld, { id }: Subject): Promise<void> {
+  await database
+    .db("users")
+    .where({ id, state: "removed" })
+    .update({ removed_at: new Date("2020-01-01") });
+}
+
+/** The rows and events of one user, in words that are the same for every user that went the same way. */
+export interface Traces {
+  user: string;
+  authenticators: string[];
+  lockouts: string[];
+  events: string[];
+}
+
+/** Reads them, and takes the user away, so that no later flow of the search meets it. */
+export async function takeTraces(world: VerificationWorld, subject: Subject): Promise<Traces> {
+  const { db } = world.database;
+  const nameOf = (id: string | null) =>
+    id === subject.active.id ? "first" : id === subject.pending.id ? "begun" : id === null ? "none" : "newer";
+  const presentStep = Math.floor(subject.clock.now().getTime() / stepMs);
+  const [users, authenticators, lockouts, events] = await Promise.all([
+    db("users").where({ id: subject.id }),
+    db.raw(
+      `select a.id, a.state, a.last_step, a.replaces, s.id as set_id,
+         (select string_agg(c.position::text, ',' order by c.position) from backup_codes c
+          where c.set_id = s.id and c.spent_at is null) as unspent
+       from authenticators a left join backup_code_sets s on s.authenticator_id = a.id
+       where a.user_id = ? order by a.state`,
+      [subject.id],
+    ),
+    db("lockouts").where({ user_id: subject.id }).orderBy("method"),
+    db("audit_events").where({ user_id: subject.id }),
+  ]);
+  await db("users").where({ id: subject.id }).delete();
+  return {
+    user: users[0] ? `${users[0].state}, required: ${users[0].required_by_admin}` : "gone",
+    authenticators: authenticators.rows.map(
+      (row: {
+        id: string;
+        state: string;
+        last_step: string;
+        replaces: string;
+        set_id: string;
+        unspent: string;
+      }) => {
+        const step = row.last_step === "-1" ? "unused" : `step ${Number(row.last_step) - presentStep}`;
+        const set =
+          row.set_id === null
+            ? "no codes"
+            : `${row.set_id === subject.setId ? "first" : "new"} codes ${row.unspent}`;
+        return `${nameOf(row.id)} ${row.state}, ${step}, replaces ${nameOf(row.replaces)}, ${set}`;
+      },
+    ),
+    lockouts: lockouts.map((row) => `${row.method} ${row.failures}`),
+    events: events
+      .map(({ action, outcome, details }) => {
+        const { purpose = "", replaces = "", byAdmin = "" } = details;
+        return [action, outcome, purpose, replaces, byAdmin].filter((part) => part !== "").join(" ");
+      })
+      .sort(),
+  };
+}
