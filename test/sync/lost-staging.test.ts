@@ -70,6 +70,16 @@ test("a plan is not applied when what is remembered of its directory has changed
   expect(run).toMatchObject({ status: "failed", error: { code: "aborted" } });
 });
 
+test("a user who is purged between plan and apply is not told as restored, and the next run adds them", async () => {
+  const { db } = world.database;
+  await db("users")
+    .where({ username: "user0001" })
+    .update({ state: "removed", removed_at: new Date("2020-01-01") });
+  const run = await syncWhilePlanCommits("delete from users where state = ''removed''");
+  expect(run).toMatchObject({ status: "failed", error: { code: "aborted" } });
+  expect(await world.sync()).toMatchObject({ status: "succeeded", counts: { added: 2, restored: 0 } });
+});
+
 /** A run between whose plan and apply `statement` happens: at the commit of the plan. */
 async function syncWhilePlanCommits(statement: string): Promise<SyncRun> {
   const { db } = world.database;

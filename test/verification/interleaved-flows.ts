@@ -118,7 +118,7 @@ export const flows = {
 export type FlowName = keyof typeof flows;
 
 async function planFor(trx: Transaction, subject: Subject, action: "remove" | "restore") {
-  const run = { id: randomUUID(), directory: "main", approves: null };
+  const run = { id: randomUUID(), directory: "main", approves: null, approvedPlan: null };
   const { directoryId, username } = subject;
   const of = { run_id: run.id, directory_id: directoryId, username, dn: username };
   await trx("sync_changes").insert({ ...of, user_id: subject.id, action, reasons: [] });
