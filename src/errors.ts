@@ -45,6 +45,9 @@ export type ErrorCode =
   // the operator must act
   | "database-unavailable"
   | "database-locked"
+  | "database-refused"
+  | "file-failed"
+  | "file-unusable"
   | "schema-too-old"
   | "schema-too-new"
   | "lease-lost"

@@ -3,32 +3,35 @@
 
 import type { Database, Transaction } from "../store/database.ts";
 
-export type AuditAction =
-  | "enrollment-begin"
-  | "enrollment-confirm"
-  | "enrollment-pass-issue"
-  | "verification"
-  | "mfa-disable"
-  | "backup-codes-regenerate"
-  | "mfa-require"
-  | "mfa-unrequire"
-  | "unlock"
-  | "sync-run"
-  | "sync-hold"
-  | "sync-approve"
-  | "user-remove"
-  | "user-purge"
-  | "directory-rename"
-  | "directory-retire"
-  | "directory-accept-server"
-  | "directory-rekey"
-  | "user-rekey"
-  | "database-restored"
-  | "policy-change"
-  | "key-rotate"
-  | "seal-broken"
-  | "audit-accept"
-  | "audit-cut";
+export const auditActions = [
+  "enrollment-begin",
+  "enrollment-confirm",
+  "enrollment-pass-issue",
+  "verification",
+  "mfa-disable",
+  "backup-codes-regenerate",
+  "mfa-require",
+  "mfa-unrequire",
+  "unlock",
+  "sync-run",
+  "sync-hold",
+  "sync-approve",
+  "user-remove",
+  "user-purge",
+  "directory-rename",
+  "directory-retire",
+  "directory-accept-server",
+  "directory-rekey",
+  "user-rekey",
+  "database-restored",
+  "policy-change",
+  "key-rotate",
+  "seal-broken",
+  "audit-accept",
+  "audit-cut",
+] as const;
+
+export type AuditAction = (typeof auditActions)[number];
 
 export type AuditVia = "api" | "cli" | "sync" | "daemon";
 

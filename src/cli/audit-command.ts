@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { acceptAudit } from "../audit/acceptance.ts";
-import { type AuditEvent, listAuditEvents } from "../audit/audit-events-table.ts";
+import { type AuditEvent, auditActions, listAuditEvents } from "../audit/audit-events-table.ts";
 import type { ChainProblem } from "../audit/chain.ts";
 import { headFileOf, type NotedHead, notedHeadOf, readKeptHead } from "../audit/noted-head.ts";
 import { type AuditVerification, verifyAuditChain } from "../audit/verify-audit-chain.ts";
@@ -15,17 +15,22 @@ import { openSealingKeys } from "../verification/sealing-keys.ts";
 import {
   type CliContext,
   exitCodes,
+  noteMore,
   type OpenCommand,
   type OutputOptions,
   parseLimit,
   withDatabase,
+  withinLimit,
+  wordOption,
 } from "./context.ts";
+import { getUser, isUserId } from "./get-user.ts";
 import { printJson, printLine, printTable } from "./print.ts";
 
 interface ListOptions extends OutputOptions {
   since?: string;
   action?: string;
   user?: string;
+  directory?: string;
   limit: string;
 }
 
@@ -35,8 +40,9 @@ export function addAuditCommand(program: Command, context: CliContext): void {
     .command("list")
     .description("audit events, oldest first")
     .option("--since <time>", "only events since this time, as 2026-01-31 or 2026-01-31T12:00:00Z")
-    .option("--action <action>", "only this action, as mfa-require")
-    .option("--user <user id>", "only events about this user")
+    .addOption(wordOption("--action <action>", "only this action", auditActions))
+    .option("--user <user>", "only events about this user: username, alias or user id")
+    .option("--directory <name>", "where the user's name lives in more than one directory")
     .option("--limit <count>", "how many", "100")
     .option("--json", "print JSON")
     .action((options: ListOptions) => withDatabase(context, ({ db }) => printEvents(context, db, options)));
@@ -82,7 +88,10 @@ function printVerification(context: CliContext, result: AuditVerification, headF
   const { problems, waiting, accepted, gaps, head, cutUpTo } = result;
   for (const problem of problems) printLine(context, wordsFor(problem));
   if (result.knownHeadFound === false) {
-    printLine(context, "The head that was noted is not in the chain: its end was cut off or made anew.");
+    printLine(
+      context,
+      "The head that was noted is not in the chain: its end was cut off or made anew, or it is another database's.",
+    );
   }
   if (result.keptHeadFound === false) {
     printLine(context, `The head in ${headFile} is not in the chain: its end was cut off or made anew.`);
@@ -145,13 +154,16 @@ function parseHead(text: string): NotedHead {
 }
 
 async function printEvents(context: CliContext, db: Database, options: ListOptions): Promise<void> {
-  const events = await listAuditEvents(db, {
-    limit: parseLimit(options.limit, 100_000),
+  const limit = parseLimit(options.limit, 100_000);
+  const listed = await listAuditEvents(db, {
+    limit: limit + 1,
     ...(options.since === undefined ? {} : { since: parseTime(options.since) }),
     ...(options.action === undefined ? {} : { action: options.action }),
-    ...(options.user === undefined ? {} : { userId: options.user }),
+    ...(options.user === undefined ? {} : { userId: await userIdOf(db, options.user, options.directory) }),
   });
-  if (options.json) return printJson(context, { events });
+  const { rows: events, more } = withinLimit(listed, limit);
+  noteMore(context, more, limit);
+  if (options.json) return printJson(context, { more, events });
   printTable(
     context,
     ["TIME", "ACTOR", "VIA", "ACTION", "OUTCOME", "ABOUT", "DETAILS"],
@@ -165,6 +177,11 @@ async function printEvents(context: CliContext, db: Database, options: ListOptio
       detailsOf(event),
     ]),
   );
+}
+
+/** A purged user is gone, but its events stay, and are found by its id. */
+async function userIdOf(db: Database, who: string, directory: string | undefined): Promise<string> {
+  return isUserId(who) ? who : (await getUser(db, who, directory)).id;
 }
 
 function detailsOf(event: AuditEvent): string | null {

@@ -2,6 +2,7 @@
 
 import { userInfo } from "node:os";
 import type { WriteStream } from "node:tty";
+import { Option } from "commander";
 import { actorMaxLength, isActorName } from "../audit/actor-name.ts";
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Config, DirectoryConfig } from "../config/config.ts";
@@ -17,6 +18,8 @@ export interface CliStreams {
   stdout: NodeJS.WritableStream & Partial<Pick<WriteStream, "isTTY" | "columns">>;
   stderr: NodeJS.WritableStream & Partial<Pick<WriteStream, "isTTY">>;
   env: NodeJS.ProcessEnv;
+  /** Where the configuration is looked for when nothing is said; the usual places when not given. */
+  configPaths?: readonly string[];
 }
 
 /** Done, failed, wrong usage or configuration, a run was held (SPEC section 5). */
@@ -89,6 +92,21 @@ export function getDirectory(config: Config, name: string): DirectoryConfig {
   throw new AppError("invalid-usage", `There is no directory ${name} in ${config.path}.`, {
     remedy: `The configured ones are: ${names}.`,
   });
+}
+
+/** An option that takes one of `words`; anything else is wrong usage, told with the words. */
+export function wordOption(flags: string, description: string, words: readonly string[]): Option {
+  return new Option(flags, description).choices(words);
+}
+
+/** The rows that fit a limit, asked for with one more than that: so it is known whether there are more. */
+export function withinLimit<Row>(rows: Row[], limit: number): { rows: Row[]; more: boolean } {
+  return { rows: rows.slice(0, limit), more: rows.length > limit };
+}
+
+/** Programs that read JSON have `more` in it; people and scripts both see this. */
+export function noteMore(context: CliContext, more: boolean, limit: number): void {
+  if (more) context.stderr.write(`dirmfa: only the first ${limit}, there are more; --limit shows them.\n`);
 }
 
 /** The text of a whole number between 1 and `max`; for options such as --limit. */

@@ -9,8 +9,8 @@ import { AppError } from "../errors.ts";
 import type { User } from "../users/user.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
 import { type CliContext, type OpenCommand, type OutputOptions, withDatabase } from "./context.ts";
+import { getUser } from "./get-user.ts";
 import { printJson, printLine } from "./print.ts";
-import { getUser } from "./user-command.ts";
 
 interface RestoredOptions extends OutputOptions {
   endBackupCodes?: boolean;

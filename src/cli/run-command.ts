@@ -4,15 +4,18 @@ import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import { listChanges, listSkips } from "../sync/sync-changes-table.ts";
-import type { RunStatus, SyncChange, SyncRun } from "../sync/sync-run.ts";
+import { type RunStatus, runStatuses, type SyncChange, type SyncRun } from "../sync/sync-run.ts";
 import { findRun, listRuns } from "../sync/sync-runs-table.ts";
 import {
   type CliContext,
   getDirectory,
+  noteMore,
   type OpenCommand,
   type OutputOptions,
   parseLimit,
   withDatabase,
+  withinLimit,
+  wordOption,
 } from "./context.ts";
 import { printFacts, printJson, printLine, printTable } from "./print.ts";
 import { printRunSummary } from "./run-summary.ts";
@@ -34,7 +37,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .command("list")
     .description("the latest runs, newest first")
     .option("--directory <name>", "only this directory")
-    .option("--status <status>", "running, succeeded, failed, held or abandoned")
+    .addOption(wordOption("--status <status>", "only runs of this status", runStatuses))
     .option("--limit <count>", "how many", "20")
     .option("--json", "print JSON")
     .action((options: ListOptions) => withDatabase(context, ({ db }) => printRuns(context, db, options)));
@@ -58,12 +61,14 @@ export function addRunCommand(program: Command, context: CliContext): void {
 }
 
 async function printRuns(context: CliContext, db: Database, options: ListOptions): Promise<void> {
-  const runs = await listRuns(db, {
-    directory: options.directory,
-    status: options.status,
-    limit: parseLimit(options.limit),
-  });
-  if (options.json) return printJson(context, { runs });
+  const limit = parseLimit(options.limit);
+  const { directory, status } = options;
+  const { rows: runs, more } = withinLimit(
+    await listRuns(db, { directory, status, limit: limit + 1 }),
+    limit,
+  );
+  noteMore(context, more, limit);
+  if (options.json) return printJson(context, { more, runs });
   printTable(
     context,
     ["RUN", "DIRECTORY", "STARTED", "STATUS", "LISTED", "ADDED", "CHANGED", "DISABLED", "REMOVED", "SKIPPED"],

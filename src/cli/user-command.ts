@@ -3,11 +3,10 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
-import type { Database } from "../store/database.ts";
 import { decideRequirement, mfaPolicyOf } from "../users/policy.ts";
 import { setRequiredByAdmin } from "../users/require-mfa.ts";
-import type { User, UserState } from "../users/user.ts";
-import { findUser, findUserByName, listUsers } from "../users/users-table.ts";
+import { type User, type UserState, userStates } from "../users/user.ts";
+import { listUsers } from "../users/users-table.ts";
 import type { IssuedPass } from "../verification/answers.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
 import { issueEnrollmentPass } from "../verification/enrollment-pass.ts";
@@ -15,11 +14,15 @@ import { verificationStateOf } from "../verification/status-of.ts";
 import { unlockUser } from "../verification/unlock-user.ts";
 import {
   type CliContext,
+  noteMore,
   type OpenCommand,
   type OutputOptions,
   parseLimit,
   withDatabase,
+  withinLimit,
+  wordOption,
 } from "./context.ts";
+import { getUser } from "./get-user.ts";
 import { printFacts, printJson, printLine, printTable } from "./print.ts";
 import { userAsJson, userFacts } from "./user-facts.ts";
 
@@ -46,7 +49,7 @@ export function addUserCommand(program: Command, context: CliContext): void {
     .command("list")
     .description("users in the order of their names")
     .option("--search <text>", "part of username, display name or e-mail address")
-    .option("--state <state>", "active, disabled or removed")
+    .addOption(wordOption("--state <state>", "only users in this state", userStates))
     .option("--directory <name>", "only this directory")
     .option("--required", "only those who must use MFA")
     .option("--no-required", "only those who need not")
@@ -95,33 +98,13 @@ function addUserAction(
     );
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-/** Whom an argument means: a username, an alias or an id. Throws AppError where that is nobody, or several. */
-export async function getUser(db: Database, who: string, directory: string | undefined): Promise<User> {
-  const byId = uuid.test(who) ? await findUser(db, who) : undefined;
-  if (byId) return byId;
-  const match = await findUserByName(db, { username: who, directory });
-  if (match.kind === "user") return match.user;
-  if (match.kind === "ambiguous") {
-    throw new AppError(
-      "username-ambiguous",
-      `${who} lives in the directories ${match.directories.join(", ")}.`,
-      {
-        remedy: "Say which with --directory.",
-      },
-    );
-  }
-  throw new AppError("user-unknown", `There is no user ${who}.`, {
-    remedy: "`dirmfa user list --search TEXT` looks for parts of names.",
-  });
-}
-
 async function printUsers(context: CliContext, open: OpenCommand, options: ListOptions): Promise<void> {
   const policy = mfaPolicyOf(open.config.mfa);
   const limit = parseLimit(options.limit, 100_000);
-  const users = await listUsers(open.db, { ...options, limit });
-  if (options.json) return printJson(context, { users: users.map((user) => userAsJson(user, policy)) });
+  const listed = await listUsers(open.db, { ...options, limit: limit + 1 });
+  const { rows: users, more } = withinLimit(listed, limit);
+  noteMore(context, more, limit);
+  if (options.json) return printJson(context, { more, users: users.map((user) => userAsJson(user, policy)) });
   printTable(
     context,
     ["USERNAME", "NAME", "DIRECTORY", "STATE", "MFA REQUIRED BY"],
@@ -133,7 +116,6 @@ async function printUsers(context: CliContext, open: OpenCommand, options: ListO
       decideRequirement(user, policy).requiredBy.join(", ") || null,
     ]),
   );
-  if (users.length === limit) printLine(context, `The first ${limit}; --limit shows more, --search fewer.`);
 }
 
 async function showUser(
@@ -224,5 +206,11 @@ async function unlock(
 ): Promise<void> {
   const answer = await unlockUser({ db: open.db }, { userId: user.id, actor: open.actor });
   if (options.json) return printJson(context, answer);
-  printLine(context, `${user.username} is not locked out.`);
+  const ended = answer.outcome === "unlocked" ? answer.methods : [];
+  printLine(
+    context,
+    ended.length > 0
+      ? `Failed codes of ${user.username} are forgotten, and lockouts ended: ${ended.join(", ")}.`
+      : `${user.username} was not locked out, and had no failed codes.`,
+  );
 }

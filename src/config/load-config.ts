@@ -2,7 +2,8 @@
 // environment is passed in by the command line; nothing else of dirmfa looks at either.
 
 import { isUtf8 } from "node:buffer";
-import { resolve } from "node:path";
+import { stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { AppError } from "../errors.ts";
 import { buildConfig } from "./build-config.ts";
 import type { Config } from "./config.ts";
@@ -24,7 +25,7 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
   const { file, ...parsed } = parseConfig({ text, path: absolute, env });
   const contents = new Map<string, string>();
   const problems = [...parsed.problems];
-  const warnings = [...parsed.warnings];
+  const warnings = [...parsed.warnings, ...(await permissionWarnings(absolute))];
   for (const reference of parsed.fileReferences) {
     const read = await readReferencedFile(reference);
     problems.push(...read.problems);
@@ -58,6 +59,23 @@ async function readBytes(path: string): Promise<Buffer> {
       cause,
     });
   }
+}
+
+// Permission bits: others may write; and in a folder, others may replace only what is theirs.
+const writableForAll = 0o002;
+const sticky = 0o1000;
+
+/** Who can change the configuration decides who may sign in. It holds no secret, so that others may read it is no risk. */
+async function permissionWarnings(path: string): Promise<Problem[]> {
+  const [file, folder] = await Promise.all([stat(path), stat(dirname(path))]);
+  const tell = (what: string) => [{ line: 1, column: 1, what }];
+  if (file.mode & writableForAll) {
+    return tell("everyone on this machine can change this file, and so who may sign in; chmod 600 ends that");
+  }
+  if (folder.mode & writableForAll && !(folder.mode & sticky)) {
+    return tell("everyone on this machine can put another file in this one's place; chmod 700 its folder");
+  }
+  return [];
 }
 
 /** The line and byte that are no UTF-8. A line break is never part of a longer sequence, so lines can be looked at alone. */

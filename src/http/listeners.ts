@@ -10,13 +10,13 @@ import {
 } from "node:http";
 import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { createSecureContext } from "node:tls";
 import type { HttpConfig, HttpTlsConfig, ListenAddress } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { createApp } from "./app.ts";
 import type { App } from "./app-type.ts";
 import type { Authorize } from "./caller-auth.ts";
 import type { Metrics } from "./metrics.ts";
+import { requireUsableCertificate, tlsOptionsOf } from "./server-certificate.ts";
 import { bindUnixSocket, type UnixSocket } from "./unix-socket.ts";
 
 export interface HttpLimits {
@@ -74,8 +74,9 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** Builds it all; nothing listens yet. */
+/** Builds it all; nothing listens yet. Throws AppError `invalid-config` for a certificate that cannot be used. */
 export async function createListeners(deps: ListenersDeps): Promise<HttpServer> {
+  if (deps.config.tls) requireUsableCertificate(deps.config.tls);
   const limits = { ...defaultHttpLimits, ...deps.limits };
   const servers: Server[] = [];
   const sockets: UnixSocket[] = [];
@@ -124,8 +125,8 @@ export async function createListeners(deps: ListenersDeps): Promise<HttpServer> 
         next = onRequest;
         return createServer();
       });
-      const tls = application.tls && tlsOptions(application.tls);
-      if (tls) createSecureContext(tls);
+      if (application.tls) requireUsableCertificate(application.tls);
+      const tls = application.tls && tlsOptionsOf(application.tls);
       return () => {
         if (tls && app.server instanceof TlsServer) app.server.setSecureContext(tls);
         answer = next;
@@ -159,21 +160,10 @@ function createNodeServer(tls: HttpTlsConfig | undefined, limits: HttpLimits, on
     connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
   };
   const server = tls
-    ? createTlsServer({ ...options, ...tlsOptions(tls), handshakeTimeout: limits.headersMs }, onRequest)
+    ? createTlsServer({ ...options, ...tlsOptionsOf(tls), handshakeTimeout: limits.headersMs }, onRequest)
     : createServer(options, onRequest);
   server.maxHeadersCount = limits.headerCount;
   return server;
-}
-
-function tlsOptions(tls: HttpTlsConfig) {
-  return {
-    cert: tls.certPem,
-    key: tls.keyPemSecret,
-    minVersion: "TLSv1.2" as const,
-    ...(tls.clientCaPem === undefined
-      ? {}
-      : { ca: tls.clientCaPem, requestCert: true, rejectUnauthorized: true }),
-  };
 }
 
 type BindTo = { path: string } | { host: string; port: number };

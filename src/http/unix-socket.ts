@@ -9,6 +9,9 @@ import { AppError } from "../errors.ts";
 /** Owner and group may connect: the login service joins the group. */
 const socketMode = 0o660;
 
+// sockaddr_un: 104 bytes on macOS, 108 on Linux, the closing zero included.
+const longestSocketPath = 103;
+
 export interface UnixSocket {
   /** Takes the file away, if it is still ours. */
   remove(): Promise<void>;
@@ -19,16 +22,12 @@ export async function bindUnixSocket(
   path: string,
   bind: (path: string) => Promise<unknown>,
 ): Promise<UnixSocket> {
-  await requireFreePlace(path);
-  const folder = await mkdtemp(join(dirname(path), ".")); // mode 0700: nobody connects before the chmod
-  const fresh = join(folder, "s");
-  try {
+  await requireUsablePlace(path);
+  await inFolderBeside(path, async (fresh) => {
     await bind(fresh);
     await chmod(fresh, socketMode);
     await rename(fresh, path);
-  } finally {
-    await rmdir(folder).catch(() => {}); // not empty when binding failed half-way; the error says more
-  }
+  });
   const { ino } = await lstat(path);
   return {
     async remove() {
@@ -38,7 +37,30 @@ export async function bindUnixSocket(
   };
 }
 
-async function requireFreePlace(path: string): Promise<void> {
+/** Throws what `bindUnixSocket` would throw; leaves nothing behind. */
+export async function tryUnixSocket(path: string): Promise<void> {
+  await requireUsablePlace(path);
+  await inFolderBeside(path, async () => {});
+}
+
+/** A path beside `path` in a folder of mode 0700, so that nobody connects before the chmod. */
+async function inFolderBeside(path: string, work: (fresh: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(dirname(path), "."));
+  try {
+    await work(join(folder, "s"));
+  } finally {
+    await rmdir(folder).catch(() => {}); // not empty when binding failed half-way; the error says more
+  }
+}
+
+async function requireUsablePlace(path: string): Promise<void> {
+  // It is made under another name first, which may be the longer one.
+  const paths = [path, join(dirname(path), ".123456", "s")];
+  if (paths.some((one) => Buffer.byteLength(one) > longestSocketPath)) {
+    throw new AppError("invalid-config", `${path} is longer than the path of a socket can be.`, {
+      remedy: `Choose a path of at most ${longestSocketPath} bytes, as unix:/run/dirmfa/dirmfa.sock.`,
+    });
+  }
   const there = await lstat(path).catch(() => undefined);
   if (!there) return;
   const refuse = (what: string, remedy: string) =>

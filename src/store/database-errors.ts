@@ -62,6 +62,43 @@ export function databaseUnavailable(error: unknown): AppError {
   });
 }
 
+/**
+ * Any error of the database or of its driver as an AppError without a statement or a value in it; undefined for every
+ * other error. For commands, which show it to an admin.
+ */
+export function databaseFailure(error: unknown): AppError | undefined {
+  if (isDatabaseUnavailable(error)) return error instanceof AppError ? error : databaseUnavailable(error);
+  const code = error instanceof Error ? codeOf(error) : undefined;
+  // SQLSTATE has five characters; Node's own codes begin with E and are told by their words.
+  if (code === undefined || !/^[0-9A-Z]{5}$/.test(code) || code.startsWith("E")) return undefined;
+  const { reason, remedy } = refusalOf(code);
+  return new AppError("database-refused", `The database refused what dirmfa asked: ${reason} (${code}).`, {
+    remedy,
+    cause: error,
+    fields: { databaseErrorCode: code },
+  });
+}
+
+function refusalOf(code: string): { reason: string; remedy: string } {
+  if (code === "42501") {
+    return {
+      reason: "dirmfa's database role may not do this",
+      remedy: "Grant the role the tables of dirmfa, or make it their owner.",
+    };
+  }
+  if (code === "42P01" || code === "42703" || code === "42883") {
+    return {
+      reason: "a table or column is missing",
+      remedy: "The tables are not as `dirmfa migrate` made them; restore them from a backup of the database.",
+    };
+  }
+  if (code.startsWith("40")) return { reason: "another transaction was in the way", remedy: "Run it again." };
+  return {
+    reason: "this is not one of the errors that dirmfa knows",
+    remedy: "The database server's log has the statement; please report it to the maintainers.",
+  };
+}
+
 function codeOf(error: Error): string | undefined {
   // Node gives the errors of all addresses of one name together.
   const first = error instanceof AggregateError ? error.errors[0] : error;

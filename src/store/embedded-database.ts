@@ -7,6 +7,7 @@
 //   FOLDER/socket/     the socket, unless that path would be too long for one
 
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -38,6 +39,11 @@ const limits = {
   // sockaddr_un: 104 bytes on macOS, 108 on Linux, the closing zero included.
   socketPathBytes: 103,
 };
+
+/** False for a folder in which no database was made yet. */
+export function isEmbeddedDatabaseThere(folder: string): boolean {
+  return existsSync(join(folder, "pgdata"));
+}
 
 /**
  * Owns the folder, creating what is missing, or reaches the process that does. With `owner: true` only the former will

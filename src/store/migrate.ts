@@ -73,6 +73,16 @@ export async function requireCurrentSchema(db: Database): Promise<void> {
   });
 }
 
+/** Throws the database's error where a start could not write: a standby, a read-only database, a role without the right. */
+export async function requireWritableSchema(db: Database): Promise<void> {
+  const trx = await db.transaction();
+  try {
+    await lockSchemaVersion(trx);
+  } finally {
+    await trx.rollback();
+  }
+}
+
 function pendingAfter(reached: string | null, list: readonly Migration[]): readonly Migration[] {
   if (reached === null) return list;
   const at = list.findIndex((migration) => migration.name === reached);

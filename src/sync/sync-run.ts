@@ -2,7 +2,9 @@
 
 import type { ErrorCode } from "../errors.ts";
 
-export type RunStatus = "running" | "succeeded" | "failed" | "held" | "abandoned";
+export const runStatuses = ["running", "succeeded", "failed", "held", "abandoned"] as const;
+
+export type RunStatus = (typeof runStatuses)[number];
 export type RunTrigger = "schedule" | "start" | "request" | "approval";
 export type ChangeAction = "add" | "change" | "restore" | "disable" | "remove";
 

@@ -1,6 +1,8 @@
 // The user: the stored copy of a directory entry, with the flags that decide about MFA. Pure.
 
-export type UserState = "active" | "disabled" | "removed";
+export const userStates = ["active", "disabled", "removed"] as const;
+
+export type UserState = (typeof userStates)[number];
 
 export interface UserGroup {
   name: string;

@@ -108,12 +108,12 @@ async function chooseFirstKey(deps: SealingKeysDeps): Promise<void> {
       "key-missing",
       ids.length === 0
         ? `There is no sealing key in ${deps.folder}.`
-        : `There are several sealing keys in ${deps.folder}, and none was chosen for this database.`,
+        : `There are several sealing keys in ${deps.folder}, and none was chosen for this new database: ${ids.join(", ")}.`,
       {
         remedy:
           ids.length === 0
             ? "Run `dirmfa key generate`, and keep a copy of the file apart from the database's backups."
-            : "Choose one with `dirmfa key rotate --to ID`.",
+            : `Choose one with \`dirmfa key rotate --to ${ids.at(-1)}\`, for example, or move the others out of the folder.`,
         fields: { folder: deps.folder },
       },
     );

@@ -61,7 +61,17 @@ const bottom = ["errors.ts", "clock.ts", "log.ts", "request-id.ts", "username.ts
 /** What each place may import beside itself and `bottom`. `config` at the bottom means its types: see below. */
 const allowed: Record<string, string[]> = {
   "main.ts": ["cli"],
-  cli: ["daemon.ts", "after-restore.ts", "sync", "directory", "verification", "users", "audit", "store"],
+  cli: [
+    "daemon.ts",
+    "after-restore.ts",
+    "http",
+    "sync",
+    "directory",
+    "verification",
+    "users",
+    "audit",
+    "store",
+  ],
   "daemon.ts": ["take-over.ts", "housekeeping.ts", "http", "sync", "verification", "users", "audit", "store"],
   "after-restore.ts": ["sync", "verification", "audit", "store"],
   "housekeeping.ts": ["sync", "verification", "users", "audit", "store"],

@@ -29,6 +29,7 @@ async function check(directory: Record<string, unknown>, slapd: Slapd = world.sl
   try {
     const passwordFile = join(installation.folder, "wrong.password");
     await writeFile(passwordFile, "fb1c-not-it", { mode: 0o600 });
+    await runCommand("--config", installation.configPath, "key", "generate");
     return await runCommand("--config", installation.configPath, "check");
   } finally {
     await installation.remove();

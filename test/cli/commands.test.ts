@@ -1,7 +1,10 @@
 // The command line as an admin types it: what is printed, and the exit codes.
 
+import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
+import { runCommandLine } from "../../src/cli/command-line.ts";
+import { reportFailure } from "../../src/cli/report-failure.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import { deletions, openSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
@@ -72,6 +75,31 @@ test("user list finds by parts of names and by requirement", async () => {
   expect((await json("user", "list", "--required", "--limit", "5")).users).toHaveLength(5);
 });
 
+test("a list that ends at its limit says so, to programs too", async () => {
+  const { code, stdout, stderr } = await dirmfa("user", "list", "--limit", "5", "--json");
+  expect(JSON.parse(stdout)).toMatchObject({ more: true });
+  expect(stderr).toBe("dirmfa: only the first 5, there are more; --limit shows them.\n");
+  expect(code).toBe(0);
+  expect(await json("user", "list", "--limit", "30")).toMatchObject({ more: false });
+  for (const kind of ["run", "audit"]) expect(await json(kind, "list")).toMatchObject({ more: false });
+});
+
+test("audit list finds a user's events by name, and a purged user's by id", async () => {
+  const { users } = await json("user", "list", "--search", "user0001");
+  const byName = await json("audit", "list", "--user", "USER0001");
+  expect(byName.events.length).toBeGreaterThan(0);
+  expect(await json("audit", "list", "--user", users[0].id)).toEqual(byName);
+  expect((await dirmfa("audit", "list", "--user", "nobody")).stderr).toContain("There is no user nobody");
+  expect(await json("audit", "list", "--user", "00000000-0000-4000-8000-000000000000")).toMatchObject({
+    events: [],
+  });
+});
+
+test("unlock says when there was nothing to end", async () => {
+  const { stdout } = await dirmfa("user", "unlock", "user0002");
+  expect(stdout).toBe("user0002 was not locked out, and had no failed codes.\n");
+});
+
 test("user show tells why MFA is required and by when to enroll", async () => {
   const { stdout } = await dirmfa("user", "show", "user0002");
   expect(stdout).toMatch(/^MFA required +required-new-user$/m);
@@ -128,6 +156,9 @@ test.each([
   [["user", "show"], "missing required argument"],
   [["sync", "--directory", "nowhere"], "There is no directory nowhere"],
   [["run", "list", "--limit", "many"], "--limit wants a whole number"],
+  [["run", "list", "--status", "gone"], "Allowed choices are running, succeeded"],
+  [["user", "list", "--state", "gone"], "Allowed choices are active, disabled, removed"],
+  [["audit", "list", "--action", "foo"], "Allowed choices are enrollment-begin"],
 ])("wrong usage %j exits with 2 and says what is wrong", async (args, words) => {
   const { code, stderr } = await dirmfa(...args);
   expect(stderr).toContain(words);
@@ -141,6 +172,28 @@ test.each([
   const { code, stderr } = await dirmfa(...args);
   expect(stderr).toContain(words);
   expect(code).toBe(1);
+});
+
+test("without --config the usual places are tried, the last of them /etc/dirmfa", async () => {
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough(), env: {} };
+  const configPaths = ["/nowhere/dirmfa.yaml", installation.configPath];
+  expect(await runCommandLine(["run", "list"], { ...streams, configPaths })).toBe(0);
+  expect(
+    await runCommandLine(["run", "list"], { ...streams, configPaths: ["a.yaml", "/etc/dirmfa-x/b.yaml"] }),
+  ).toBe(2);
+  expect(streams.stderr.read().toString()).toMatch(
+    /^dirmfa: \/etc\/dirmfa-x\/b\.yaml: cannot be read: there is no such file/,
+  );
+});
+
+test("a key folder that is read-only is told as that", () => {
+  const stderr = new PassThrough();
+  const error = { code: "EROFS", syscall: "mkdir", path: "/etc/dirmfa/keys" };
+  const failed = Object.assign(new Error("EROFS: read-only file system, mkdir '/etc/dirmfa/keys'"), error);
+  expect(reportFailure(failed, { stderr, env: {} })).toBe(1);
+  expect(stderr.read().toString()).toMatch(
+    /^dirmfa: \/etc\/dirmfa\/keys cannot be used: it is on a file system that is read-only\.\n/,
+  );
 });
 
 test("a missing configuration exits with 2 and names the option", async () => {

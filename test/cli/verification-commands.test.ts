@@ -45,7 +45,7 @@ test("user unlock ends a lockout that user show tells of", async () => {
   expect((await dirmfa("user", "show", "locked")).stdout).toMatch(/^locked out +totp until \S+Z$/m);
   expect(await dirmfa("user", "unlock", "locked")).toMatchObject({
     code: 0,
-    stdout: "locked is not locked out.\n",
+    stdout: "Failed codes of locked are forgotten, and lockouts ended: totp.\n",
   });
   expect((await dirmfa("user", "show", "locked")).stdout).toMatch(/^locked out +no$/m);
   expect(await verify(user, world.codeOf(user))).toBe("accepted");

@@ -1,6 +1,9 @@
 // Requests and answers of the admin scope.
 
 import Type from "typebox";
+import { auditActions } from "../../audit/audit-events-table.ts";
+import { runStatuses } from "../../sync/sync-run.ts";
+import { userStates } from "../../users/user.ts";
 import {
   Closed,
   DirectoryName,
@@ -17,7 +20,7 @@ import {
 
 const Facts = Type.Object({}, { additionalProperties: true });
 
-export const UserState = Words(["active", "disabled", "removed"]);
+export const UserState = Words(userStates);
 
 export const ListUsersQuery = Closed({
   search: Type.Optional(Line(200, { description: "Part of the username, display name or e-mail address" })),
@@ -112,7 +115,7 @@ export const AuditEventsQuery = Closed({
       description: "Date, or date and time with its zone, ISO 8601",
     }),
   ),
-  action: Type.Optional(Line(100)),
+  action: Type.Optional(Words(auditActions)),
   user: Type.Optional(Uuid),
   ...pageQuery,
 });
@@ -121,7 +124,7 @@ export const AuditEventPage = Closed({
   nextCursor: NextCursor,
 });
 
-const RunStatus = Words(["running", "succeeded", "failed", "held", "abandoned"]);
+const RunStatus = Words(runStatuses);
 const RunRemark = Closed({ code: Type.String(), text: Type.String() });
 
 const syncRun = {

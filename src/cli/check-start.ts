@@ -1,0 +1,179 @@
+// What `check` finds out about a start: everything that would stop it is a failure here, with the same words. Changes
+// nothing.
+
+import { randomBytes } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { pino } from "pino";
+import type { Config, HttpConfig } from "../config/config.ts";
+import { AppError } from "../errors.ts";
+import { certificateEnd, requireUsableCertificate } from "../http/server-certificate.ts";
+import { tryListening } from "../http/try-listening.ts";
+import { type Database, openDatabase } from "../store/database.ts";
+import { isEmbeddedDatabaseThere } from "../store/embedded-database.ts";
+import { requireCurrentSchema, requireWritableSchema } from "../store/migrate.ts";
+import { listOlderCopies } from "../sync/directories-table.ts";
+import { listUnconfigured } from "../sync/rename-directory.ts";
+import { listUsers } from "../users/users-table.ts";
+import { keyStatus } from "../verification/key-status.ts";
+import { tryKeys } from "../verification/try-keys.ts";
+import { type CliContext, createCommandLog } from "./context.ts";
+import { knownFailure } from "./report-failure.ts";
+
+export interface Finding {
+  level: "good" | "warning" | "failed";
+  /** What it is about: `database`, `keys`, `http.listen`. */
+  about: string;
+  message: string;
+  code?: string;
+  remedy?: string | undefined;
+}
+
+interface StartCheck {
+  about: string;
+  /** Throws what a start would throw. */
+  look(): Promise<Finding[]>;
+}
+
+/** In the order in which a start needs them. Where the database fails, what stands in it is not looked at. */
+export async function checkStart(context: CliContext, config: Config): Promise<Finding[]> {
+  const database = await checkDatabase(context, config);
+  const rest = await runChecks([
+    { about: "http.listen", look: () => checkListener(config.http, "listen") },
+    { about: "http.metricsListen", look: () => checkListener(config.http, "metricsListen") },
+    { about: "http.tls", look: () => checkCertificate(config.http, new Date()) },
+  ]);
+  return [...database, ...rest];
+}
+
+async function checkDatabase(context: CliContext, config: Config): Promise<Finding[]> {
+  let database: Awaited<ReturnType<typeof openDatabase>>;
+  try {
+    requireDatabase(config);
+    database = await openDatabase(config.database, { log: createCommandLog(context), owner: false });
+  } catch (error) {
+    return [failureOf("database", error)];
+  }
+  const { db, close } = database;
+  try {
+    const schema = await runChecks([{ about: "database", look: () => checkTables(config, db) }]);
+    if (schema.some(({ level }) => level === "failed")) return schema;
+    return [...schema, ...(await runChecks(storeChecks(config, db)))];
+  } finally {
+    await close();
+  }
+}
+
+/** What is looked at once the tables are known to be current: one line a check. */
+function storeChecks(config: Config, db: Database): StartCheck[] {
+  return [
+    { about: "keys", look: () => checkKeys(config, db) },
+    { about: "directories", look: () => checkUnconfigured(config, db) },
+    { about: "directories", look: () => checkOlderCopies(db) },
+  ];
+}
+
+/** An embedded database is made where it is first opened, and a check makes nothing. */
+function requireDatabase({ database }: Config): void {
+  if (database.kind !== "embedded" || isEmbeddedDatabaseThere(database.folder)) return;
+  throw new AppError("schema-too-old", `There is no embedded database in ${database.folder} yet.`, {
+    remedy: "Run `dirmfa migrate`, which makes it.",
+  });
+}
+
+async function checkTables(config: Config, db: Database): Promise<Finding[]> {
+  await requireCurrentSchema(db);
+  await requireWritableSchema(db);
+  await listUsers(db, { limit: 1 });
+  return [good("database", `${config.database.kind}, schema current`)];
+}
+
+async function checkKeys({ keys: { folder } }: Config, db: Database): Promise<Finding[]> {
+  // Everything that a start logs about keys is a finding here.
+  const deps = { db, folder, log: pino({ level: "silent" }) };
+  const active = await tryKeys({ ...deps, randomBytes });
+  const all = await keyStatus(deps);
+  const unused = all.filter(({ state, id }) => state === "unused" && id !== active).map(({ id }) => id);
+  const more = unused.length === 0 ? "" : `; not in use yet: ${unused.join(", ")}`;
+  const findings = [good("keys", `${active} seals new secrets${more}`)];
+  for (const { id, file } of all) {
+    if (file !== "present") continue;
+    const path = join(folder, `${id}.key`);
+    // Group and others: a key is its owner's alone.
+    if (((await stat(path)).mode & 0o077) === 0) continue;
+    findings.push({
+      level: "warning",
+      about: "keys",
+      message: `${path} can be read or changed by other users of this machine`,
+      remedy: "chmod 600 keeps it to its owner.",
+    });
+  }
+  return findings;
+}
+
+/** Directories with users that the configuration does not name. */
+async function checkUnconfigured(config: Config, db: Database): Promise<Finding[]> {
+  const directories = config.directories.map(({ name }) => name);
+  const unconfigured = await listUnconfigured({ db, directories });
+  return unconfigured.map(({ name, users }) => ({
+    level: "warning",
+    about: "directories",
+    message: `${users} users of the directory ${name} are stored, which is not configured: they cannot sign in`,
+    remedy: `\`dirmfa directory rename ${name} NEW\` if it was renamed, \`dirmfa directory retire ${name}\` if it was given up.`,
+  }));
+}
+
+/** Directories that answer with older copies alone. */
+async function checkOlderCopies(db: Database): Promise<Finding[]> {
+  return (await listOlderCopies(db)).map(({ directory, since }) => ({
+    level: "warning",
+    about: "directories",
+    message: `${directory} has answered with older copies than before since ${since.toISOString()}: users are added, and nobody is changed or removed`,
+    remedy: `Wait until its server has caught up; if it never will, \`dirmfa directory accept-server ${directory}\` takes it as it is.`,
+  }));
+}
+
+async function checkListener(http: HttpConfig, listener: "listen" | "metricsListen"): Promise<Finding[]> {
+  const address = http[listener];
+  if (address === undefined) return [];
+  const about = `http.${listener}`;
+  const shown = address.kind === "unix" ? `unix:${address.path}` : `${address.host}:${address.port}`;
+  const answer = await tryListening(http, listener);
+  return [good(about, answer === "free" ? `${shown} is free` : `dirmfa is running at ${shown}`)];
+}
+
+// Long enough to get a new one in an organization that needs an approval for it.
+const certificateWarningDays = 14;
+
+async function checkCertificate({ tls }: HttpConfig, now: Date): Promise<Finding[]> {
+  if (tls === undefined) return [];
+  requireUsableCertificate(tls);
+  const end = certificateEnd(tls);
+  const daysLeft = (end.getTime() - now.getTime()) / 86_400_000;
+  if (!(daysLeft < certificateWarningDays)) return [];
+  const message = `the certificate ${daysLeft < 0 ? "ended" : "ends"} on ${end.toISOString().slice(0, 10)}`;
+  return [{ level: "warning", about: "http.tls", message, remedy: "Get a new one, and restart dirmfa." }];
+}
+
+async function runChecks(checks: readonly StartCheck[]): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { about, look } of checks) {
+    try {
+      findings.push(...(await look()));
+    } catch (error) {
+      findings.push(failureOf(about, error));
+    }
+  }
+  return findings;
+}
+
+function good(about: string, message: string): Finding {
+  return { level: "good", about, message };
+}
+
+function failureOf(about: string, error: unknown): Finding {
+  const failure = knownFailure(error);
+  if (!failure) throw error;
+  const { code, message, remedy } = failure;
+  return { level: "failed", about, code, message, remedy };
+}
