@@ -12,6 +12,7 @@ import type { App } from "./app-type.ts";
 import { answerBrokenRequest } from "./broken-request.ts";
 import type { Authorize } from "./caller-auth.ts";
 import { parseJsonBody } from "./json-body.ts";
+import { logRefusal } from "./log-refusal.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerOpenApi } from "./openapi.ts";
 import { noteMethods } from "./other-methods.ts";
@@ -98,6 +99,7 @@ function answerErrors(app: App, log: Log): void {
     if (problem.code === "internal") log.error({ err: error, ...factsOf(request) }, "request failed");
     if (problem.code === "unavailable")
       log.warn({ err: error, ...factsOf(request) }, "request could not be answered");
+    logRefusal(log, request, factsOf(request), problem.code);
     return sendProblem(request, reply, problem);
   });
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, { code: "not-found" }));
@@ -120,11 +122,21 @@ function watchRequests(app: App, deps: AppDeps): void {
   app.addHook("onResponse", async (request, reply) => {
     const seconds = reply.elapsedTime / 1000;
     deps.metrics.observeRequest(request.method, routeOf(request), reply.statusCode, seconds);
+    if (reply.statusCode < 400 && request.routeOptions.config.isChange) {
+      deps.log.info({ ...factsOf(request), ...userIdOf(request) }, "change made");
+    }
     deps.log.debug(
       { ...factsOf(request), status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       "request",
     );
   });
+}
+
+/** Of the admin's calls, whose address has it. */
+function userIdOf({ params, routeOptions }: FastifyRequest): { userId?: string } {
+  // Parameters that the route's schema has checked.
+  const { id } = params as { id?: string };
+  return id !== undefined && routeOptions.url?.startsWith("/v1/admin/users/") ? { userId: id } : {};
 }
 
 /** Whom a body that is not checked yet is about. */

@@ -2,13 +2,14 @@
 // (guard-table.ts). A wrong code is an answer and not an error, so that its count and its audit event stay.
 
 import { type Actor, type NewAuditEvent, recordAuditEvent } from "../audit/audit-events-table.ts";
+import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import { inTransaction, tryAgain } from "../store/in-transaction.ts";
 import type { CodeRefusal, GuardedKind, TypedCode } from "./answers.ts";
 import { positionOfHash } from "./backup-code-hash.ts";
 import { canonicalBackupCode, canonicalTotp } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
-import { type Attempt, isStepUnspent, spendBackupCode, spendStep } from "./guard-table.ts";
+import { type Attempt, type GuardOutcome, isStepUnspent, spendBackupCode, spendStep } from "./guard-table.ts";
 import { countRefusal, isLockedOut } from "./lockouts-table.ts";
 import { type Opened, openSealed } from "./sealing-keys.ts";
 import { lockedUntil } from "./standing.ts";
@@ -62,7 +63,8 @@ export async function takeCode(
 export async function judgeCode(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedCode> {
   const { standing, code } = guarded;
   // Before any dear work, so that a locked user costs no hashing.
-  const refused = await judgeLockout(deps, standing, code.method);
+  const { actor, purpose } = guarded;
+  const refused = await judgeLockout(deps, { standing, kind: code.method, actor, purpose });
   if (refused) return refused;
   return code.method === "totp"
     ? judgeTotp(deps, guarded)
@@ -71,13 +73,18 @@ export async function judgeCode(deps: GuardDeps, guarded: GuardedCode): Promise<
 
 /** The refusal of a kind that is locked out, which is counted and told in one audit event when the lockout is over. */
 export async function judgeLockout(
-  deps: Pick<VerificationDeps, "db">,
-  standing: Standing,
-  kind: GuardedKind,
+  deps: Pick<VerificationDeps, "db" | "log">,
+  guarded: { standing: Standing; kind: GuardedKind; actor: Actor; purpose: string },
 ): Promise<{ outcome: "locked-out"; lockedUntil: Date } | undefined> {
+  const { standing, kind, actor, purpose } = guarded;
   const until = lockedUntil(standing, kind);
   if (!until) return undefined;
-  await countRefusal(deps.db, standing.user.id, kind);
+  const { id: userId } = standing.user;
+  await countRefusal(deps.db, userId, kind);
+  deps.log.info(
+    { ...factsOf(actor), userId, method: kind, purpose, lockedUntil: until },
+    "code refused during a lockout",
+  );
   return { outcome: "locked-out", lockedUntil: until };
 }
 
@@ -93,7 +100,7 @@ async function judgeTotp(deps: GuardDeps, guarded: GuardedCode): Promise<JudgedC
   return {
     outcome: "judged",
     mayBeAccepted: async (db) => step !== undefined && isStepUnspent(db, { ...code, step }),
-    settle: async (db) => answerOf(await spendStep(db, attempt, deps.mfa.lockout, code)),
+    settle: async (db) => answerOf(deps.log, attempt, await spendStep(db, attempt, deps.mfa.lockout, code)),
   };
 }
 
@@ -121,7 +128,11 @@ async function judgeBackupCode(
     outcome: "judged",
     mayBeAccepted: async () => position !== undefined,
     settle: async (db) =>
-      answerOf(await spendBackupCode(db, attempt, deps.mfa.lockout, { setId: set.id, position })),
+      answerOf(
+        deps.log,
+        attempt,
+        await spendBackupCode(db, attempt, deps.mfa.lockout, { setId: set.id, position }),
+      ),
   };
 }
 
@@ -142,15 +153,28 @@ function attemptOf(guarded: GuardedCode, mismatch: Attempt["mismatch"]): Attempt
   };
 }
 
+/** The guard's answer, and a line for the operator where the code was refused. */
 export function answerOf(
-  settled: Awaited<ReturnType<typeof spendStep>>,
+  log: Log,
+  attempt: Attempt,
+  settled: GuardOutcome | undefined,
 ): { outcome: "accepted" } | CodeRefusal {
   if (!settled) throw new Error("the user has an authenticator and no lockout row; no code can be taken");
   if (settled.outcome === "accepted") return { outcome: "accepted" };
-  if (settled.outcome === "locked-out" && settled.lockedUntil) {
-    return { outcome: "locked-out", lockedUntil: settled.lockedUntil };
+  const { actor, userId, method, details } = attempt;
+  const { outcome, lockedUntil } = settled;
+  const facts = { ...factsOf(actor), userId, method, ...details };
+  if (outcome === "locked-out" && lockedUntil) {
+    log.info({ ...facts, lockedUntil }, "code refused during a lockout");
+    return { outcome: "locked-out", lockedUntil };
   }
+  log.info({ ...facts, outcome }, "code refused");
+  if (lockedUntil) log.info({ ...facts, lockedUntil }, "user locked out");
   return { outcome: "code-rejected" };
+}
+
+function factsOf({ name, requestId }: Actor) {
+  return { requestId: requestId ?? null, actor: name };
 }
 
 async function refuseUnreadable(

@@ -60,14 +60,16 @@ export async function storeNewPass(
   return { passPlain: printedCode(pass), expiresAt };
 }
 
+const purpose = "begin-enrollment";
+
 /** Refuses at once while passes are locked out. `settle` must run under the user's lock, in the transaction that stores. */
 export async function judgePass(
-  deps: Pick<VerificationDeps, "db" | "mfa">,
+  deps: Pick<VerificationDeps, "db" | "mfa" | "log">,
   input: { standing: Standing; passAsTyped: string; actor: Actor; signal: AbortSignal | undefined },
 ): Promise<JudgedCode> {
   const { standing, actor, signal } = input;
   const { id: userId, directory } = standing.user;
-  const refused = await judgeLockout(deps, standing, "enrollment-pass");
+  const refused = await judgeLockout(deps, { standing, kind: "enrollment-pass", actor, purpose });
   if (refused) return refused;
   const typed = canonicalEnrollmentPass(input.passAsTyped);
   const hash = typed === undefined ? undefined : passHash(userId, typed);
@@ -80,9 +82,15 @@ export async function judgePass(
       if (isRight) requireWaiting(signal);
       await ensureLockouts(db, userId, ["enrollment-pass"]);
       const mismatch = isRight ? undefined : hash ? ("wrong-code" as const) : ("malformed" as const);
-      const details = { purpose: "begin-enrollment" };
-      const attempt = { userId, directory, method: "enrollment-pass", actor, mismatch, details } as const;
-      return answerOf(await spendPass(db, attempt, deps.mfa.lockout));
+      const attempt = {
+        userId,
+        directory,
+        method: "enrollment-pass",
+        actor,
+        mismatch,
+        details: { purpose },
+      } as const;
+      return answerOf(deps.log, attempt, await spendPass(db, attempt, deps.mfa.lockout));
     },
   };
 }

@@ -4,6 +4,7 @@
 
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { App } from "../../http/app-type.ts";
+import { logRefusal } from "../../http/log-refusal.ts";
 import { ProblemAnswer, problemKinds, problemOf } from "../../http/problems.ts";
 import { roleToken } from "../credential.ts";
 import { type DoorRoutesDeps, openDoor } from "../door.ts";
@@ -116,6 +117,13 @@ function sendProblem(deps: DoorRoutesDeps, reply: FastifyReply, error: unknown):
   const problem = problemOf(error);
   if (problem.code === "internal")
     deps.log.error({ err: error, requestId: reply.request.id }, "request failed");
+  const { request } = reply;
+  const facts = {
+    requestId: request.id,
+    method: request.method,
+    route: request.routeOptions.url ?? "unknown",
+  };
+  logRefusal(deps.log, request, facts, problem.code);
   if (problem.retryAfterSeconds !== undefined) reply.header("retry-after", String(problem.retryAfterSeconds));
   const kind = problemKinds[problem.code];
   reply.code(kind.status);

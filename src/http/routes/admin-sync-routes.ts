@@ -41,7 +41,7 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
         body: StartRunRequest,
         response: { 202: SyncRunSchema },
       },
-      config: { scope: "admin", problems: ["directory-unknown", "run-in-progress"] },
+      config: { isChange: true, scope: "admin", problems: ["directory-unknown", "run-in-progress"] },
     },
     async (request, reply) => {
       const started = await deps.runner.start({
@@ -67,6 +67,7 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
         response: { 202: SyncRunSchema },
       },
       config: {
+        isChange: true,
         scope: "admin",
         problems: ["not-found", "directory-unknown", "run-not-held", "run-in-progress"],
       },

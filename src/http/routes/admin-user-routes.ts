@@ -73,7 +73,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
         body: RequireMfaRequest,
         response: { 200: UserDetail },
       },
-      config: { scope: "admin", problems: ["user-unknown"] },
+      config: { isChange: true, scope: "admin", problems: ["user-unknown"] },
     },
     async (request) => {
       const input = {
@@ -99,7 +99,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
         body: DisableMfaRequest,
         response: { 200: DisabledMfa },
       },
-      config: { scope: "admin", problems: ["user-unknown", "not-enrolled"] },
+      config: { isChange: true, scope: "admin", problems: ["user-unknown", "not-enrolled"] },
     },
     async (request) => {
       const { params, body } = request;
@@ -127,6 +127,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
         response: { 201: IssuedPass },
       },
       config: {
+        isChange: true,
         scope: ["admin", "help-desk"],
         problems: ["user-unknown", "user-not-active", "already-enrolled"],
       },
@@ -152,7 +153,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
         body: NoBody,
         response: { 200: UserDetail },
       },
-      config: { scope: ["admin", "help-desk"], problems: ["user-unknown"] },
+      config: { isChange: true, scope: ["admin", "help-desk"], problems: ["user-unknown"] },
     },
     async (request) => {
       const { id } = request.params;

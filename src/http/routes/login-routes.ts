@@ -179,6 +179,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         response: { 200: BackupCodesAnswer },
       },
       config: {
+        isChange: true,
         scope: "login",
         problems: [
           ...ofUser,
@@ -208,7 +209,11 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         body: TotpRequest,
         response: { 204: Nothing },
       },
-      config: { scope: "login", problems: [...ofUser, ...ofCode, "not-enrolled", "mfa-required"] },
+      config: {
+        isChange: true,
+        scope: "login",
+        problems: [...ofUser, ...ofCode, "not-enrolled", "mfa-required"],
+      },
     },
     async (request, reply) => {
       const answer = await disableMfa(deps, totpInputOf(request));
@@ -228,7 +233,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         body: TotpRequest,
         response: { 200: BackupCodesAnswer },
       },
-      config: { scope: "login", problems: [...ofUser, ...ofCode, "not-enrolled"] },
+      config: { isChange: true, scope: "login", problems: [...ofUser, ...ofCode, "not-enrolled"] },
     },
     async (request) => {
       const answer = await regenerateBackupCodes(deps, totpInputOf(request));
