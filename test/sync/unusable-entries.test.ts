@@ -23,6 +23,8 @@ beforeEach(async () => {
   const branch = (dn: string) => ldifEntry(dn, [["objectClass", "organizationalUnit"]]);
   await world.slapd.add(branch(base) + branch(`ou=one,${base}`) + branch(`ou=two,${base}`));
   world.directory = { ...directoryConfigFor(world.slapd), name: `branch${number}`, groups: undefined };
+  // All of them stay configured: their people have the same names, and are not those of a directory that was renamed.
+  world.directories = Array.from({ length: number }, (_, before) => `branch${before + 1}`);
   world.directory.users.bases = [`ou=one,${base}`, `ou=two,${base}`];
   world.directory.users.attributes.id = "employeeNumber";
   world.directory.users.disabled = { kind: "attribute", attribute: "employeeType", values: ["left"] };
