@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { inTransaction } from "../store/in-transaction.ts";
 import { type Lease, requireLease } from "../store/leases-table.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
@@ -45,7 +46,7 @@ export interface ApplyInput {
 /** Throws AppError `lease-lost`, and changes nothing, when another replica has taken the directory over (rule 9). */
 export async function applyPlan(db: Database, input: ApplyInput): Promise<void> {
   const { run, plan, policy } = input;
-  await db.transaction(async (trx) => {
+  await inTransaction(db, async (trx) => {
     await requireLease(trx, input.lease);
     await prepareBulkWork(trx);
     await requireStaged(trx, run, plan.staged);
@@ -110,7 +111,7 @@ async function applyUsers(trx: Transaction, { run, plan, policy }: ApplyInput): 
 
 /** Ends a held run: nothing is changed, and the hold is an audit event. A dry run leaves no event. */
 export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean): Promise<void> {
-  await db.transaction(async (trx) => {
+  await inTransaction(db, async (trx) => {
     await requireLease(trx, input.lease);
     await requireStaged(trx, input.run, input.plan.staged);
     const counts = !dryRun && input.plan.copy !== "older" && input.confirmRemovals > 1;
@@ -129,7 +130,7 @@ export async function holdPlan(db: Database, input: ApplyInput, dryRun: boolean)
 
 /** Ends a dry run: the plan stays to be read, nothing else does (rule 10). */
 export async function keepPlan(db: Database, input: ApplyInput): Promise<void> {
-  await db.transaction(async (trx) => {
+  await inTransaction(db, async (trx) => {
     await requireLease(trx, input.lease);
     await requireStaged(trx, input.run, input.plan.staged);
     await endRun(trx, input, { status: "succeeded", measured: null });
