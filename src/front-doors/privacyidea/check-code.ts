@@ -105,9 +105,11 @@ async function enroll(deps: DoorDeps, request: CheckRequest, mayDefer: boolean):
     return mayDefer ? accepted(now, says.later) : rejected(now, says.mustEnroll);
   }
   const begun = await beginEnrollment(deps, { name, actor: caller.actor, signal });
-  if (begun.outcome !== "begun") {
+  if (begun.outcome === "enrollment-pass-required") {
     return mayDefer ? accepted(now, says.later) : rejected(now, says.mustEnroll);
   }
+  // Not as it was when it was decided: enrolled, disabled or removed since, and so to be decided anew.
+  if (begun.outcome !== "begun") return rejected(now, says.startAgain);
   return challenged(now, {
     message: says.scan,
     serial: serialOf(begun.user.id),
