@@ -24,6 +24,7 @@ import { applyPolicy } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
 import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
 import { openChainKey } from "./verification/chain-key.ts";
+import { startKeyReports } from "./verification/report-keys.ts";
 import { openSealingKeys } from "./verification/sealing-keys.ts";
 
 export interface Daemon {
@@ -54,11 +55,12 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const { db } = database;
   await requireCurrentSchema(db);
   const keys = await openSealingKeys({ db, folder: config.keys.folder, log, actor });
+  const holder = holderName();
+  started.adopt(await startKeyReports({ db, folder: config.keys.folder, log, holder }), (it) => it.stop());
   const chainKey = await openChainKey({ db, keys, randomBytes });
   const requirements = await applyPolicy({ db, policy: mfaPolicyOf(config.mfa) }, actor);
   await tellUnconfigured({ db, log }, config);
 
-  const holder = holderName();
   const auditSealing = started.adopt(
     startAuditSealing({
       db,

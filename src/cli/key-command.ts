@@ -30,6 +30,7 @@ interface GenerateOptions extends OutputOptions {
 
 interface RotateOptions extends OutputOptions {
   to?: string;
+  despiteReplicas?: boolean;
 }
 
 export function addKeyCommand(program: Command, context: CliContext): void {
@@ -44,6 +45,7 @@ export function addKeyCommand(program: Command, context: CliContext): void {
     .command("rotate")
     .description("make a key active and reseal everything with it; goes on where it was stopped")
     .option("--to <key id>", "the new key; default: the one key of the folder that is not in use")
+    .option("--despite-replicas", "also while a running replica does not have the key, and so refuses codes")
     .option("--json", "print JSON")
     .action((options: RotateOptions) => withDatabase(context, (open) => rotate(context, open, options)));
   key
@@ -104,7 +106,12 @@ async function rotate(context: CliContext, open: OpenCommand, options: RotateOpt
   process.once("SIGINT", abort).once("SIGTERM", abort);
   const answer = await rotateKeys(
     { db: open.db, folder: open.config.keys.folder, log: open.log, randomBytes },
-    { to: options.to, actor: open.actor, signal: stop.signal },
+    {
+      to: options.to,
+      actor: open.actor,
+      signal: stop.signal,
+      despiteReplicas: options.despiteReplicas ?? false,
+    },
   ).finally(() => process.off("SIGINT", abort).off("SIGTERM", abort));
   if (answer.unreadable.length > 0) context.exitCode = exitCodes.failed;
   if (options.json) {

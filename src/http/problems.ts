@@ -55,8 +55,8 @@ export class ProblemAnswer extends Error {
   override readonly name = "ProblemAnswer";
   readonly problem: Problem;
 
-  constructor(problem: Problem) {
-    super(problem.code);
+  constructor(problem: Problem, options: { cause?: unknown } = {}) {
+    super(problem.code, options);
     this.problem = problem;
   }
 }
@@ -89,7 +89,15 @@ const askedWrongly = new Map<ErrorCode, ProblemCode>([
   ["run-not-held", "run-not-held"],
 ]);
 
-const away = new Set<ErrorCode>(["database-unavailable", "database-locked", "aborted", "lease-lost"]);
+const away = new Set<ErrorCode>([
+  "database-unavailable",
+  "database-locked",
+  "aborted",
+  "lease-lost",
+  // Another replica may have it.
+  "key-missing",
+  "key-wrong",
+]);
 
 /** What of anything thrown may be answered. An unknown error is `internal`, and nothing of its text goes out. */
 export function problemOf(error: unknown): Problem {

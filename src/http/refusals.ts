@@ -31,9 +31,10 @@ export function refusalAnswer(refusal: Refusal, now: Date): ProblemAnswer {
     }
     case "mfa-required":
       return new ProblemAnswer({ code: "mfa-required", members: { requiredBy: refusal.requiredBy } });
-    // Logged and audited by the flow; it is nothing that the user or the caller can do anything about.
+    // Logged and audited by the flow; it is nothing that the user or the caller can do anything about. A key that is missing
+    // here may be there on another replica, or be copied soon.
     case "secret-unreadable":
-      return new ProblemAnswer({ code: "internal" });
+      return new ProblemAnswer({ code: refusal.reason === "key-missing" ? "unavailable" : "internal" });
     default:
       return new ProblemAnswer({ code: refusal.outcome });
   }

@@ -55,7 +55,13 @@ export function addApiRoutes(app: App, deps: Omit<HttpDeps, "limits">): void {
   const { verification, runner, metrics } = deps;
   const { directories, http } = deps.config;
   const { db } = verification;
-  addOpenRoutes(app, { db, directories, metrics, metricsHere: http.metricsListen === undefined });
+  addOpenRoutes(app, {
+    db,
+    keys: verification.keys,
+    directories,
+    metrics,
+    metricsHere: http.metricsListen === undefined,
+  });
   addLoginRoutes(app, { ...verification, metrics });
   addAdminUserRoutes(app, verification);
   addAdminSyncRoutes(app, { db, directories, runner });

@@ -40,7 +40,7 @@ export type CodeRefusal =
   | { outcome: "code-rejected" }
   | { outcome: "locked-out"; lockedUntil: Date }
   /** The stored secret cannot be opened: key missing, or the row was tampered with. Logged and audited; not the user's fault. */
-  | { outcome: "secret-unreadable" };
+  | { outcome: "secret-unreadable"; reason: "key-missing" | "changed" };
 
 export type BeginEnrollmentAnswer =
   | {

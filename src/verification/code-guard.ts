@@ -180,13 +180,13 @@ function factsOf({ name, requestId }: Actor) {
 async function refuseUnreadable(
   deps: GuardDeps,
   guarded: GuardedCode,
-  opened: Opened,
+  opened: Exclude<Opened, { kind: "opened" }>,
   keyId: string,
 ): Promise<CodeRefusal> {
   const details = { reason: opened.kind, keyId };
   deps.log.error({ userId: guarded.standing.user.id, ...details }, "stored secret cannot be opened");
   await recordAlone(deps, guarded, { action: "seal-broken", outcome: "refused", details });
-  return { outcome: "secret-unreadable" };
+  return { outcome: "secret-unreadable", reason: opened.kind };
 }
 
 async function recordAlone(

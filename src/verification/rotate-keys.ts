@@ -5,6 +5,8 @@ import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { createKeyFile, isKeyId, listKeyIds, readKeyFile } from "./key-folder.ts";
+import { listReplicasWithoutKey } from "./replicas-table.ts";
+import { reportedWithinMs } from "./report-keys.ts";
 import {
   listSealedRows,
   resealRows,
@@ -41,6 +43,8 @@ export interface RotateKeysInput {
   /** The new key. Undefined: finish a rotation that was begun, or take the one key of the folder that is not in use. */
   to: string | undefined;
   actor: Actor;
+  /** Makes the key active though a running replica has no such key, and so refuses codes until it gets it. */
+  despiteReplicas?: boolean;
   /** Stops between two batches; running again goes on from there. */
   signal?: AbortSignal;
   onProgress?(resealed: number): void;
@@ -64,6 +68,7 @@ export async function rotateKeys(
   input: RotateKeysInput,
 ): Promise<RotateKeysAnswer> {
   const key = await chooseKey(deps, input.to, await listSealingKeys(deps.db));
+  if (!input.despiteReplicas) await requireKeyEverywhere(deps, key);
   const others = await activate(deps, key, input.actor);
   const find = await readKeys(deps, others);
   const answer: RotateKeysAnswer = { activeKey: key.id, resealed: 0, retired: [], unreadable: [] };
@@ -118,6 +123,26 @@ async function readKeys(deps: SealingKeysDeps, ids: string[]): Promise<SealingKe
     if (key) keys.set(id, key);
   }
   return async (id) => keys.get(id);
+}
+
+/** Whoever lacks the key would refuse right codes from the first value on that is sealed with it. */
+async function requireKeyEverywhere({ db }: SealingKeysDeps, key: SealingKey): Promise<void> {
+  const checkValue = key.checkValue.toString("hex");
+  const lacking = await listReplicasWithoutKey(db, {
+    keyId: key.id,
+    checkValue,
+    seenWithinMs: reportedWithinMs,
+  });
+  if (lacking.length === 0) return;
+  throw new AppError(
+    "key-missing",
+    `Running replicas do not have the key ${key.id}: ${lacking.join(", ")}.`,
+    {
+      remedy:
+        "Copy its file into their key folders and try again in some seconds. One that has ended is forgotten within a minute; --despite-replicas does not wait.",
+      fields: { keyId: key.id },
+    },
+  );
 }
 
 /** Returns the ids of all other keys that are not retired. */

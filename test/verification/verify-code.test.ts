@@ -241,7 +241,7 @@ describe("a stored secret", () => {
 
   /** The answer to a code, and what the auditor is told of it. */
   async function refused(user: EnrolledUser, code: string, method: "totp" | "backup-code" = "totp") {
-    expect(await world.verify(user, code, method)).toEqual({ outcome: "secret-unreadable" });
+    expect(await world.verify(user, code, method)).toMatchObject({ outcome: "secret-unreadable" });
     expect(world.logged.at(-1)).toContain("stored secret cannot be opened");
     const event = (await world.events(user.id)).at(-1);
     expect(event).toMatchObject({ action: "seal-broken", outcome: "refused", details: { method } });

@@ -6,6 +6,7 @@ import { errorCodeOf } from "../../errors.ts";
 import type { Database } from "../../store/database.ts";
 import { requireCurrentSchema } from "../../store/migrate.ts";
 import { getDirectoryMemory } from "../../sync/directories-table.ts";
+import type { SealingKeys } from "../../verification/sealing-keys.ts";
 import type { App } from "../app-type.ts";
 import type { Metrics } from "../metrics.ts";
 import { ProblemAnswer } from "../problems.ts";
@@ -14,6 +15,7 @@ import { Closed, Instant, Nullable, Words } from "../schemas.ts";
 export interface OpenRoutesDeps {
   db: Database;
   directories: readonly Pick<DirectoryConfig, "name">[];
+  keys: Pick<SealingKeys, "refresh">;
   metrics: Metrics;
   /** False when GET /metrics has a listener of its own. */
   metricsHere: boolean;
@@ -37,6 +39,7 @@ const Readiness = Closed({
 export function addOpenRoutes(app: App, deps: OpenRoutesDeps): void {
   const checkReadiness = shared(async () => {
     await requireUsableSchema(deps.db);
+    await requireUsableKeys(deps.keys);
     return { status: "ready" as const, directories: await listDirectoryAges(deps) };
   });
 
@@ -93,6 +96,18 @@ async function requireUsableSchema(db: Database): Promise<void> {
     const code = errorCodeOf(error);
     if (code !== "schema-too-old" && code !== "schema-too-new") throw error;
     throw new ProblemAnswer({ code: "unavailable", detail: `The database schema cannot be used: ${code}.` });
+  }
+}
+
+/** Without a key that is in use it would refuse right codes. Its id is in the log, and not for strangers. */
+async function requireUsableKeys(keys: Pick<SealingKeys, "refresh">): Promise<void> {
+  try {
+    await keys.refresh();
+  } catch (cause) {
+    const code = errorCodeOf(cause);
+    if (code !== "key-missing" && code !== "key-wrong") throw cause;
+    const problem = { code: "unavailable", detail: `A sealing key cannot be used here: ${code}.` } as const;
+    throw new ProblemAnswer(problem, { cause });
   }
 }
 
