@@ -95,8 +95,8 @@ export async function judgePass(
   };
 }
 
-// Bound to the user, so that a row copied to another user opens nothing. No salt and no slow hash: a pass has 80 random bits.
-function passHash(userId: string, canonicalPass: string): Buffer {
+/** Bound to the user, so that a row copied to another user opens nothing. No salt and no slow hash: it has 80 random bits. */
+export function passHash(userId: string, canonicalPass: string): Buffer {
   return createHash("sha256")
     .update(JSON.stringify(["dirmfa enrollment pass v1", userId, canonicalPass]))
     .digest();

@@ -17,6 +17,7 @@ import { canonicalBackupCode } from "../../src/verification/codes.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
+import { issueEnrollmentPass, passHash } from "../../src/verification/enrollment-pass.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
 import { nonceBytes, seal } from "../../src/verification/sealing.ts";
 import { unlockUser } from "../../src/verification/unlock-user.ts";
@@ -39,6 +40,8 @@ export const states = {
   enrolled: { user: "active", active: true, pending: false },
   replacing: { user: "active", active: true, pending: true },
   removed: { user: "removed", active: true, pending: true },
+  // With an enrollment pass (rule 31), and an enrollment that was begun without it.
+  withPass: { user: "active", active: false, pending: true },
 } as const;
 export type StateName = keyof typeof states;
 
@@ -58,6 +61,7 @@ export type Typing = 0 | 1;
 
 export type Flow = (deps: VerificationDeps, subject: Subject, typing: Typing) => Promise<{ outcome: string }>;
 
+const printedPass = "AAAA-BBBB-CCCC-DDDD";
 const printedCodes = ["AAAA-BBBB-CCCC", "DDDD-EEEE-FFFF"] as const;
 
 function codeFor(secret: Buffer, { clock }: Subject, typing: Typing): string {
@@ -66,6 +70,8 @@ function codeFor(secret: Buffer, { clock }: Subject, typing: Typing): string {
 
 export const flows = {
   begin: (deps, { username }) => beginEnrollment(deps, { name: { username }, actor: caller }),
+  beginWithPass: (deps, subject) => beginEnrollment(deps, { ...inputOf(subject), passAsTyped: printedPass }),
+  issuePass: (deps, { id }) => issueEnrollmentPass(deps, { userId: id, actor: admin }),
   replace: (deps, subject, typing) =>
     beginEnrollment(deps, {
       ...inputOf(subject),
@@ -231,6 +237,13 @@ export async function createSubjects(
         ["totp", "backup-code"].map((method) => ({ user_id: id, method, failures: 1 })),
       ),
     );
+    if (state === "withPass") {
+      const expires_at = new Date(Date.now() + 600_000);
+      const hash = (id: string) => passHash(id, printedPass.replaceAll("-", ""));
+      await trx("enrollment_passes").insert(
+        subjects.map(({ id }) => ({ user_id: id, hash: hash(id), expires_at })),
+      );
+    }
     if (!wanted.active) return;
     await trx("backup_code_sets").insert(
       subjects.map(({ id, active, setId }) => ({
@@ -262,6 +275,7 @@ export interface Traces {
   user: string;
   authenticators: string[];
   lockouts: string[];
+  passes: string[];
   events: string[];
 }
 
@@ -271,7 +285,7 @@ export async function takeTraces(world: VerificationWorld, subject: Subject): Pr
   const nameOf = (id: string | null) =>
     id === subject.active.id ? "first" : id === subject.pending.id ? "begun" : id === null ? "none" : "newer";
   const presentStep = Math.floor(subject.clock.now().getTime() / stepMs);
-  const [users, authenticators, lockouts, events] = await Promise.all([
+  const [users, authenticators, lockouts, passes, events] = await Promise.all([
     db("users").where({ id: subject.id }),
     db.raw(
       `select a.id, a.state, a.last_step, a.replaces, s.id as set_id,
@@ -282,8 +296,10 @@ export async function takeTraces(world: VerificationWorld, subject: Subject): Pr
       [subject.id],
     ),
     db("lockouts").where({ user_id: subject.id }).orderBy("method"),
+    db("enrollment_passes").where({ user_id: subject.id }),
     db("audit_events").where({ user_id: subject.id }),
   ]);
+  const firstPass = passHash(subject.id, printedPass.replaceAll("-", ""));
   await db("users").where({ id: subject.id }).delete();
   return {
     user: users[0] ? `${users[0].state}, required: ${users[0].required_by_admin}` : "gone",
@@ -305,6 +321,7 @@ export async function takeTraces(world: VerificationWorld, subject: Subject): Pr
       },
     ),
     lockouts: lockouts.map((row) => `${row.method} ${row.failures}`),
+    passes: passes.map(({ hash }) => (firstPass.equals(hash) ? "first" : "newer")),
     events: events
       .map(({ action, outcome, details }) => {
         const { purpose = "", replaces = "", byAdmin = "" } = details;

@@ -1,4 +1,4 @@
-// A search over interleavings (rules 14, 15, 18 and 24): of every two flows on one user, the first is stopped before each of its
+// A search over interleavings (rules 14, 15, 18, 24 and 31): of every two flows on one user, the first is stopped before each of its
 // statements in turn, the second runs to its end or until it waits for the first, and then the first goes on. Whatever
 // came between, the answers, the rows and the audit events must be those of one of the two flows after the other. Only
 // PostgreSQL: the embedded database has one connection.
@@ -68,6 +68,7 @@ const flowsIn: Record<StateName, FlowName[]> = {
     ...(["replace", "confirm", "disable", "regenerate", "verifyTotp", "verifyBackupCode"] as const),
     ...(["disableByAdmin", "unlock", "require", "remove"] as const),
   ],
+  withPass: ["beginWithPass", "issuePass", "confirm", "disableByAdmin"],
   removed: ["purge", "restore", "verifyTotp", "disableByAdmin", "unlock", "confirm"],
 };
 const ofActive: FlowName[] = ["replace", "disable", "regenerate", "verifyTotp"];
@@ -138,7 +139,7 @@ async function answerOf({ replicas }: Lane, pair: Pair, subject: Subject, index:
   }
 }
 
-const granted = /^(begun|confirmed|disabled|regenerated|accepted|unlocked|done|purged|restored)/;
+const granted = /^(begun|confirmed|disabled|regenerated|accepted|issued|unlocked|done|purged|restored)/;
 /** A code that was judged against an authenticator that has gone meanwhile is a wrong code, and no more is told. */
 const codeRejected = "code-rejected";
 
@@ -161,10 +162,11 @@ function agrees(seen: Seen, one: Seen, serial: Seen[]): boolean {
 }
 
 /** Refused codes aside: how they are counted and why they are said to be wrong depends on when they were judged. */
-function comparable({ user, authenticators, events }: Traces) {
+function comparable({ user, authenticators, passes, events }: Traces) {
   return {
     user,
     authenticators,
+    passes,
     events: events.filter((event) => !/^verification (?!accepted)/.test(event)),
   };
 }
