@@ -161,8 +161,10 @@ CREATE TABLE public.directories (
     server_identity text,
     server_state text,
     last_complete_at timestamp with time zone,
+    memberships_as text,
     kind text,
-    older_since timestamp with time zone
+    older_since timestamp with time zone,
+    CONSTRAINT directories_memberships_as_known CHECK ((memberships_as = ANY (ARRAY['nested'::text, 'direct'::text])))
 );
 
 CREATE TABLE public.enrollment_passes (
@@ -186,7 +188,8 @@ CREATE TABLE public.groups (
     name_key text NOT NULL COLLATE pg_catalog."C",
     dn text NOT NULL,
     dn_key text NOT NULL COLLATE pg_catalog."C",
-    entry_hash text NOT NULL COLLATE pg_catalog."C"
+    entry_hash text NOT NULL COLLATE pg_catalog."C",
+    required_as text[] DEFAULT '{}'::text[] NOT NULL
 );
 
 CREATE TABLE public.leases (
@@ -208,6 +211,21 @@ CREATE TABLE public.lockouts (
     CONSTRAINT lockouts_refused_positive CHECK ((refused >= 0))
 )
 WITH (fillfactor='80');
+
+CREATE TABLE public.mfa_policy (
+    only_row boolean DEFAULT true NOT NULL,
+    digest text NOT NULL,
+    organization boolean NOT NULL,
+    directories text[] NOT NULL,
+    group_keys text[] NOT NULL,
+    new_users boolean NOT NULL,
+    initial_import text NOT NULL,
+    grace_ms bigint NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT mfa_policy_grace_positive CHECK ((grace_ms >= 0)),
+    CONSTRAINT mfa_policy_initial_import_known CHECK ((initial_import = ANY (ARRAY['exempt'::text, 'include'::text]))),
+    CONSTRAINT mfa_policy_only_row CHECK (only_row)
+);
 
 CREATE TABLE public.replicas (
     holder text NOT NULL,
@@ -415,6 +433,7 @@ CREATE TABLE public.users (
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
     removed_at timestamp with time zone,
     primary_group_key text,
+    graces jsonb,
     CONSTRAINT users_deadline_matches CHECK (((required_since IS NULL) = (enrollment_deadline IS NULL))),
     CONSTRAINT users_removed_at_matches CHECK (((state = 'removed'::text) = (removed_at IS NOT NULL))),
     CONSTRAINT users_state_known CHECK ((state = ANY (ARRAY['active'::text, 'disabled'::text, 'removed'::text])))
@@ -473,6 +492,9 @@ ALTER TABLE ONLY public.leases
 
 ALTER TABLE ONLY public.lockouts
     ADD CONSTRAINT lockouts_pkey PRIMARY KEY (user_id, method);
+
+ALTER TABLE ONLY public.mfa_policy
+    ADD CONSTRAINT mfa_policy_pkey PRIMARY KEY (only_row);
 
 ALTER TABLE ONLY public.replicas
     ADD CONSTRAINT replicas_pkey PRIMARY KEY (holder);

@@ -20,7 +20,7 @@ import { scheduleSyncs } from "./sync/schedule.ts";
 import type { SyncRun } from "./sync/sync-run.ts";
 import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
 import { keysForRestart, takenOver } from "./take-over.ts";
-import { applyPolicy } from "./users/apply-policy.ts";
+import { applyPolicy, type PolicyDeps } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
 import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
 import { openChainKey } from "./verification/chain-key.ts";
@@ -58,7 +58,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const holder = holderName();
   started.adopt(await startKeyReports({ db, folder: config.keys.folder, log, holder }), (it) => it.stop());
   const chainKey = await openChainKey({ db, keys, randomBytes });
-  const requirements = await applyPolicy({ db, policy: mfaPolicyOf(config.mfa) }, actor);
+  const requirements = await applyPolicy(policyDepsOf(db, config), actor);
   await tellUnconfigured({ db, log }, config);
 
   const auditSealing = started.adopt(
@@ -113,7 +113,6 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       hasher,
       randomBytes,
       mfa: of.mfa,
-      policy: mfaPolicyOf(of.mfa),
       directories: namesOf(of),
     },
     runner,
@@ -142,7 +141,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       const before = running;
       const next = takenOver(before, read);
       const exchange = await http.prepare(createApplication(httpDepsOf(next)));
-      const changed = await applyPolicy({ db, policy: mfaPolicyOf(next.mfa) }, actor);
+      const changed = await applyPolicy(policyDepsOf(db, next), actor);
       await tellUnconfigured({ db, log }, next);
       // From here on nothing fails.
       running = next;
@@ -163,6 +162,10 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
 
 function namesOf({ directories }: Config): string[] {
   return directories.map(({ name }) => name);
+}
+
+function policyDepsOf(db: Database, config: Config): PolicyDeps {
+  return { db, policy: mfaPolicyOf(config.mfa), directories: namesOf(config) };
 }
 
 async function tellUnconfigured({ db, log }: { db: Database; log: Log }, config: Config): Promise<void> {

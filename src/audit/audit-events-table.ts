@@ -25,6 +25,7 @@ export const auditActions = [
   "user-rekey",
   "database-restored",
   "policy-change",
+  "requirement-end",
   "key-rotate",
   "seal-broken",
   "audit-accept",

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
-import { decideRequirement, mfaPolicyOf } from "../users/policy.ts";
+import { decideRequirement } from "../users/policy.ts";
 import { setRequiredByAdmin } from "../users/require-mfa.ts";
 import { type User, type UserState, userStates } from "../users/user.ts";
 import { listUsers } from "../users/users-table.ts";
@@ -99,12 +99,11 @@ function addUserAction(
 }
 
 async function printUsers(context: CliContext, open: OpenCommand, options: ListOptions): Promise<void> {
-  const policy = mfaPolicyOf(open.config.mfa);
   const limit = parseLimit(options.limit, 100_000);
   const listed = await listUsers(open.db, { ...options, limit: limit + 1 });
   const { rows: users, more } = withinLimit(listed, limit);
   noteMore(context, more, limit);
-  if (options.json) return printJson(context, { more, users: users.map((user) => userAsJson(user, policy)) });
+  if (options.json) return printJson(context, { more, users: users.map((user) => userAsJson(user)) });
   printTable(
     context,
     ["USERNAME", "NAME", "DIRECTORY", "STATE", "MFA REQUIRED BY"],
@@ -113,7 +112,7 @@ async function printUsers(context: CliContext, open: OpenCommand, options: ListO
       user.displayName,
       user.directory,
       user.state,
-      decideRequirement(user, policy).requiredBy.join(", ") || null,
+      decideRequirement(user).requiredBy.join(", ") || null,
     ]),
   );
 }
@@ -124,10 +123,9 @@ async function showUser(
   user: User,
   options: OutputOptions,
 ): Promise<void> {
-  const policy = mfaPolicyOf(open.config.mfa);
   const verification = await verificationStateOf(open, { userId: user.id });
-  if (options.json) printJson(context, { user: userAsJson(user, policy), verification });
-  else printFacts(context, userFacts(user, decideRequirement(user, policy), verification));
+  if (options.json) printJson(context, { user: userAsJson(user), verification });
+  else printFacts(context, userFacts(user, decideRequirement(user), verification));
 }
 
 async function setRequired(
@@ -137,11 +135,10 @@ async function setRequired(
   options: OutputOptions,
   required: boolean,
 ): Promise<void> {
-  const policy = mfaPolicyOf(open.config.mfa);
-  await setRequiredByAdmin({ db: open.db, policy }, { userId: user.id, required, actor: open.actor });
+  await setRequiredByAdmin({ db: open.db }, { userId: user.id, required, actor: open.actor });
   const after = await getUser(open.db, user.id, undefined);
-  if (options.json) return printJson(context, { user: userAsJson(after, policy) });
-  const requirement = decideRequirement(after, policy);
+  if (options.json) return printJson(context, { user: userAsJson(after) });
+  const requirement = decideRequirement(after);
   printLine(
     context,
     requirement.required

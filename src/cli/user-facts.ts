@@ -1,12 +1,13 @@
 // How one user is told to people and to programs.
 
-import { decideRequirement, type MfaPolicy, type Requirement } from "../users/policy.ts";
+import { decideRequirement, type Requirement } from "../users/policy.ts";
 import type { User } from "../users/user.ts";
 import type { VerificationState } from "../verification/answers.ts";
 
 /** The stored user, the names of its groups, and what the policy asks of it. */
-export function userAsJson(user: User, policy: MfaPolicy) {
-  return { ...user, groups: user.groups.map((group) => group.name), ...decideRequirement(user, policy) };
+export function userAsJson({ policyRequires, ...user }: User) {
+  const requirement = decideRequirement({ ...user, policyRequires });
+  return { ...user, groups: user.groups.map((group) => group.name), ...requirement };
 }
 
 /** Label and value pairs, the ones that matter most first. */

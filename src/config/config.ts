@@ -133,7 +133,7 @@ export interface Limit {
 }
 
 /** What has a limit; src/sync/limits.ts says what each is a share of. */
-export type LimitName = "removals" | "disables" | "enables" | "renames" | "newIds";
+export type LimitName = "removals" | "disables" | "enables" | "renames" | "requirements" | "newIds";
 
 export interface DirectoryLimits extends Record<LimitName, Limit> {
   /** Complete listings from one server, in a row, that a user must be missing from before it is removed; 1: at once. */

@@ -242,6 +242,14 @@ const limitsSchema = mapping(
         risk: "Users who get another username, as when another attribute is read.",
       },
     ),
+    requirements: limit(
+      { count: 10, percent: 5 },
+      {
+        what: "end the MFA requirement of more users",
+        of: "users of whom MFA is required",
+        risk: "Users who leave the last group for which MFA is required, as when the account may not read its members any more.",
+      },
+    ),
     newIds: limit(
       { count: 5, percent: 1 },
       {

@@ -7,6 +7,7 @@ import * as primaryGroups from "../../migrations/0003_primary_groups_and_absence
 import * as stagingOutsideTheLog from "../../migrations/0004_staging_outside_the_log.ts";
 import * as userFlows from "../../migrations/0005_user_flows.ts";
 import * as enrollmentPasses from "../../migrations/0006_enrollment_passes.ts";
+import * as requirements from "../../migrations/0007_requirements.ts";
 import * as entries from "../../migrations/0008_entries.ts";
 import * as plans from "../../migrations/0009_plans.ts";
 import * as operations from "../../migrations/0010_operations.ts";
@@ -33,6 +34,7 @@ const migrations: readonly Migration[] = [
   { name: "0004_staging_outside_the_log", up: stagingOutsideTheLog.up },
   { name: "0005_user_flows", up: userFlows.up },
   { name: "0006_enrollment_passes", up: enrollmentPasses.up },
+  { name: "0007_requirements", up: requirements.up },
   { name: "0008_entries", up: entries.up },
   { name: "0009_plans", up: plans.up },
   { name: "0010_operations", up: operations.up },

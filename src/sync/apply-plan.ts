@@ -6,9 +6,11 @@ import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { inTransaction } from "../store/in-transaction.ts";
 import { type Lease, requireLease } from "../store/leases-table.ts";
-import type { MfaPolicy } from "../users/policy.ts";
+import { prepareBulkWork } from "../store/settings-table.ts";
+import { holdPolicy, rememberRequiredGroups } from "../users/policy-table.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
 import {
+  addToGroups,
   applyGroups,
   applyMemberships,
   disableSkippedUsers,
@@ -17,26 +19,21 @@ import {
   removeUsers,
   replaceAliases,
   updateUsers,
+  usersToRefresh,
   vacateUsernames,
 } from "./apply-table.ts";
-import {
-  type DirectoryMemory,
-  getDirectoryMemory,
-  rememberListing,
-  rememberOlderCopy,
-} from "./directories-table.ts";
+import { getDirectoryMemory, rememberListing, rememberOlderCopy } from "./directories-table.ts";
 import { sharePlan, shareSkips } from "./kept-rows-table.ts";
 import type { Plan } from "./make-plan.ts";
 import { countAbsences, forgetAbsences, forgetAbsencesOfListed, type PlanRun } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
-import { deleteStaging, prepareBulkWork } from "./staging-table.ts";
+import { deleteStaging } from "./staging-table.ts";
 import { finishRun, type RunResult } from "./sync-runs-table.ts";
 
 export interface ApplyInput {
   run: PlanRun;
   plan: Plan;
   listing: StagedListing;
-  policy: MfaPolicy;
   /** Of the directory's limits. */
   confirmRemovals: number;
   lease: Lease;
@@ -45,7 +42,7 @@ export interface ApplyInput {
 
 /** Throws AppError `lease-lost`, and changes nothing, when another replica has taken the directory over (rule 9). */
 export async function applyPlan(db: Database, input: ApplyInput): Promise<void> {
-  const { run, plan, policy } = input;
+  const { run, plan } = input;
   await inTransaction(db, async (trx) => {
     await requireLease(trx, input.lease);
     await prepareBulkWork(trx);
@@ -54,16 +51,23 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
     const { added, changed, restored, disabled, removed } = plan.counts;
     const usersDiffer = added + changed + restored + disabled + removed > 0;
     if (usersDiffer) await applyUsers(trx, input);
-    if (plan.groupsDiffer) await applyGroups(trx, run);
+    if (plan.groupsDiffer) await (plan.copy === "same" ? applyGroups : addToGroups)(trx, run);
     if (plan.membershipsDiffer) await applyMemberships(trx, run);
     // Of new users only a group can require more than what their insert has fixed.
     if (restored > 0 || plan.membershipsDiffer) {
-      await refreshRequirements(trx, policy, { directory: run.directory });
+      const newlyRequired = await rememberRequiredGroups(trx);
+      const cause = { by: "sync-run", runId: run.id };
+      await refreshRequirements(trx, usersToRefresh(run, newlyRequired), { actor: input.actor, cause });
     }
     if (plan.copy === "older") await rememberOlderCopy(trx, run.directory);
     else {
       await rememberAbsences(trx, input);
-      await rememberListing(trx, run.directory, { ...input.listing, imported: plan.usable > 0 });
+      const { membershipsAs } = plan;
+      await rememberListing(trx, run.directory, {
+        ...input.listing,
+        imported: plan.usable > 0,
+        membershipsAs,
+      });
     }
     await endRun(trx, input, { status: "succeeded", measured: plan.measured });
     await recordAuditEvent(trx, {
@@ -78,10 +82,16 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
 
 /** What the plan took for known of the directory must still be so: a person may have changed it meanwhile. */
 async function requireMemory(trx: Transaction, { run, plan }: ApplyInput): Promise<void> {
-  if (isDeepStrictEqual(await getDirectoryMemory(trx, run.directory), plan.memory)) return;
-  throw new AppError("aborted", "What is remembered of the directory was changed during the run.", {
-    remedy: "The next run starts anew.",
-  });
+  if (!isDeepStrictEqual(await getDirectoryMemory(trx, run.directory), plan.memory)) {
+    throw new AppError("aborted", "What is remembered of the directory was changed during the run.", {
+      remedy: "The next run starts anew.",
+    });
+  }
+  if (!isDeepStrictEqual(await holdPolicy(trx), plan.policy)) {
+    throw new AppError("aborted", "Another MFA policy came into force during the run.", {
+      remedy: "The next run plans with it.",
+    });
+  }
 }
 
 /** Before staging is gone, and before the server of this listing is the remembered one. */
@@ -92,7 +102,7 @@ async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<vo
 }
 
 /** The order matters: names are set free before anyone takes them, and users stand before their aliases. */
-async function applyUsers(trx: Transaction, { run, plan, policy }: ApplyInput): Promise<void> {
+async function applyUsers(trx: Transaction, { run, plan }: ApplyInput): Promise<void> {
   const { added, changed, restored, disabled, removed } = plan.counts;
   if (restored > 0 && (await holdRestored(trx, run)) < restored) {
     throw new AppError("aborted", "A user that the plan restores was purged during the run.", {
@@ -105,7 +115,7 @@ async function applyUsers(trx: Transaction, { run, plan, policy }: ApplyInput): 
     await updateUsers(trx, run);
   }
   if (disabled > 0) await disableSkippedUsers(trx, run);
-  if (added > 0) await insertUsers(trx, run, { requiredNewUser: newUserFlag(policy, plan.memory), policy });
+  if (added > 0) await insertUsers(trx, run, { requiredNewUser: plan.newUserFlag, policy: plan.policy });
   await replaceAliases(trx, run);
 }
 
@@ -156,10 +166,4 @@ async function endRun(
   // What was applied is a run's own for good: the event names its digest.
   if (end.measured === null && plan.staged.changes > 0) await sharePlan(trx, run.id);
   if (plan.staged.skips > 0) await shareSkips(trx, run.id);
-}
-
-/** Rule 12: whether users who are new in this run get the flag. */
-function newUserFlag(policy: MfaPolicy, memory: DirectoryMemory): boolean {
-  const initialImport = memory.firstImportedAt === null;
-  return policy.newUsers && !(initialImport && policy.initialImport === "exempt");
 }

@@ -3,6 +3,7 @@
 
 import type { Transaction } from "../store/database.ts";
 import type { MfaPolicy } from "../users/policy.ts";
+import type { UserScope } from "../users/requirements-table.ts";
 import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
 import { isNewDisabled, type PlanRun, staysDisabled } from "./plan-table.ts";
 
@@ -77,20 +78,28 @@ export async function insertUsers(
   flags: { requiredNewUser: boolean; policy: MfaPolicy },
 ): Promise<void> {
   const { policy, requiredNewUser } = flags;
+  const reasons = [
+    ...(policy.organization ? ["organization"] : []),
+    ...(policy.directories.includes(run.directory) ? ["directory"] : []),
+    ...(requiredNewUser ? ["new-user"] : []),
+  ];
   await trx.raw(
     `insert into users (id, directory, directory_id, username, username_key, display_name, email, dn, dn_key, alias_keys,
-       primary_group_key, entry_hash, state, required_new_user, required_since, enrollment_deadline)
+       primary_group_key, entry_hash, state, required_new_user, required_since, enrollment_deadline, graces)
      select s.user_id, :directory, s.directory_id, s.username, s.username_key, s.display_name, s.email, s.dn, s.dn_key,
        s.alias_keys, s.primary_group_key, s.entry_hash, case when ${isNewDisabled} then 'disabled' else 'active' end, :requiredNewUser,
        case when :required then now() end,
-       case when :required then now() + :graceMs * interval '1 millisecond' end
+       case when :required then now() + :graceMs * interval '1 millisecond' end,
+       case when :required then (
+         select jsonb_object_agg(reason, now() + :graceMs * interval '1 millisecond') from unnest(:reasons::text[]) as reason) end
      from staged_entries s
      where s.run_id = :id
        and not exists (select from users u where u.directory = :directory and u.directory_id = s.directory_id)`,
     {
       ...run,
       requiredNewUser,
-      required: requiredNewUser || policy.organization || policy.directories.includes(run.directory),
+      required: reasons.length > 0,
+      reasons,
       graceMs: policy.graceMs,
     },
   );
@@ -120,6 +129,29 @@ export async function replaceAliases(trx: Transaction, run: PlanRun): Promise<vo
 const memberIds = `
   (select u.id from users u where u.directory = :directory and u.directory_id = m.directory_id),
   (select g.id from groups g where g.directory = :directory and g.directory_id = m.group_directory_id)`;
+
+/**
+ * Adds what the listing says of groups to what is stored, and takes nothing away. A known group that differs loses its digest,
+ * so that the next listing is compared with it in full.
+ */
+export async function addToGroups(trx: Transaction, run: PlanRun): Promise<void> {
+  const bindings = { ...run };
+  await trx.raw(
+    `insert into groups (directory, directory_id, name, name_key, dn, dn_key, entry_hash)
+     select :directory, directory_id, name, name_key, dn, dn_key, entry_hash from staged_groups where run_id = :id
+     on conflict (directory, directory_id) do update set name = excluded.name, name_key = excluded.name_key,
+       dn = excluded.dn, dn_key = excluded.dn_key, entry_hash = ''`,
+    bindings,
+  );
+  await trx.raw(
+    `insert into group_members (group_id, member_key)
+     select g.id, m.member_key from staged_group_members m
+     join groups g on g.directory = :directory and g.directory_id = m.group_directory_id
+     where m.run_id = :id
+     on conflict do nothing`,
+    bindings,
+  );
+}
 
 /** Makes groups, and what they list, what the listing says. */
 export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void> {
@@ -164,4 +196,24 @@ export async function applyMemberships(trx: Transaction, run: PlanRun): Promise<
      select ${memberIds} from staged_memberships m where m.run_id = :id and m.joins`,
     bindings,
   );
+}
+
+/**
+ * The users whose requirement the plan may begin or end, once it is applied: who comes into a required group, leaves any, or is
+ * restored, and the members of groups that became required with it. Needs what is staged.
+ */
+export function usersToRefresh(run: PlanRun, newlyRequiredGroups: readonly string[]): UserScope {
+  return {
+    condition: `u.id in (
+      select member.id from staged_memberships m
+      join users member on member.directory = :directory and member.directory_id = m.directory_id
+      where m.run_id = :id and (not m.joins or exists (
+        select from groups g
+        where g.directory = :directory and g.directory_id = m.group_directory_id and g.required_as <> '{}'))
+      union all
+      select c.user_id from sync_changes c where c.run_id = :id and c.action = 'restore'
+      union all
+      select ug.user_id from user_groups ug where ug.group_id = any(:newlyRequiredGroups::uuid[]))`,
+    bindings: { id: run.id, directory: run.directory, newlyRequiredGroups },
+  };
 }

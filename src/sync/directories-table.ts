@@ -13,7 +13,11 @@ export interface DirectoryMemory {
   serverIdentity: string | null;
   serverState: string | null;
   lastCompleteAt: Date | null;
+  /** How the memberships were resolved; null where that is not known, or some are left to be ended. */
+  membershipsAs: MembershipsAs | null;
 }
+
+export type MembershipsAs = "nested" | "direct";
 
 const nothingRemembered: DirectoryMemory = {
   kind: null,
@@ -21,6 +25,7 @@ const nothingRemembered: DirectoryMemory = {
   serverIdentity: null,
   serverState: null,
   lastCompleteAt: null,
+  membershipsAs: null,
 };
 
 export async function getDirectoryMemory(db: Database | Transaction, name: string): Promise<DirectoryMemory> {
@@ -31,6 +36,7 @@ export async function getDirectoryMemory(db: Database | Transaction, name: strin
       serverIdentity: "server_identity",
       serverState: "server_state",
       lastCompleteAt: "last_complete_at",
+      membershipsAs: "memberships_as",
     })
     .where({ name });
   return row ?? nothingRemembered;
@@ -61,7 +67,12 @@ function lastCopy({ serverIdentity, serverState }: DirectoryMemory) {
 export async function rememberListing(
   trx: Transaction,
   name: string,
-  { server, kind, imported }: Pick<ListingReport, "server" | "kind"> & { imported: boolean },
+  {
+    server,
+    kind,
+    imported,
+    membershipsAs,
+  }: Pick<ListingReport, "server" | "kind"> & { imported: boolean; membershipsAs: MembershipsAs | null },
 ): Promise<void> {
   const seen = {
     kind,
@@ -69,6 +80,7 @@ export async function rememberListing(
     server_state: server.state,
     last_complete_at: trx.fn.now(),
     older_since: null,
+    memberships_as: membershipsAs,
   };
   await trx("directories")
     .insert({ name, first_imported_at: imported ? trx.fn.now() : null, ...seen })

@@ -3,8 +3,8 @@
 import type { Limit, LimitName } from "../config/config.ts";
 import type { HoldCode, RunRemark } from "./sync-run.ts";
 
-/** What a limit is a share of: the directory's users before the run. */
-export type Share = "active" | "disabled" | "live";
+/** What a limit is a share of: the directory's users before the run. `required` are those of whom MFA is required. */
+export type Share = "active" | "disabled" | "live" | "required";
 
 interface Measure {
   limit: LimitName;
@@ -28,6 +28,13 @@ export const measures = {
   disables: { limit: "disables", of: "active", code: "too-many-disables", does: "disables" },
   enables: { limit: "enables", of: "disabled", code: "too-many-enables", does: "enables" },
   renames: { limit: "renames", of: "live", code: "too-many-renames", does: "gives other usernames to" },
+  requirements: {
+    limit: "requirements",
+    of: "required",
+    code: "too-many-requirement-ends",
+    does: "ends the MFA requirement of",
+    meaning: "Check that the bind DN may read the groups of mfa.requireForGroups and their members.",
+  },
   newIds: {
     limit: "newIds",
     of: "live",
@@ -58,6 +65,8 @@ export interface PlanFacts {
   emptiedBases: { base: string; removals: number }[];
   /** Of a first import: directories that are not configured any more, and how many users of the plan are stored under them. */
   knownElsewhere: { directory: string; users: number }[];
+  /** Required groups that the listing does not name any more, or names without members. */
+  lostGroups: { name: string; dn: string; how: "gone" | "empty" }[];
   /** Stored groups of the directory before the run, and groups in the listing; both 0 when groups are not read. */
   groupsStored: number;
   groupsListed: number;
@@ -97,6 +106,13 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
       text: `The plan adds ${users} users who are stored under ${directory}, which is not configured any more. If it was renamed, \`dirmfa directory rename ${directory} NEW\` keeps their authenticators; applied, they are new users without any.`,
     });
   }
+  for (const { name, dn, how } of plan.lostGroups) {
+    const what = how === "gone" ? "is not in the listing any more" : "lists no members any more";
+    holds.push({
+      code: "required-group-lost",
+      text: `The group ${name} (${dn}), for which MFA is required, ${what}. Check that the bind DN may read the group and its members; applied, the group requires MFA of nobody.`,
+    });
+  }
   if (plan.groupsListed === 0 && plan.groupsStored > 0) {
     holds.push({
       code: "group-listing-empty",
@@ -129,7 +145,7 @@ export function isMeasured(code: HoldCode): boolean {
 }
 
 export function nothingMeasured(): Measured {
-  return { removals: 0, allRemovals: 0, disables: 0, enables: 0, renames: 0, newIds: 0 };
+  return { removals: 0, allRemovals: 0, disables: 0, enables: 0, renames: 0, requirements: 0, newIds: 0 };
 }
 
 /** A run of the last day: what it did, and what a person had agreed to before it. */

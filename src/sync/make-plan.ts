@@ -4,8 +4,17 @@ import type { DirectoryConfig } from "../config/config.ts";
 import { mostAskedAgain } from "../directory/ask-again.ts";
 import { dnKeyOf } from "../directory/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { prepareBulkWork } from "../store/settings-table.ts";
+import type { MfaPolicy } from "../users/policy.ts";
+import { findPolicy, type PolicyInForce } from "../users/policy-table.ts";
 import { decideNameClashes } from "./decide-name-clashes.ts";
-import { type Copy, copyOf, type DirectoryMemory, getDirectoryMemory } from "./directories-table.ts";
+import {
+  type Copy,
+  copyOf,
+  type DirectoryMemory,
+  getDirectoryMemory,
+  type MembershipsAs,
+} from "./directories-table.ts";
 import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
 import {
   countKnownElsewhere,
@@ -13,8 +22,15 @@ import {
   listEarlierRuns,
   listEmptiedBases,
   measurePlan,
+  noUsers,
 } from "./measures-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
+import {
+  countToEnroll,
+  findLostGroups,
+  planRequirementEnds,
+  type ToEnroll,
+} from "./plan-requirements-table.ts";
 import {
   analyzePlan,
   countPlan,
@@ -37,14 +53,7 @@ import {
   unstageSkippedMembers,
 } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
-import {
-  analyzeStaging,
-  countStaged,
-  dropDuplicates,
-  dropKnown,
-  prepareBulkWork,
-  type StagedRows,
-} from "./staging-table.ts";
+import { analyzeStaging, countStaged, dropDuplicates, dropKnown, type StagedRows } from "./staging-table.ts";
 import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
@@ -54,6 +63,11 @@ export interface Plan {
   /** As it was when the plan was made; applying it presupposes that nothing of this has changed. */
   memory: DirectoryMemory;
   copy: Copy;
+  /** In force when the plan was made; the same presupposition. */
+  policy: PolicyInForce;
+  /** Rule 12: whether users who are new in this run get the flag. */
+  newUserFlag: boolean;
+  membershipsAs: MembershipsAs | null;
   /** What is in the store now for the plan to be applied from. */
   staged: StagedRows;
   /** False spares a run that found nothing new the statements that write groups, or who is in them. */
@@ -76,7 +90,7 @@ export interface PlanInput {
   /** Which of these directory ids are in the directory now; see directory/ask-again.ts. */
   askAgain(ids: string[]): Promise<ReadonlyMap<string, string[]>>;
   /** What a person has agreed to. Of what is measured, they agreed to the users in the approved plan and to no others. */
-  approvedHolds: HoldCode[];
+  approvedHolds: RunRemark<HoldCode>[];
 }
 
 // Entries move one by one; more ids that are listed twice are clashes, which need no question.
@@ -139,6 +153,8 @@ async function planOrAsk(
     await requireStaged(trx, run, listing.staged);
     const memory = await getDirectoryMemory(trx, run.directory);
     const copy = copyOf(memory, listing.server);
+    const policy = await findPolicy(trx);
+    if (!policy) throw new Error("a plan without a policy in force");
     if (isLarge) await analyzeStaging(trx);
     const { confirmRemovals } = directory.limits;
     const removals =
@@ -162,15 +178,19 @@ async function planOrAsk(
     await planChanges(trx, run);
     if (copy !== "older") await planDisablesOfSkipped(trx, run);
     if (isLarge) await analyzePlan(trx);
-    const membershipsDiffer = await groupsMayDiffer(trx, run);
+    const nested = directory.groups?.nested ?? false;
+    const membershipsAs = nested ? "nested" : "direct";
+    const membershipsDiffer =
+      (copy !== "older" && memory.membershipsAs !== membershipsAs && directory.groups !== undefined) ||
+      (await groupsMayDiffer(trx, run));
     if (membershipsDiffer) {
-      await planMemberships(trx, run, {
-        nested: directory.groups?.nested ?? false,
-        onlyOfNewUsers: copy === "older",
-      });
+      await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy] });
       await planGroupReasons(trx, run);
+      if (policy.groupKeys.length > 0) await planRequirementEnds(trx, run);
     }
     const counts = await countPlan(trx, run);
+    const newUserFlag = newUserFlagOf(policy, memory);
+    const mayRequire = counts.added + counts.restored > 0 || membershipsDiffer;
     const listed = listing.entries + listing.skipped;
     const usable = listed - counts.skipped;
     const changedByGroups = counts.changed > 0 ? await countUnchangedInPlan(trx, run) : 0;
@@ -178,8 +198,7 @@ async function planOrAsk(
     const measured = await measurePlan(trx, run);
     const measuresAny = Object.values(measured).some((users) => users > 0);
     // Counting all users is slow, and a plan that does nothing measured, on a listing that has users, needs no measure.
-    const stored =
-      measuresAny || listed === 0 ? await countStoredUsers(trx, run) : { active: 0, disabled: 0, live: 0 };
+    const stored = measuresAny || listed === 0 ? await countStoredUsers(trx, run) : noUsers;
     const holdReasons = decideHold(
       {
         measured,
@@ -187,6 +206,7 @@ async function planOrAsk(
         stored,
         listed,
         usable,
+        lostGroups: copy === "same" && policy.groupKeys.length > 0 ? await findLostGroups(trx, run) : [],
         emptiedBases: counts.removed > 0 ? await findEmptiedBases(trx, run, directory.users.bases) : [],
         // Once: whoever has agreed to the first import need not be asked about every new user.
         knownElsewhere:
@@ -204,12 +224,17 @@ async function planOrAsk(
       staged: await countStaged(trx, run),
       groupsDiffer: membershipsDiffer && copy !== "older",
       membershipsDiffer,
+      // Another server ends no membership, so that the next listing has to look again.
+      membershipsAs: copy === "another" && membershipsDiffer ? null : membershipsAs,
+      policy,
+      newUserFlag,
       digest: await digestPlan(trx, run),
       measured,
-      holdReasons: holdReasons.filter(({ code }) => isMeasured(code) || !input.approvedHolds.includes(code)),
+      holdReasons: holdReasons.filter((hold) => !isApproved(hold, input.approvedHolds)),
       notes: [
         ...notesOfListing({ ...listing, skippedGroups: await countSkippedGroups(trx, run) }),
         ...notesOfAnswer(answer),
+        ...(mayRequire ? notesOfEnrollment(await countToEnroll(trx, run, newUserFlag), policy.graceMs) : []),
         ...(await findNotes(trx, run, { copy, left, confirmRemovals })),
       ],
     };
@@ -274,6 +299,37 @@ function notesOfListing(listing: StagedListing & { skippedGroups: number }): Run
     });
   }
   return notes;
+}
+
+const membershipChangesOf = { same: "all", another: "joins", older: "of-new-users" } as const;
+
+/** Rule 12. */
+function newUserFlagOf(policy: MfaPolicy, memory: DirectoryMemory): boolean {
+  const initialImport = memory.firstImportedAt === null;
+  return policy.newUsers && !(initialImport && policy.initialImport === "exempt");
+}
+
+/** Of a number, its users were approved; of a lost group, that group and no other. */
+function isApproved(hold: RunRemark<HoldCode>, approved: RunRemark<HoldCode>[]): boolean {
+  if (isMeasured(hold.code)) return false;
+  return approved.some(
+    ({ code, text }) => code === hold.code && (code !== "required-group-lost" || text === hold.text),
+  );
+}
+
+/** Tells whom the plan stops at their next sign-in, and why. */
+function notesOfEnrollment(toEnroll: ToEnroll, graceMs: number): RunRemark<NoteCode>[] {
+  if (toEnroll.all === 0) return [];
+  const reasons = [
+    ["for the whole organization", toEnroll.organization],
+    ["for the directory", toEnroll.directory],
+    ["for new users", toEnroll.newUser],
+    ["for a group", toEnroll.groups],
+  ] as const;
+  const why = reasons.flatMap(([reason, users]) => (users > 0 ? [`${reason} (${users})`] : [])).join(", ");
+  const stopped = `${toEnroll.all} of them will be stopped at their next sign-in until they enroll`;
+  const asked = `${toEnroll.all} of them will be asked to enroll at their next sign-in, and stopped there once mfa.enrollmentGrace is over`;
+  return [{ code: "enrollment-required", text: `${graceMs > 0 ? asked : stopped}: MFA is required ${why}.` }];
 }
 
 /** Tells of users that the listing does not name and the plan keeps all the same. */

@@ -18,6 +18,7 @@ const conditions: Record<MeasureName, (line: string) => string> = {
   disables: (line) => `${line}.action = 'disable'`,
   enables: (line) => `${line}.reasons @> array['enabled-in-directory']`,
   renames: (line) => `${line}.reasons @> array['username-changed']`,
+  requirements: (line) => `${line}.reasons @> array['requirement-ended']`,
   newIds: (line) => `${line}.reasons @> array['known-username']`,
 };
 
@@ -53,15 +54,18 @@ export async function listEarlierRuns(db: Database | Transaction, directory: str
   return rows;
 }
 
+export const noUsers: Record<Share, number> = { active: 0, disabled: 0, live: 0, required: 0 };
+
 /** Stored users of the directory before the run. */
 export async function countStoredUsers(trx: Transaction, run: PlanRun): Promise<Record<Share, number>> {
   const { rows } = await trx.raw<{ rows: Record<Share, number>[] }>(
     `select count(*) filter (where state = 'active')::int as active,
-       count(*) filter (where state = 'disabled')::int as disabled, count(*)::int as live
+       count(*) filter (where state = 'disabled')::int as disabled, count(*)::int as live,
+       count(*) filter (where required_since is not null)::int as required
      from users where directory = :directory and state <> 'removed'`,
     { ...run },
   );
-  return rows[0] ?? { active: 0, disabled: 0, live: 0 };
+  return rows[0] ?? noUsers;
 }
 
 /**

@@ -41,21 +41,25 @@ export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<b
   return rows[0]?.differ ?? false;
 }
 
+/** What a listing may do to memberships; see `Copy`. */
+export type MembershipChanges = "all" | "joins" | "of-new-users";
+
 /**
  * Stages the memberships that begin (joins) and end. A group contains the users it lists and, when `nested`, those of
- * the groups it lists, at any depth; `union` makes a cycle of groups end. With `onlyOfNewUsers` all stored groups stay, and
- * nobody but the users whom the plan adds gets into them: where either the store or the listing says so.
+ * the groups it lists, at any depth; `union` makes a cycle of groups end. With `joins` and
+ * `of-new-users` all stored groups stay, with what they list, and no membership ends; with the latter nobody but the users
+ * whom the plan adds gets into them.
  */
 export async function planMemberships(
   trx: Transaction,
   run: PlanRun,
-  { nested, onlyOfNewUsers }: { nested: boolean; onlyOfNewUsers: boolean },
+  { nested, changes }: { nested: boolean; changes: MembershipChanges },
 ): Promise<void> {
   await trx.raw(
     `with recursive kept as (
        select g.id, g.directory_id, g.dn_key from groups g
        where g.directory = :directory
-         and (:onlyOfNewUsers or ${groupStays} and not ${groupIsStaged})
+         and (:keepsAll or ${groupStays} and not ${groupIsStaged})
      ), listed as (
        select directory_id, dn_key from kept
        union all
@@ -103,8 +107,8 @@ export async function planMemberships(
        select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'add')
      union all
      select :id::uuid, directory_id, container, false from (select * from stored except select * from wanted) ended
-     where not :onlyOfNewUsers`,
-    { ...run, nested, onlyOfNewUsers },
+     where not :keepsAll`,
+    { ...run, nested, keepsAll: changes !== "all", onlyOfNewUsers: changes === "of-new-users" },
   );
 }
 

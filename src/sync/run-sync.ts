@@ -9,6 +9,7 @@ import type { Log } from "../log.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { databaseUnavailable, isDatabaseUnavailable } from "../store/database-errors.ts";
 import { acquireLease, type Lease, releaseLease } from "../store/leases-table.ts";
+import { applyFirstPolicy } from "../users/apply-policy.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import { applyPlan, holdPlan, keepPlan } from "./apply-plan.ts";
 import { getDirectoryMemory } from "./directories-table.ts";
@@ -32,6 +33,7 @@ import {
 export interface SyncDeps {
   db: Database;
   log: Log;
+  /** Comes into force where none is; a daemon that starts replaces it (users/apply-policy.ts). */
   policy: MfaPolicy;
   /** Names of the configured directories, this one's among them. */
   directories: readonly string[];
@@ -216,13 +218,14 @@ async function carryOut(
   request: SyncRequest,
   { run, lease }: { run: SyncRun; lease: Lease },
 ): Promise<void> {
-  const { db, log, policy } = deps;
+  const { db, log } = deps;
   const { directory, dryRun } = request;
   const approvedPlan = run.approves === null ? null : await findPlanKeeper(db, run.approves);
   const planRun = { id: run.id, directory: run.directory, approves: run.approves, approvedPlan };
   const kept = keepLease({ db, log }, lease);
   try {
     const signal = AbortSignal.any([request.signal, kept.signal]);
+    await applyFirstPolicy(deps, request.actor);
     const memory = await getDirectoryMemory(db, run.directory);
     const listing = await stageListing(
       { db, log },
@@ -235,7 +238,7 @@ async function carryOut(
         onProgress: request.onProgress ?? (() => {}),
       },
     );
-    const approvedHolds = request.approves?.holdReasons.map((reason) => reason.code) ?? [];
+    const approvedHolds = request.approves?.holdReasons ?? [];
     const plan = await makePlan(db, {
       run: planRun,
       directory,
@@ -252,7 +255,6 @@ async function carryOut(
       run: planRun,
       plan,
       listing,
-      policy,
       confirmRemovals,
       lease,
       actor: request.actor,

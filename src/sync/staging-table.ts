@@ -206,14 +206,6 @@ export async function dropKnown(trx: Transaction, run: StagingRun): Promise<numb
 }
 
 /**
- * Prepares a transaction for statements over many rows. Compiling them (PostgreSQL's jit) takes longer than running them;
- * an engine without that setting has nothing to switch off.
- */
-export async function prepareBulkWork(trx: Transaction): Promise<void> {
-  await trx.raw("select set_config(name, 'off', true) from pg_settings where name = 'jit'");
-}
-
-/**
  * Tells the database's planner how much is staged. Its statistics are of other runs, or of none: without this a large plan
  * can be joined row by row, and take hours.
  */

@@ -113,12 +113,17 @@ const groupTwins = `
   groups o join groups n on n.directory = :newName and n.directory_id = o.directory_id
   where o.directory = :oldName`;
 
-/** Makes one group of each pair: the new directory's, which was listed later, with the members of both. */
+/** Makes one group of each pair, required if one of them was: the new directory's, which was listed later, with the members of both. */
 export async function mergeGroups(trx: Transaction, names: Names): Promise<void> {
   await trx.raw(
     `insert into user_groups (user_id, group_id)
      select m.user_id, n.id from user_groups m, ${groupTwins} and m.group_id = o.id
      on conflict do nothing`,
+    { ...names },
+  );
+  await trx.raw(
+    `update groups set required_as = o.required_as
+     from ${groupTwins} and groups.id = n.id and n.required_as = '{}'`,
     { ...names },
   );
   await trx.raw(`delete from groups where id in (select o.id from ${groupTwins})`, { ...names });
@@ -131,6 +136,10 @@ export async function moveDirectory(trx: Transaction, names: Names): Promise<num
     { ...names },
   );
   await trx.raw("update groups set directory = :newName where directory = :oldName", { ...names });
+  // Nobody's requirement pauses until a daemon starts with the new name in its policy.
+  await trx.raw("update mfa_policy set directories = array_replace(directories, :oldName, :newName)", {
+    ...names,
+  });
   await trx.raw("update sync_runs set directory = :newName where directory = :oldName", { ...names });
   // Where both were listed, the new one was later.
   await trx.raw(

@@ -35,6 +35,8 @@ export type HoldCode =
   | "too-many-disables"
   | "too-many-enables"
   | "too-many-renames"
+  | "too-many-requirement-ends"
+  | "required-group-lost"
   | "names-under-new-ids";
 export type NoteCode =
   | "states-unknown"
@@ -43,6 +45,7 @@ export type NoteCode =
   | "parts-elsewhere"
   | "another-server"
   | "older-copy"
+  | "enrollment-required"
   | "moved-during-listing"
   | "removals-beyond-approval"
   | "removals-unconfirmed";

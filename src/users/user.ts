@@ -8,6 +8,8 @@ export interface UserGroup {
   name: string;
   nameKey: string;
   dnKey: string;
+  /** The policy names it, or named it by an earlier name or DN. */
+  required: boolean;
 }
 
 export interface User {
@@ -21,6 +23,8 @@ export interface User {
   dn: string;
   state: UserState;
   groups: UserGroup[];
+  /** What the policy in force requires of everybody, and of everybody in the user's directory. */
+  policyRequires: { organization: boolean; directory: boolean };
   /** Decided once, when the user was first stored (rule 12). */
   requiredNewUser: boolean;
   /** What an admin decided for this user; null when none did. */

@@ -10,9 +10,11 @@ export const userColumns = `
   u.required_new_user, u.required_by_admin, u.required_since, u.enrollment_deadline,
   u.created_at, u.changed_at, u.removed_at,
   coalesce((
-    select json_agg(json_build_object('name', g.name, 'nameKey', g.name_key, 'dnKey', g.dn_key) order by g.name)
+    select json_agg(json_build_object('name', g.name, 'nameKey', g.name_key, 'dnKey', g.dn_key,
+      'required', g.required_as <> '{}') order by g.name)
     from user_groups ug join groups g on g.id = ug.group_id where ug.user_id = u.id
-  ), '[]'::json) as groups`;
+  ), '[]'::json) as groups,
+  (select json_build_object('organization', p.organization, 'directory', u.directory = any(p.directories)) from mfa_policy p) as policy`;
 
 /**
  * Takes the user's lock to the end of the transaction; false when there is no such user. Every flow that changes a user's
@@ -52,6 +54,8 @@ export interface UserRow {
   dn: string;
   state: UserState;
   groups: User["groups"];
+  /** Null where no policy is in force. */
+  policy: User["policyRequires"] | null;
   required_new_user: boolean;
   required_by_admin: boolean | null;
   required_since: Date | null;
@@ -72,6 +76,8 @@ export function userOf(row: UserRow): User {
     dn: row.dn,
     state: row.state,
     groups: row.groups,
+    // No daemon answers before it has put its policy in force. Without one nobody is let in by it.
+    policyRequires: row.policy ?? { organization: true, directory: false },
     requiredNewUser: row.required_new_user,
     requiredByAdmin: row.required_by_admin,
     requiredSince: row.required_since,
@@ -108,6 +114,7 @@ export interface UserFilter {
   search?: string | undefined;
   state?: UserState | undefined;
   directory?: string | undefined;
+  /** Removed users must do nothing: with this they are only listed where `state` asks for them. */
   required?: boolean | undefined;
   enrolled?: boolean | undefined;
   /** The last user of the page before, as (username key, id). */
@@ -121,7 +128,8 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<User[
     `select ${userColumns} from users u
      where (:state::text is null or u.state = :state)
        and (:directory::text is null or u.directory = :directory)
-       and (:required::boolean is null or (u.required_since is not null) = :required)
+       and (:required::boolean is null
+         or (u.required_since is not null) = :required and (u.state <> 'removed' or :state::text = 'removed'))
        and (:enrolled::boolean is null
          or exists (select from authenticators a where a.user_id = u.id and a.state = 'active') = :enrolled)
        and (:search::text is null or strpos(u.username_key, :search) > 0
@@ -145,7 +153,8 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<User[
 /** Ends a grace period that still runs (rule 13); false when none does. The requirement stays. */
 export async function endGrace(trx: Transaction, userId: string): Promise<boolean> {
   const { rowCount } = await trx.raw<{ rowCount: number }>(
-    `update users set enrollment_deadline = clock_timestamp()
+    `update users set enrollment_deadline = clock_timestamp(),
+       graces = (select jsonb_object_agg(reason, clock_timestamp()) from jsonb_object_keys(graces) as reason)
      where id = :userId and enrollment_deadline > clock_timestamp()`,
     { userId },
   );

@@ -54,13 +54,13 @@ export async function beginEnrollment(deps: VerificationDeps, input: Input): Pro
 
 // A code has to come exactly where an authenticator is active. A pass does not take its place: it is for those who have none.
 function refusalOf(
-  { policy }: Pick<VerificationDeps, "policy">,
+  { mfa }: Pick<VerificationDeps, "mfa">,
   { authenticator }: Standing,
   { totpAsTyped, passAsTyped }: Input,
 ): { outcome: "already-enrolled" | "not-enrolled" | "enrollment-pass-required" } | undefined {
   if (authenticator && totpAsTyped === undefined) return { outcome: "already-enrolled" };
   if (!authenticator && totpAsTyped !== undefined) return { outcome: "not-enrolled" };
-  if (!authenticator && passAsTyped === undefined && policy.enrollmentPassRequired)
+  if (!authenticator && passAsTyped === undefined && mfa.enrollmentPass === "required")
     return { outcome: "enrollment-pass-required" };
   return undefined;
 }

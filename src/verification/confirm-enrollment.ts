@@ -51,7 +51,7 @@ export async function confirmEnrollment(
 
 /** What can be confirmed now: one enrollment that is not over and that replaces what is active, and nothing else (rule 14). */
 function begunEnrollmentOf(
-  { policy }: Pick<VerificationDeps, "policy">,
+  { mfa }: Pick<VerificationDeps, "mfa">,
   standing: Standing,
 ):
   | { outcome: "begun"; pending: Authenticator }
@@ -63,7 +63,7 @@ function begunEnrollmentOf(
   const isOver = pending.expiresAt !== null && pending.expiresAt <= standing.now;
   if (isOver) return { outcome: "enrollment-expired" };
   // Begun before a pass was required, or by a replica whose configuration does not require one yet (rule 31).
-  const lacksPass = policy.enrollmentPassRequired && !authenticator && !pending.withPass;
+  const lacksPass = mfa.enrollmentPass === "required" && !authenticator && !pending.withPass;
   return lacksPass ? { outcome: "enrollment-pass-required" } : { outcome: "begun", pending };
 }
 

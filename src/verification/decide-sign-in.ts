@@ -1,6 +1,6 @@
 // F7, first step: what is asked of a user who has shown the first factor. One statement reads, a pure function decides.
 
-import { decideRequirement, type MfaPolicy, mayDefer } from "../users/policy.ts";
+import { decideRequirement, mayDefer } from "../users/policy.ts";
 import type { User } from "../users/user.ts";
 import type { Method, SignInAnswer, SignInDecision, SignInReason, UserName } from "./answers.ts";
 import type { VerificationDeps } from "./deps.ts";
@@ -9,7 +9,7 @@ import { findStandingByName, type Standing } from "./standing-table.ts";
 
 /** Changes nothing: asking any number of times renews no deadline and counts as no attempt. */
 export async function decideSignIn(
-  deps: Pick<VerificationDeps, "db" | "policy" | "directories">,
+  deps: Pick<VerificationDeps, "db" | "mfa" | "directories">,
   input: { name: UserName },
 ): Promise<SignInAnswer> {
   const named = await findStandingByName(deps.db, input.name);
@@ -22,20 +22,20 @@ export async function decideSignIn(
 /** Pure. Everything that is not plainly allowed asks for something or denies. `directories` are the configured ones. */
 export function signInDecision(
   standing: Standing,
-  { policy, directories }: { policy: MfaPolicy; directories: readonly string[] },
+  { mfa, directories }: Pick<VerificationDeps, "mfa" | "directories">,
 ): SignInDecision {
   const { user, now } = standing;
   if (user.state === "removed") return deny(user, ["user-removed"]);
   if (user.state === "disabled") return deny(user, ["user-disabled"]);
   // Nobody tells any more who of them has left; and a name that was mistyped in the configuration must let nobody in.
   if (!directories.includes(user.directory)) return deny(user, ["directory-not-configured"]);
-  const requirement = decideRequirement(user, policy);
+  const requirement = decideRequirement(user);
   if (standing.authenticator) return challenge(standing, requirement.requiredBy);
   if (!requirement.required) return { ...bare, decision: "allow", reasons: ["not-required"], user };
   const enrollment = {
     deadline: requirement.deadline,
     mayDefer: mayDefer(requirement, now),
-    passRequired: policy.enrollmentPassRequired,
+    passRequired: mfa.enrollmentPass === "required",
   };
   return { ...bare, decision: "enroll", reasons: requirement.requiredBy, user, enrollment };
 }

@@ -4,7 +4,6 @@ import type { Clock } from "../clock.ts";
 import type { MfaConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
-import type { MfaPolicy } from "../users/policy.ts";
 import type { BackupCodeHasher } from "./backup-code-hash.ts";
 import type { SealingKeys } from "./sealing-keys.ts";
 
@@ -18,7 +17,6 @@ export interface VerificationDeps {
   /** Cryptographically secure random bytes. */
   randomBytes(size: number): Buffer;
   mfa: MfaConfig;
-  policy: MfaPolicy;
   /** Names of the configured directories: a user of any other is let in nowhere. */
   directories: readonly string[];
 }

@@ -23,7 +23,7 @@ export async function disableMfa(
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const mayDisable = mayDisableOf(standing, deps);
+  const mayDisable = mayDisableOf(standing);
   if (mayDisable.outcome !== "may-disable") return mayDisable;
   const { authenticator } = mayDisable;
 
@@ -36,7 +36,7 @@ export async function disableMfa(
     // Under the user's lock: MFA may have become required since, and the authenticator another one.
     const held = requireActive(await holdStanding(trx, standing.user.id), deps.directories);
     if (held.outcome !== "active") return held;
-    const stillMay = mayDisableOf(held.standing, deps);
+    const stillMay = mayDisableOf(held.standing);
     if (stillMay.outcome !== "may-disable") return stillMay;
     const settled = await judged.settle(trx);
     if (settled.outcome !== "accepted") return settled;
@@ -50,9 +50,9 @@ export async function disableMfa(
   });
 }
 
-function mayDisableOf({ user, authenticator }: Standing, deps: Pick<VerificationDeps, "policy">) {
+function mayDisableOf({ user, authenticator }: Standing) {
   if (!authenticator) return { outcome: "not-enrolled" } as const;
-  const { required, requiredBy } = decideRequirement(user, deps.policy);
+  const { required, requiredBy } = decideRequirement(user);
   if (required) return { outcome: "mfa-required", requiredBy } as const;
   return { outcome: "may-disable", authenticator } as const;
 }

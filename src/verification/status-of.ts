@@ -10,13 +10,13 @@ import { findStanding, findStandingByName, type Standing } from "./standing-tabl
 
 /** For the user's own settings page. */
 export async function statusOf(
-  deps: Pick<VerificationDeps, "db" | "policy" | "directories">,
+  deps: Pick<VerificationDeps, "db" | "mfa" | "directories">,
   input: { name: UserName },
 ): Promise<StatusAnswer> {
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { user, authenticator, backupCodes } = found.standing;
-  const { required, requiredBy } = decideRequirement(user, deps.policy);
+  const { required, requiredBy } = decideRequirement(user);
   return {
     outcome: "found",
     user,
@@ -26,7 +26,7 @@ export async function statusOf(
     requiredBy,
     backupCodesRemaining: backupCodes?.remaining ?? 0,
     mayDisable: authenticator !== undefined && !required,
-    passRequired: authenticator === undefined && deps.policy.enrollmentPassRequired,
+    passRequired: authenticator === undefined && deps.mfa.enrollmentPass === "required",
   };
 }
 

@@ -80,7 +80,7 @@ directories:
     timeZone: Europe/Vienna
     jitter: 0s
     limits: {removals: {count: 1, percent: 0.5}, disables: {count: 2, percent: 1}, enables: {count: 3, percent: 2},
-      renames: {count: 4, percent: 3}, newIds: {count: 5, percent: 4}, confirmRemovals: 3, pageSize: 500, messageBytes: 1000000}
+      renames: {count: 4, percent: 3}, requirements: {count: 6, percent: 2}, newIds: {count: 5, percent: 4}, confirmRemovals: 3, pageSize: 500, messageBytes: 1000000}
     timeouts: {connect: 2s, idle: 3s, listing: 4m}
 mfa:
   mode: required
@@ -154,6 +154,7 @@ log: {level: debug}
           disables: { count: 2, percent: 1 },
           enables: { count: 3, percent: 2 },
           renames: { count: 4, percent: 3 },
+          requirements: { count: 6, percent: 2 },
           newIds: { count: 5, percent: 4 },
           confirmRemovals: 3,
           pageSize: 500,

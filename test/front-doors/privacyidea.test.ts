@@ -23,13 +23,10 @@ const callers = [
 
 let world: ApiWorld;
 let url: string;
-/** A second server, where MFA is required of everybody. */
-let requiredUrl: string;
 beforeAll(async () => {
   world = await openApiWorld();
   ({ url } = await world.startServer(world.deps, { callers }));
-  const required = await world.replica({ mode: "required" });
-  ({ url: requiredUrl } = await world.startServer(required, { callers }));
+  await world.replica({ requireForDirectories: ["north"] });
 });
 afterAll(() => world.close());
 
@@ -146,8 +143,8 @@ test("after too many wrong codes the right one is rejected too, and so is the ne
 });
 
 test("a caller that has checked the password enrolls a user by the QR code in the challenge", async () => {
-  const user = await world.addUser();
-  const web = { token: token.web, at: requiredUrl };
+  const user = await world.addUser({ directory: "north" });
+  const web = { token: token.web };
   const asked = await send({ user: user.username, pass: "" }, web);
   expect(asked.envelope.result).toEqual(challenge);
   const { multi_challenge, transaction_id, ...detail } = asked.envelope.detail;
@@ -167,14 +164,14 @@ test("a caller that has checked the password enrolls a user by the QR code in th
 });
 
 test("a caller that has not checked a password gets no enrollment, by no request", async () => {
-  const user = await world.addUser();
-  const radius = { token: token.radius, at: requiredUrl };
+  const user = await world.addUser({ directory: "north" });
+  const radius = { token: token.radius };
   const asked = await send({ user: user.username, pass: "" }, radius);
   expect(asked.envelope.result).toEqual(reject);
   expect(JSON.stringify(asked.envelope)).not.toMatch(/otpauth|secret|image|link/);
   const { transaction_id, multi_challenge } = await challengeOf(
     { user: user.username, pass: "" },
-    { token: token.web, at: requiredUrl },
+    { token: token.web },
   );
   const secret = secretOf(new URL(multi_challenge[0].link).searchParams.get("secret") ?? "");
   for (const body of [
@@ -189,23 +186,23 @@ test("a caller that has not checked a password gets no enrollment, by no request
 });
 
 test("within the grace period a user may enroll later, and not after it", async () => {
-  const user = await world.addUser();
+  const user = await world.addUser({ directory: "north" });
   const until = (enrollment_deadline: Date) =>
     world.database
       .db("users")
       .where({ id: user.id })
       .update({ required_since: new Date(), enrollment_deadline });
   await until(new Date(Date.now() + 3_600_000));
-  const web = { token: token.web, at: requiredUrl };
+  const web = { token: token.web };
   const detail = await challengeOf({ user: user.username, pass: "" }, web);
   expect(detail.enroll_via_multichallenge_optional).toBe(true);
   const later = { user: user.username, transaction_id: detail.transaction_id, cancel_enrollment: "true" };
   expect(await resultOf(later, web)).toEqual(accept);
   // Who cannot show a QR code lets the user in until the deadline.
-  expect(await resultOf({ user: user.username, pass: "" }, { at: requiredUrl })).toEqual(accept);
+  expect(await resultOf({ user: user.username, pass: "" })).toEqual(accept);
   await until(new Date(Date.now() - 1_000));
   expect(await resultOf(later, web)).toEqual(reject);
-  expect(await resultOf({ user: user.username, pass: "" }, { at: requiredUrl })).toEqual(reject);
+  expect(await resultOf({ user: user.username, pass: "" })).toEqual(reject);
 });
 
 test("a transaction that is forged, late, of another user or of another caller is none", async () => {

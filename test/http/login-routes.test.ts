@@ -264,6 +264,7 @@ test("a required user must enroll, may defer within the grace period, and cannot
   expect(refused.json).toMatchObject({ code: "mfa-required", requiredBy: ["required-by-organization"] });
   expect((await post("/v1/status", { username })).json).toMatchObject({ required: true, mayDisable: false });
   await server.close();
+  await world.replica();
 });
 
 test.each([

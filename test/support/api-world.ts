@@ -6,6 +6,7 @@ import { createMetrics } from "../../src/http/metrics.ts";
 import { createHttpServer } from "../../src/http/server.ts";
 import { listSyncAges } from "../../src/sync/directories-table.ts";
 import { createSyncRunner, type SyncRunner } from "../../src/sync/sync-runner.ts";
+import { mfaPolicyOf } from "../../src/users/policy.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { openVerificationWorld, type VerificationWorld } from "../verification/verification-world.ts";
 import { type Answer, call, httpConfigOf, tokens } from "./http-server.ts";
@@ -34,8 +35,8 @@ export async function openApiWorld(
 ): Promise<ApiWorld> {
   const world = await openVerificationWorld();
   const { db } = world.database;
-  const { log, policy, directories } = world.deps;
-  const runner = createSyncRunner({ db, log, policy, directories, holder: "test" });
+  const { log, mfa, directories } = world.deps;
+  const runner = createSyncRunner({ db, log, policy: mfaPolicyOf(mfa), directories, holder: "test" });
   const servers: HttpServer[] = [];
   const directory = directoryConfigFor(unknownSlapd(options.directoryUrl ?? deadDirectoryUrl), {
     name: "main",

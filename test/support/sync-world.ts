@@ -2,10 +2,12 @@
 
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
+import type { Actor } from "../../src/audit/audit-events-table.ts";
 import type { DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
 import { type StartedSync, type SyncRequest, startSync } from "../../src/sync/run-sync.ts";
 import { listChanges } from "../../src/sync/sync-changes-table.ts";
 import type { SyncChange, SyncRun } from "../../src/sync/sync-run.ts";
+import { applyPolicy } from "../../src/users/apply-policy.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import type { User } from "../../src/users/user.ts";
 import { findUserByName, listUsers } from "../../src/users/users-table.ts";
@@ -18,6 +20,7 @@ export interface SyncedStore {
   database: TestDatabase;
   /** Changed in place by tests that configure the directory otherwise. */
   directory: DirectoryConfig;
+  /** In force with the next start or run, as if a daemon had started with it. */
   mfa: MfaConfig;
   /** Names of the configured directories. */
   directories: string[];
@@ -87,8 +90,10 @@ function syncedStore(database: TestDatabase, directory: DirectoryConfig): Synced
     directory,
     mfa: { ...optionalMfa },
     directories: [directory.name],
-    start: (request = {}) =>
-      startSync(
+    async start(request = {}) {
+      const actor: Actor = { name: "test", via: "daemon" };
+      await applyPolicy({ db, policy: mfaPolicyOf(store.mfa), directories: store.directories }, actor);
+      return startSync(
         {
           db,
           log: pino({ level: "silent" }),
@@ -104,7 +109,8 @@ function syncedStore(database: TestDatabase, directory: DirectoryConfig): Synced
           signal: new AbortController().signal,
           ...request,
         },
-      ),
+      );
+    },
     async sync(request) {
       const started = await store.start(request);
       if (started.kind === "already-running") throw new Error("another run is going on");

@@ -7,5 +7,6 @@ export const usualLimits: Record<LimitName, Limit> = {
   disables: { count: 10, percent: 5 },
   enables: { count: 5, percent: 10 },
   renames: { count: 10, percent: 5 },
+  requirements: { count: 10, percent: 5 },
   newIds: { count: 5, percent: 1 },
 };

@@ -1,7 +1,7 @@
 // Groups and who is in them, and requirements that come from them (rule 11).
 
 import { expect, test } from "vitest";
-import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
+import { decideRequirement } from "../../src/users/policy.ts";
 import { ldifEntry } from "../support/ldif.ts";
 import { eachTestInSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
 
@@ -100,8 +100,7 @@ test("posixGroup members are found by username", async () => {
 
 test("MFA required for a group begins with joining it and ends with leaving", async () => {
   Object.assign(world.mfa, { requireForGroups: ["ALONE", groupDn("inner")], enrollmentGraceMs: 60_000 });
-  const requirement = async (name: string) =>
-    decideRequirement(await world.user(name), mfaPolicyOf(world.mfa));
+  const requirement = async (name: string) => decideRequirement(await world.user(name));
   await world.sync();
   expect((await requirement("cleo")).requiredBy).toEqual(["required-by-group:alone"]);
   expect((await requirement("anna")).requiredBy).toEqual(["required-by-group:inner"]);

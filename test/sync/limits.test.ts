@@ -16,11 +16,12 @@ import { usualLimits } from "../support/usual-limits.ts";
 const quiet: PlanFacts = {
   measured: nothingMeasured(),
   earlier: nothingMeasured(),
-  stored: { active: 1000, disabled: 100, live: 1100 },
+  stored: { active: 1000, disabled: 100, live: 1100, required: 900 },
   usable: 1000,
   listed: 1000,
   emptiedBases: [],
   knownElsewhere: [],
+  lostGroups: [],
   groupsStored: 0,
   groupsListed: 0,
 };
@@ -32,7 +33,7 @@ const measured = (name: MeasureName, users: number) => ({ ...nothingMeasured(), 
 describe.each(measureNames)("the limit on %s", (name) => {
   const { limit, of, code } = measures[name];
   const limits = { ...usualLimits, [limit]: { count: 10, percent: 5 } };
-  const stored = (users: number) => ({ active: users, disabled: users, live: users });
+  const stored = (users: number) => ({ active: users, disabled: users, live: users, required: users });
 
   test("holds only when both numbers are passed", () => {
     expect(codes({ measured: measured(name, 50), stored: stored(1000) }, limits)).toEqual([]); // exactly 5 %
@@ -65,25 +66,36 @@ describe.each(measureNames)("the limit on %s", (name) => {
 
 test("everybody removed is told with one number of each kind, not with more than there are", () => {
   const all = { ...nothingMeasured(), removals: 1978, allRemovals: 1996 };
-  const [hold, ...rest] = holds({ measured: all, stored: { active: 1978, disabled: 18, live: 1996 } });
+  const [hold, ...rest] = holds({
+    measured: all,
+    stored: { active: 1978, disabled: 18, live: 1996, required: 0 },
+  });
   expect(rest).toEqual([]);
   expect(hold?.text).toMatch(/^The plan removes 1978 of 1978 active users;/);
 });
 
 test("disabled users who are removed count as a share of all, for a directory may have many more of them", () => {
-  const stored = { active: 10, disabled: 990, live: 1000 };
+  const stored = { active: 10, disabled: 990, live: 1000, required: 0 };
   expect(codes({ measured: measured("allRemovals", 50), stored })).toEqual([]);
   expect(codes({ measured: measured("allRemovals", 51), stored })).toEqual(["too-many-removals"]);
 });
 
 test("an empty listing is held even where only one user is stored", () => {
-  const one = { active: 1, disabled: 0, live: 1 };
+  const one = { active: 1, disabled: 0, live: 1, required: 0 };
   expect(codes({ listed: 0, measured: measured("removals", 1), stored: one })).toEqual(["listing-empty"]);
-  expect(codes({ listed: 0, stored: { active: 0, disabled: 0, live: 0 } })).toEqual([]);
+  expect(codes({ listed: 0, stored: { active: 0, disabled: 0, live: 0, required: 0 } })).toEqual([]);
 });
 
 test("a base without users is held, however few it had", () => {
   expect(codes({ emptiedBases: [{ base: "ou=b", removals: 1 }] })).toEqual(["base-empty"]);
+});
+
+test.each(["gone", "empty"] as const)("a required group that is %s is held, and told with its DN", (how) => {
+  const [hold] = holds({ lostGroups: [{ name: "Finance", dn: "cn=finance", how }] });
+  expect(hold).toMatchObject({
+    code: "required-group-lost",
+    text: expect.stringContaining("Finance (cn=finance)"),
+  });
 });
 
 test("an empty group listing is held where groups are stored", () => {

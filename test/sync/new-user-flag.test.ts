@@ -1,7 +1,7 @@
 // F2, F4 and the new-user flag, which is decided once (rules 12 and 13).
 
 import { expect, test } from "vitest";
-import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
+import { decideRequirement } from "../../src/users/policy.ts";
 import { eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
@@ -9,8 +9,7 @@ eachTestInSyncWorld({ ldif: people(3) }, (fresh) => {
   world = fresh;
 });
 
-const requiredBy = async (username: string) =>
-  decideRequirement(await world.user(username), mfaPolicyOf(world.mfa)).requiredBy;
+const requiredBy = async (username: string) => decideRequirement(await world.user(username)).requiredBy;
 
 test("with the flag on, the first import marks everybody", async () => {
   world.mfa.requireForNewUsers = true;

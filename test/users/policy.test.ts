@@ -2,35 +2,31 @@
 
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { MfaConfig } from "../../src/config/config.ts";
-import { decideRequirement, mayDefer, mfaPolicyOf } from "../../src/users/policy.ts";
+import { prepareBulkWork } from "../../src/store/settings-table.ts";
+import { applyPolicy } from "../../src/users/apply-policy.ts";
+import { decideRequirement, groupKeyOf, mayDefer, mfaPolicyOf } from "../../src/users/policy.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import { refreshRequirements } from "../../src/users/requirements-table.ts";
 import { findUser, listUsers } from "../../src/users/users-table.ts";
 import { emptyTables, openTestDatabase, type TestDatabase } from "../support/databases.ts";
 import { optionalMfa } from "../support/sync-world.ts";
 
-const finance = { name: "Finance", nameKey: "finance", dnKey: "cn=finance,dc=example" };
+const finance = { name: "Finance", nameKey: "finance", dnKey: "cn=finance,dc=example", required: true };
+const sales = { name: "Sales", nameKey: "sales", dnKey: "cn=sales,dc=example", required: false };
 const nobody = {
-  directory: "example",
+  policyRequires: { organization: false, directory: false },
   groups: [],
   requiredNewUser: false,
   requiredByAdmin: null,
   enrollmentDeadline: null,
 };
-const requiredBy = (facts: Partial<Parameters<typeof decideRequirement>[0]>, mfa: Partial<MfaConfig> = {}) =>
-  decideRequirement({ ...nobody, ...facts }, mfaPolicyOf({ ...optionalMfa, ...mfa })).requiredBy;
+const requiredBy = (facts: Partial<Parameters<typeof decideRequirement>[0]>) =>
+  decideRequirement({ ...nobody, ...facts }).requiredBy;
 
 test("every reason that holds is named", () => {
-  const facts = { groups: [finance], requiredNewUser: true, requiredByAdmin: true };
-  const mfa = {
-    mode: "required",
-    requireForDirectories: ["example"],
-    requireForGroups: ["finance"],
-  } as const;
-  expect(
-    requiredBy(facts, { ...mfa, requireForDirectories: ["example"], requireForGroups: ["finance"] }),
-  ).toEqual([
+  const policyRequires = { organization: true, directory: true };
+  const facts = { policyRequires, groups: [finance, sales], requiredNewUser: true, requiredByAdmin: true };
+  expect(requiredBy(facts)).toEqual([
     "required-by-organization",
     "required-by-directory",
     "required-by-group:Finance",
@@ -40,28 +36,26 @@ test("every reason that holds is named", () => {
 });
 
 test("nothing is required of a user whom no rule names", () => {
-  expect(
-    requiredBy({ groups: [finance] }, { requireForGroups: ["sales"], requireForDirectories: ["other"] }),
-  ).toEqual([]);
+  expect(requiredBy({ groups: [sales] })).toEqual([]);
 });
 
-test.each(["FINANCE", " finance ", "CN=Finance, DC=Example"])("a group is matched as %j", (written) => {
-  expect(requiredBy({ groups: [finance] }, { requireForGroups: [written] })).toEqual([
-    "required-by-group:Finance",
-  ]);
+test.each([
+  ["FINANCE", "name:finance"],
+  [" finance ", "name:finance"],
+  ["CN=Finance, DC=Example", "dn:cn=finance,dc=example"],
+])("a group is compared as %j", (written, key) => {
+  expect(groupKeyOf(written)).toBe(key);
 });
 
 test("an admin's no ends the new-user flag, and outweighs nothing else", () => {
   expect(requiredBy({ requiredNewUser: true, requiredByAdmin: false })).toEqual([]);
-  expect(requiredBy({ requiredByAdmin: false }, { mode: "required" })).toEqual(["required-by-organization"]);
+  const policyRequires = { organization: true, directory: false };
+  expect(requiredBy({ requiredByAdmin: false, policyRequires })).toEqual(["required-by-organization"]);
 });
 
 test("deferring ends at the deadline, to the millisecond", () => {
   const enrollmentDeadline = new Date("2026-02-01T00:00:00.000Z");
-  const requirement = decideRequirement(
-    { ...nobody, requiredByAdmin: true, enrollmentDeadline },
-    mfaPolicyOf(optionalMfa),
-  );
+  const requirement = decideRequirement({ ...nobody, requiredByAdmin: true, enrollmentDeadline });
   expect(mayDefer(requirement, new Date("2026-01-31T23:59:59.999Z"))).toBe(true);
   expect(mayDefer(requirement, enrollmentDeadline)).toBe(false);
 });
@@ -72,6 +66,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
+const actor = { name: "test", via: "daemon" } as const;
 const someUser = fc.record({
   directory: fc.constantFrom("east", "west"),
   requiredNewUser: fc.boolean(),
@@ -110,12 +105,24 @@ test("the statement that stores requirements agrees with the pure decision, for 
           await db("user_groups").insert({ user_id: id, group_id: groupIds[name] });
       }
       const policy = mfaPolicyOf({ ...optionalMfa, ...mfa, enrollmentGraceMs: 60_000 });
-      await db.transaction((trx) => refreshRequirements(trx, policy));
+      const directories = ["east", "west"];
+      await applyPolicy({ db, policy, directories }, actor);
       for (const user of await listUsers(db, { limit: 10 })) {
-        expect(user.requiredSince !== null, user.username).toBe(decideRequirement(user, policy).required);
+        const { groups } = users[Number(user.username.slice("user".length))] ?? { groups: [] };
+        const named = (group: string) => policy.groupKeys.some((key) => key.endsWith(group));
+        expect(user.policyRequires).toEqual({
+          organization: policy.organization,
+          directory: policy.directories.includes(user.directory),
+        });
+        expect(user.groups.map(({ required }) => required)).toEqual(groups.map(named));
+        expect(user.requiredSince !== null, user.username).toBe(decideRequirement(user).required);
       }
       // A second look finds nothing to write.
-      const again = await db.transaction((trx) => refreshRequirements(trx, policy));
+      const everybody = { condition: "true", bindings: {} };
+      const again = await db.transaction(async (trx) => {
+        await prepareBulkWork(trx);
+        return refreshRequirements(trx, everybody, null);
+      });
       expect(again).toEqual({ began: 0, ended: 0 });
     }),
     { numRuns: 25 },
@@ -147,7 +154,9 @@ async function insertUser(
 test("an admin's decision begins a requirement with its deadline and is an audit event; taking it back ends it", async () => {
   const { db } = database;
   const userId = await insertUser("decided");
-  const deps = { db, policy: mfaPolicyOf({ ...optionalMfa, enrollmentGraceMs: 3_600_000 }) };
+  const policy = mfaPolicyOf({ ...optionalMfa, enrollmentGraceMs: 3_600_000 });
+  await applyPolicy({ db, policy, directories: ["example"] }, { name: "dirmfa", via: "daemon" });
+  const deps = { db };
   const actor = { name: "jane", via: "api" } as const;
   expect(await setRequiredByAdmin(deps, { userId, required: true, actor })).toBe(true);
   const required = await findUser(db, userId);
@@ -169,7 +178,7 @@ test("an admin's decision begins a requirement with its deadline and is an audit
 test("a decision about a user who is not there changes nothing and leaves no event", async () => {
   const { db } = database;
   const before = await db("audit_events").count();
-  const deps = { db, policy: mfaPolicyOf(optionalMfa) };
+  const deps = { db };
   const unknown = "00000000-0000-4000-8000-000000000000";
   const actor = { name: "jane", via: "api" } as const;
   expect(await setRequiredByAdmin(deps, { userId: unknown, required: true, actor })).toBe(false);

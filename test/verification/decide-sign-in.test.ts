@@ -1,7 +1,8 @@
 // F7: the decision, and what each state of a user makes of it (rules 11, 13 and 14).
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { applyPolicy } from "../../src/users/apply-policy.ts";
+import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import type { SignInDecision } from "../../src/verification/answers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
@@ -21,6 +22,8 @@ let world: VerificationWorld;
 beforeAll(async () => {
   world = await openVerificationWorld();
 });
+// Some tests put another policy in force.
+beforeEach(() => world.replica());
 afterAll(() => world.close());
 
 async function decide(
@@ -122,7 +125,8 @@ describe("a required user who has not enrolled", () => {
       await disableMfaByAdmin(world.deps, { userId: user.id, actor: admin, keepGrace });
       expect(await decide(user)).toMatchObject({ decision: "enroll", enrollment: { mayDefer } });
       // Neither the start of another replica nor a reset that finds nothing gives the grace back, or takes it.
-      await applyPolicy(await world.replica({ enrollmentGraceMs: 3_600_000 }), admin);
+      const { db, mfa, directories } = await world.replica({ enrollmentGraceMs: 3_600_000 });
+      await applyPolicy({ db, policy: mfaPolicyOf(mfa), directories }, admin);
       await disableMfaByAdmin(world.deps, { userId: user.id, actor: admin });
       expect(await decide(user)).toMatchObject({ decision: "enroll", enrollment: { mayDefer } });
       expect(

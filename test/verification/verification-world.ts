@@ -12,6 +12,7 @@ import type { MfaConfig } from "../../src/config/config.ts";
 import type { Log } from "../../src/log.ts";
 import { usernameKeyOf } from "../../src/username.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
+import { insertPolicy } from "../../src/users/policy-table.ts";
 import type { Method, VerifyCodeAnswer } from "../../src/verification/answers.ts";
 import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
@@ -124,6 +125,11 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
   const replica: VerificationWorld["replica"] = async (settings = {}, db = database.db) => {
     const mfa = { ...mfaDefaults, ...settings };
     const keys = await openSealingKeys({ db, folder, log });
+    // In force for all replicas from now on, but of nobody stored yet that it has begun: tests do that where it matters.
+    await db.transaction(async (trx) => {
+      await trx("mfa_policy").delete();
+      await insertPolicy(trx, mfaPolicyOf(mfa), "test");
+    });
     return {
       db,
       clock,
@@ -132,7 +138,6 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
       hasher: createBackupCodeHasher(),
       randomBytes,
       mfa,
-      policy: mfaPolicyOf(mfa),
       directories,
     };
   };

@@ -1,7 +1,7 @@
 // Users as admins and the help desk see them, and what they may change: requirement, authenticator, lockout.
 
 import { usernameKeyOf } from "../../username.ts";
-import { decideRequirement, type MfaPolicy } from "../../users/policy.ts";
+import { decideRequirement } from "../../users/policy.ts";
 import { setRequiredByAdmin } from "../../users/require-mfa.ts";
 import type { User } from "../../users/user.ts";
 import { findUser, listUsers } from "../../users/users-table.ts";
@@ -27,7 +27,7 @@ import {
   UserPage,
 } from "./admin-schemas.ts";
 
-export type AdminUserDeps = Pick<VerificationDeps, "db" | "policy" | "mfa" | "randomBytes">;
+export type AdminUserDeps = Pick<VerificationDeps, "db" | "mfa" | "randomBytes">;
 
 export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
   app.get(
@@ -44,7 +44,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
         users: users.map((user) => ({
           ...userSummaryOf(user),
           state: user.state,
-          required: decideRequirement(user, deps.policy).required,
+          required: decideRequirement(user).required,
         })),
         nextCursor: nextCursorOf(users, limit, (last) => [usernameKeyOf(last.username), last.id]),
       };
@@ -168,14 +168,14 @@ function issuedOf({ passPlain, expiresAt }: Pass) {
   return { enrollmentPass: passPlain, expiresAt: expiresAt.toISOString() };
 }
 
-async function getUserDetail({ db, policy }: Pick<AdminUserDeps, "db" | "policy">, id: string) {
+async function getUserDetail({ db }: Pick<AdminUserDeps, "db">, id: string) {
   const [user, state] = await Promise.all([findUser(db, id), verificationStateOf({ db }, { userId: id })]);
   if (!user || !state) throw new ProblemAnswer({ code: "user-unknown" });
-  return userDetailOf(user, state, policy);
+  return userDetailOf(user, state);
 }
 
-function userDetailOf(user: User, verification: VerificationState, policy: MfaPolicy) {
-  const { required, requiredBy } = decideRequirement(user, policy);
+function userDetailOf(user: User, verification: VerificationState) {
+  const { required, requiredBy } = decideRequirement(user);
   return {
     ...userSummaryOf(user),
     state: user.state,

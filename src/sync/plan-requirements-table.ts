@@ -1,0 +1,124 @@
+// What a plan means for MFA requirements: whose would end, whom it would stop at the next sign-in, and which required groups
+// are gone or list nobody. Needs the memberships of the plan; reads users, and writes only the plan.
+
+import type { Transaction } from "../store/database.ts";
+import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
+import type { PlanRun } from "./plan-table.ts";
+
+const namedByPolicy = (group: string) =>
+  `exists (select from mfa_policy named
+     where 'name:' || ${group}.name_key = any(named.group_keys) or 'dn:' || ${group}.dn_key = any(named.group_keys))`;
+
+// Groups of the listing or of the store that are required once the plan is applied. Those that the plan ends have no
+// memberships any more.
+const requiredGroups = `
+  select g.directory_id from groups g where g.directory = :directory and g.required_as <> '{}'
+  union
+  select s.directory_id from staged_groups s where s.run_id = :id and ${namedByPolicy("s")}`;
+
+/**
+ * Adds `requirement-ended` to the plan of every user who leaves the last of the groups for which MFA is required, and of whom
+ * nothing else requires it.
+ */
+export async function planRequirementEnds(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `with leaving as (
+       select distinct m.directory_id from staged_memberships m
+       join groups g on g.directory = :directory and g.directory_id = m.group_directory_id and g.required_as <> '{}'
+       where m.run_id = :id and not m.joins
+     )
+     update sync_changes c set reasons = c.reasons || array['requirement-ended']
+     from leaving
+     join users u on u.directory = :directory and u.directory_id = leaving.directory_id
+     cross join mfa_policy p
+     where c.run_id = :id and c.directory_id = leaving.directory_id and c.action <> 'remove'
+       and u.required_since is not null
+       and not p.organization and not u.directory = any(p.directories)
+       and u.required_by_admin is not true and not (u.required_new_user and u.required_by_admin is not false)
+       and not exists (
+         select from user_groups ug join groups g on g.id = ug.group_id and g.required_as <> '{}'
+         where ug.user_id = u.id and not exists (
+           select from staged_memberships m
+           where m.run_id = :id and m.directory_id = u.directory_id and m.group_directory_id = g.directory_id
+             and not m.joins))
+       and not exists (
+         select from staged_memberships m
+         where m.run_id = :id and m.directory_id = u.directory_id and m.joins
+           and m.group_directory_id in (${requiredGroups}))`,
+    { ...run },
+  );
+}
+
+export interface LostGroup {
+  name: string;
+  dn: string;
+  how: "gone" | "empty";
+}
+
+/**
+ * Groups that were found and are required, and that the listing does not name any more, or names without the members that
+ * they had. One that came back as a new entry under the name or DN that the policy has for it is not lost.
+ */
+export async function findLostGroups(trx: Transaction, run: PlanRun): Promise<LostGroup[]> {
+  const { rows } = await trx.raw<{ rows: LostGroup[] }>(
+    `select g.name, g.dn, 'gone' as how from groups g
+     where g.directory = :directory and g.required_as <> '{}' and not ${groupStays} and not ${groupIsStaged}
+       and not exists (
+         select from staged_groups s
+         where s.run_id = :id
+           and ('name:' || s.name_key = any(g.required_as) or 'dn:' || s.dn_key = any(g.required_as)))
+     union all
+     select g.name, g.dn, 'empty' from groups g
+     where g.directory = :directory and g.required_as <> '{}' and ${groupIsStaged}
+       and exists (select from group_members m where m.group_id = g.id)
+       and not exists (
+         select from staged_group_members m
+         where m.run_id = :id and m.group_directory_id = g.directory_id
+           and (m.member_key like 'dn:%' or m.member_key like 'uid:%'))
+       and exists (
+         select from group_members m where m.group_id = g.id and (m.member_key like 'dn:%' or m.member_key like 'uid:%'))
+     order by name, dn`,
+    { ...run },
+  );
+  return rows;
+}
+
+/** Users of whom the plan begins to require MFA and who have no authenticator: in all, and how many by each reason. */
+export interface ToEnroll {
+  all: number;
+  organization: number;
+  directory: number;
+  newUser: number;
+  groups: number;
+}
+
+/** Those among them who can sign in; `newUserFlag` as the plan has it. */
+export async function countToEnroll(trx: Transaction, run: PlanRun, newUserFlag: boolean): Promise<ToEnroll> {
+  const { rows } = await trx.raw<{ rows: ToEnroll[] }>(
+    `with joining as (
+       select distinct m.directory_id from staged_memberships m
+       where m.run_id = :id and m.joins and m.group_directory_id in (${requiredGroups})
+     ), candidate as (
+       select p.organization, :directory = any(p.directories) as directory,
+         c.action = 'add' and :newUserFlag as new_user, joining.directory_id is not null as by_group
+       from sync_changes c
+       cross join mfa_policy p
+       left join users u on u.id = c.user_id
+       left join joining on joining.directory_id = c.directory_id
+       where c.run_id = :id
+         and c.action in ('add', 'restore', 'change') and not c.reasons @> array['disabled-in-directory']
+         and (c.action <> 'change' or u.required_since is null
+           and (u.state = 'active' or c.reasons @> array['enabled-in-directory']))
+         and (c.action = 'add' or not exists (
+           select from authenticators a where a.user_id = c.user_id and a.state = 'active'))
+     )
+     select count(*) filter (where organization or directory or new_user or by_group)::int as all,
+       count(*) filter (where organization)::int as organization,
+       count(*) filter (where directory)::int as directory,
+       count(*) filter (where new_user)::int as "newUser",
+       count(*) filter (where by_group)::int as groups
+     from candidate`,
+    { ...run, newUserFlag },
+  );
+  return rows[0] ?? { all: 0, organization: 0, directory: 0, newUser: 0, groups: 0 };
+}
