@@ -24,6 +24,7 @@ export const auditActions = [
   "directory-rekey",
   "user-rekey",
   "database-restored",
+  "database-copy",
   "policy-change",
   "requirement-end",
   "key-rotate",

@@ -142,7 +142,8 @@ async function accept(context: CliContext, open: OpenCommand, options: AcceptOpt
   printLine(context, `Accepted the chain up to position ${head.position}; running daemons go on from there.`);
 }
 
-async function openKey({ db, log, config, actor }: OpenCommand): Promise<Buffer> {
+/** The chain's key; throws AppError `key-missing` or `key-wrong` where the key folder does not fit the database. */
+export async function openKey({ db, log, config, actor }: OpenCommand): Promise<Buffer> {
   const keys = await openSealingKeys({ db, folder: config.keys.folder, log, actor });
   return openChainKey({ db, keys, randomBytes });
 }

@@ -62,6 +62,11 @@ function actorNameOf(context: CliContext): string {
   throw new AppError("invalid-usage", `--actor must be 1 to ${actorMaxLength} visible characters.`);
 }
 
+/** Who acts by this command; one request id for all that it does. */
+export function actorOf(context: CliContext): Actor {
+  return { name: actorNameOf(context), via: "cli", requestId: newRequestId() };
+}
+
 /** Runs `work` with the database open and its schema current, and closes it afterwards. */
 export async function withDatabase<T>(
   context: CliContext,
@@ -73,8 +78,7 @@ export async function withDatabase<T>(
   const database = await openDatabase(config.database, { log, owner: false });
   try {
     if (options.requireSchema) await requireCurrentSchema(database.db);
-    const actor = { name: actorNameOf(context), via: "cli", requestId: newRequestId() } as const;
-    return await work({ config, db: database.db, log, actor });
+    return await work({ config, db: database.db, log, actor: actorOf(context) });
   } finally {
     await database.close();
   }

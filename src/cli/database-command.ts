@@ -4,13 +4,28 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { type RestoredAnswer, settleRestoredDatabase } from "../after-restore.ts";
+import { acceptAudit } from "../audit/acceptance.ts";
+import { recordAuditEvent } from "../audit/audit-events-table.ts";
+import { verifyAuditChain } from "../audit/verify-audit-chain.ts";
 import { systemClock } from "../clock.ts";
+import { loadConfig } from "../config/load-config.ts";
 import { AppError } from "../errors.ts";
+import { copyDatabase } from "../store/copy-database.ts";
+import { openDatabase } from "../store/database.ts";
 import type { User } from "../users/user.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
-import { type CliContext, type OpenCommand, type OutputOptions, withDatabase } from "./context.ts";
+import { openKey } from "./audit-command.ts";
+import {
+  actorOf,
+  type CliContext,
+  createCommandLog,
+  exitCodes,
+  type OpenCommand,
+  type OutputOptions,
+  withDatabase,
+} from "./context.ts";
 import { getUser } from "./get-user.ts";
-import { printJson, printLine } from "./print.ts";
+import { printJson, printLine, printTable } from "./print.ts";
 
 interface RestoredOptions extends OutputOptions {
   endBackupCodes?: boolean;
@@ -18,7 +33,7 @@ interface RestoredOptions extends OutputOptions {
 }
 
 export function addDatabaseCommand(program: Command, context: CliContext): void {
-  const database = program.command("database").description("the database as a whole: restored");
+  const database = program.command("database").description("the database as a whole: restored, copy");
   database
     .command("restored")
     .description(
@@ -31,9 +46,72 @@ export function addDatabaseCommand(program: Command, context: CliContext): void 
     )
     .option("--json", "print JSON")
     .action((options: RestoredOptions) => withDatabase(context, (open) => restored(context, open, options)));
+  database
+    .command("copy")
+    .description(
+      "copy everything into an empty PostgreSQL database, such as from the embedded one; stop all daemons first",
+    )
+    .requiredOption(
+      "--to <config>",
+      "configuration that names the empty database, and is to be used from then on",
+    )
+    .option("--json", "print JSON")
+    .action((options: CopyOptions) => copy(context, options));
+}
+
+interface CopyOptions extends OutputOptions {
+  to: string;
+}
+
+async function copy(context: CliContext, options: CopyOptions): Promise<void> {
+  const config = await loadConfig(context.configPath(), context.env);
+  const targetConfig = await loadConfig(options.to, context.env);
+  if (targetConfig.database.kind !== "postgres") {
+    throw new AppError("invalid-usage", `${targetConfig.path} does not name a PostgreSQL database.`, {
+      remedy: "Give it a database.url or database.urlFile.",
+    });
+  }
+  const log = createCommandLog(context);
+  const actor = actorOf(context);
+  await using stack = new AsyncDisposableStack();
+  // As its owner, since a daemon beside would go on writing into what is copied.
+  const source = stack.adopt(await openDatabase(config.database, { log, owner: true }), (it) => it.close());
+  const target = stack.adopt(await openDatabase(targetConfig.database, { log, owner: true }), (it) =>
+    it.close(),
+  );
+  const tables = await copyDatabase(source, target.db, {
+    finish: async (trx, copied) => {
+      const rows = copied.reduce((sum, table) => sum + table.rows, 0);
+      const details = { tables: copied.length, rows, from: source.engine };
+      await recordAuditEvent(trx, { actor, action: "database-copy", outcome: "done", details });
+    },
+  });
+  const chainKey = await openKey({ db: target.db, log, config: targetConfig, actor });
+  const audit = await verifyAuditChain({ db: target.db, chainKey, clock: systemClock });
+  if (audit.problems.length > 0) context.exitCode = exitCodes.failed;
+  if (options.json) return printJson(context, { tables, audit });
+  printTable(
+    context,
+    ["TABLE", "ROWS"],
+    tables.map(({ table, rows }) => [table, rows]),
+  );
+  printLine(context);
+  printLine(context, "Copied, and every row compared.");
+  printLine(
+    context,
+    audit.problems.length === 0
+      ? `The audit chain is whole: ${audit.sealed} events are as they were sealed.`
+      : `The audit chain has ${audit.problems.length} problems: see \`dirmfa --config ${targetConfig.path} audit verify\`.`,
+  );
+  printLine(
+    context,
+    "Start daemons with the new configuration alone; put the old database away, where nobody starts one on it.",
+  );
 }
 
 async function restored(context: CliContext, open: OpenCommand, options: RestoredOptions): Promise<void> {
+  // First, since it shows whether the key folder fits the backup.
+  const chainKey = await openKey(open);
   // Every name is looked up before anything is changed.
   const users = options.reset === undefined ? [] : await usersOf(open, options.reset);
   const answer = await settleRestoredDatabase(
@@ -48,6 +126,8 @@ async function restored(context: CliContext, open: OpenCommand, options: Restore
     );
     if (outcome === "disabled") reset += 1;
   }
+  const reason = "A backup of the database was restored.";
+  await acceptAudit({ db: open.db, chainKey, clock: systemClock }, { actor: open.actor, reason });
   if (options.json) return printJson(context, { ...answer, reset });
   printRestored(context, answer);
   if (users.length > 0)
