@@ -441,7 +441,7 @@ export async function countSkippedGroups(trx: Transaction, run: PlanRun): Promis
 export async function digestPlan(trx: Transaction, run: PlanRun): Promise<string> {
   const { rows } = await trx.raw<{ rows: { digest: string }[] }>(
     `select encode(sha256(convert_to(coalesce(string_agg(
-       jsonb_build_array(action, directory_id, case when action <> 'add' then user_id end, reasons, username, dn, before, after)::text, e'\\n' order by directory_id collate "C"), ''), 'UTF8')), 'hex') as digest
+       row(action, directory_id, case when action <> 'add' then user_id end, reasons, username, dn, before, after)::text, e'\\n' order by directory_id collate "C"), ''), 'UTF8')), 'hex') as digest
      from sync_changes where run_id = :id`,
     { ...run },
   );

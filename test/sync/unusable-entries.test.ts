@@ -63,7 +63,12 @@ async function stored(): Promise<Record<string, string>> {
     ]),
   );
 }
-const skipsOf = (run: SyncRun) => world.database.db("sync_skips").where({ run_id: run.id }).orderBy("dn");
+// Kept with an earlier run where they are equal.
+const skipsOf = (run: SyncRun) =>
+  world.database
+    .db("sync_skips")
+    .whereRaw("run_id = (select coalesce(skips_of, id) from sync_runs where id = ?)", [run.id])
+    .orderBy("dn");
 const overlong = "x".repeat(5000);
 
 test("an overlong display name, which users may write themselves, neither keeps a user from being disabled nor hides a new person", async () => {
