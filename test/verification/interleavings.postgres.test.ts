@@ -62,7 +62,7 @@ async function openLane(): Promise<Lane> {
 
 /** The flows that meet in a state: those that do something there. */
 const flowsIn: Record<StateName, FlowName[]> = {
-  begun: ["begin", "confirm", "disableByAdmin", "unlock", "require", "remove"],
+  begun: ["begin", "confirm", "disableByAdmin", "unlock", "remove"],
   enrolled: ["begin", "replace", "disable", "disableByAdmin"],
   replacing: [
     ...(["replace", "confirm", "disable", "regenerate", "verifyTotp", "verifyBackupCode"] as const),
@@ -72,6 +72,16 @@ const flowsIn: Record<StateName, FlowName[]> = {
   removed: ["purge", "restore", "verifyTotp", "disableByAdmin", "unlock", "confirm"],
 };
 const ofActive: FlowName[] = ["replace", "disable", "regenerate", "verifyTotp"];
+
+/** Change no authenticator; nothing is to be found where two of them meet that the guard's own tests do not find. */
+const bystanders: FlowName[] = ["verifyTotp", "verifyBackupCode", "unlock", "require", "remove"];
+
+function mayMeet(first: FlowName, second: FlowName): boolean {
+  if (first === second) return true;
+  // Only disabling asks whether MFA is required.
+  if (first === "require" || second === "require") return first === "disable" || second === "disable";
+  return !(bystanders.includes(first) && bystanders.includes(second));
+}
 
 interface Pair {
   state: StateName;
@@ -83,6 +93,7 @@ interface Pair {
 function pairsOf(state: StateName): Pair[] {
   return flowsIn[state].flatMap((first) =>
     flowsIn[state].flatMap((second): Pair[] => {
+      if (!mayMeet(first, second)) return [];
       const flowNames: Pair["flows"] = [first, second];
       const different: Pair = { state, flows: flowNames, typings: [0, 1] };
       const same: Pair = { state, flows: flowNames, typings: [0, 0] };
@@ -233,7 +244,7 @@ test("whatever two flows of one user come between each other's statements, it is
   );
   expect(wrong.slice(0, 3).join("\n"), `${wrong.length} of ${tried} interleavings`).toBe("");
   // Else the gate held nothing.
-  expect(tried).toBeGreaterThan(800);
+  expect(tried).toBeGreaterThan(900);
   // Transactions that were in each other's way would have been tried again; in one order of locks there are none.
   for (const { world } of lanes) expect(await countDeadlocks(world.database.db)).toBe(0);
 }, 240_000); // some twenty seconds where nothing else runs
