@@ -22,6 +22,7 @@ import { createSyncRunner, holderName } from "./sync/sync-runner.ts";
 import { keysForRestart, takenOver } from "./take-over.ts";
 import { applyPolicy, type PolicyDeps } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
+import { listGroupsNotFound } from "./users/policy-table.ts";
 import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
 import { openChainKey } from "./verification/chain-key.ts";
 import { startKeyReports } from "./verification/report-keys.ts";
@@ -60,6 +61,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const chainKey = await openChainKey({ db, keys, randomBytes });
   const requirements = await applyPolicy(policyDepsOf(db, config), actor);
   await tellUnconfigured({ db, log }, config);
+  await tellGroupsNotFound({ db, log });
 
   const auditSealing = started.adopt(
     startAuditSealing({
@@ -81,6 +83,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const metrics = createMetrics(
     () => listSyncAges(db),
     () => auditSealing.measure(),
+    () => listGroupsNotFound(db),
   );
   const onFinished = (run: SyncRun) =>
     metrics.countSyncRun(run.directory, run.status, run.error?.code ?? null);
@@ -143,6 +146,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       const exchange = await http.prepare(createApplication(httpDepsOf(next)));
       const changed = await applyPolicy(policyDepsOf(db, next), actor);
       await tellUnconfigured({ db, log }, next);
+      await tellGroupsNotFound({ db, log });
       // From here on nothing fails.
       running = next;
       exchange();
@@ -171,5 +175,12 @@ function policyDepsOf(db: Database, config: Config): PolicyDeps {
 async function tellUnconfigured({ db, log }: { db: Database; log: Log }, config: Config): Promise<void> {
   for (const { name, users } of await listUnconfigured({ db, directories: namesOf(config) })) {
     log.warn({ directory: name, users }, "users of a directory that is not configured cannot sign in");
+  }
+}
+
+/** Of a group that was never found nobody is required to do anything; the metrics tell it as well. */
+async function tellGroupsNotFound({ db, log }: { db: Database; log: Log }): Promise<void> {
+  for (const group of await listGroupsNotFound(db)) {
+    log.warn({ group }, "no run has found this group of mfa.requireForGroups yet");
   }
 }

@@ -32,13 +32,14 @@ const verificationOutcomes = new Map([
 /**
  * `readSyncAges` is asked at every scrape, since any replica may have run the sync; seconds since the last complete listing
  * of each directory was applied, since its server has only older copies to show, and how many entries of the last one could not be
- * used. So is `readAudit`, where there is one. When one fails the rest is still answered.
+ * used. So are `readAudit` and `readGroupsNotFound`, where there are any. When one fails the rest is still answered.
  */
 export function createMetrics(
   readSyncAges: () => Promise<
     readonly { directory: string; seconds: number; olderCopySeconds: number | null; skipped: number | null }[]
   >,
   readAudit?: () => Promise<{ unsealedSeconds: number; broken: boolean }>,
+  readGroupsNotFound?: () => Promise<readonly string[]>,
 ): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -78,6 +79,18 @@ export function createMetrics(
       for (const { directory, seconds } of ages) this.set({ directory }, seconds);
     },
   });
+  if (readGroupsNotFound) {
+    new Gauge({
+      name: "dirmfa_required_groups_not_found",
+      help: "Groups of mfa.requireForGroups that no run has found: they require MFA of nobody.",
+      registers,
+      async collect() {
+        const groups = await readGroupsNotFound().catch(() => undefined);
+        if (groups) this.set(groups.length);
+        else this.reset();
+      },
+    });
+  }
   new Gauge({
     name: "dirmfa_older_copy_seconds",
     help: "Seconds since listings of the directory are of an older copy, which changes and removes nobody; 0 when they are not.",
