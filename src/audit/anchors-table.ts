@@ -56,3 +56,9 @@ export async function cutEvents(
   );
   return Number(rows[0]?.cut ?? 0);
 }
+
+export async function findDatabaseNow(db: Database): Promise<Date> {
+  const { rows } = await db.raw<{ rows: { now: Date }[] }>("select clock_timestamp() as now");
+  if (!rows[0]) throw new Error("the database tells no time");
+  return rows[0].now;
+}

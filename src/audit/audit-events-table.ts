@@ -2,6 +2,7 @@
 // this file only inserts and reads, since an event is never updated, and deleted by retention alone (cut-old-events.ts).
 
 import type { Database, Transaction } from "../store/database.ts";
+import type { Gap } from "./gaps.ts";
 
 export const auditActions = [
   "enrollment-begin",
@@ -111,6 +112,8 @@ export interface AuditEventFilter {
   userId?: string;
   /** Only events with a greater id: the id of the last event of the page before. */
   after?: string;
+  /** Only events with ids in here. */
+  within?: Gap;
   limit: number;
 }
 
@@ -121,6 +124,7 @@ export async function listAuditEvents(db: Database, filter: AuditEventFilter): P
   if (filter.action) query.where("action", filter.action);
   if (filter.userId) query.where("user_id", filter.userId);
   if (filter.after) query.where("id", ">", filter.after);
+  if (filter.within) query.whereBetween("id", [String(filter.within.firstId), String(filter.within.lastId)]);
   const rows: AuditEventRow[] = await query;
   return rows.map(auditEventOf);
 }

@@ -3,7 +3,14 @@
 
 import type { Transaction } from "../store/database.ts";
 import { acquireLease, type Lease, releaseLease, requireLease } from "../store/leases-table.ts";
-import { type Anchor, anchorMacOf, cutEvents, findAnchor, isTrueAnchor } from "./anchors-table.ts";
+import {
+  type Anchor,
+  anchorMacOf,
+  cutEvents,
+  findAnchor,
+  findDatabaseNow,
+  isTrueAnchor,
+} from "./anchors-table.ts";
 import { type Actor, recordAuditEvent } from "./audit-events-table.ts";
 import {
   type ChainProblem,
@@ -33,7 +40,8 @@ export async function cutOldEvents(
   deps: SealAuditDeps,
   input: { retentionMs: number; actor: Actor },
 ): Promise<CutAnswer> {
-  const nowMs = deps.clock.now().getTime();
+  // The clock that is behind: one that was set far ahead must not cost the audit.
+  const nowMs = Math.min(deps.clock.now().getTime(), (await findDatabaseNow(deps.db)).getTime());
   const before = new Date(nowMs - input.retentionMs);
   const [oldest] = await listSealedEvents(deps.db, chainStart.position, 1);
   if (!oldest?.event || Date.parse(oldest.event.at) >= before.getTime() - slackMs) {

@@ -111,6 +111,40 @@ export async function listGaps(db: Database): Promise<Gap[]> {
   return rows.map((row) => ({ firstId: BigInt(row.first_id), lastId: BigInt(row.last_id) }));
 }
 
+// Events wait for their seal for seconds. Where nothing seals for long, the latest ids are the ones that matter.
+const unsealedIdsLookedAt = 10_000;
+
+/** Ids up to one, without an event, whose transaction may still commit. */
+export async function listOpenGaps(
+  db: Database,
+  wanted: { upTo: string; noticedWithinMs: number },
+): Promise<Gap[]> {
+  const { rows } = await db.raw<{ rows: { first_id: string; last_id: string }[] }>(
+    `with sealed as (
+       select greatest(coalesce(${highestSealed}, 0), :upTo::bigint - ${unsealedIdsLookedAt}) as id
+     )
+     -- Without the ids whose events have come and wait for their seal.
+     select before + 1 as first_id, id - 1 as last_id from (
+       select p.id, lag(p.id) over (partition by g.first_id order by p.id) as before
+       from audit_gaps g cross join lateral (
+         select g.first_id - 1 as id
+         union all select e.id from audit_events e where e.id between g.first_id and least(g.last_id, :upTo::bigint)
+         union all select least(g.last_id, :upTo::bigint) + 1
+       ) p
+       where g.first_id <= :upTo
+         and g.noticed_at > clock_timestamp() - :noticedWithinMs * interval '1 millisecond'
+     ) pairs where id > before + 1
+     union all
+     select before + 1, id - 1 from (
+       select e.id, lag(e.id, 1, sealed.id) over (order by e.id) as before
+       from audit_events e, sealed where e.id > sealed.id and e.id <= :upTo
+     ) pairs where id > before + 1
+     order by first_id`,
+    wanted,
+  );
+  return rows.map((row) => ({ firstId: BigInt(row.first_id), lastId: BigInt(row.last_id) }));
+}
+
 /** Puts what is left of a gap in its place; the parts keep its age. */
 export async function replaceGap(trx: Transaction, gap: Gap, left: readonly Gap[]): Promise<void> {
   const { rows } = await trx.raw<{ rows: { noticed_at: Date }[] }>(

@@ -3,7 +3,7 @@
 
 import { ProblemAnswer } from "./problems.ts";
 
-export type CursorPart = "text" | "uuid" | "time" | "number";
+export type CursorPart = "text" | "uuid" | "time" | "number" | "ranges";
 
 const forms: Readonly<Record<CursorPart, RegExp>> = {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL takes no text with U+0000
@@ -11,6 +11,7 @@ const forms: Readonly<Record<CursorPart, RegExp>> = {
   uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
   time: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/,
   number: /^\d{1,18}$/, // any of them fits a bigint
+  ranges: /^(-|\d{1,18}-\d{1,18}(,\d{1,18}-\d{1,18}){0,99})$/,
 };
 
 /** `nextCursor` of a page: null when it was the last one, which is a page that is not full. */
@@ -21,7 +22,11 @@ export function nextCursorOf<T>(
 ): string | null {
   const last = rows.at(-1);
   if (last === undefined || rows.length < limit) return null;
-  return Buffer.from(JSON.stringify(keyOf(last))).toString("base64url");
+  return cursorOf(keyOf(last));
+}
+
+export function cursorOf(key: readonly string[]): string {
+  return Buffer.from(JSON.stringify(key)).toString("base64url");
 }
 
 /** The key in a cursor, one text for each part. Throws a ProblemAnswer for one that is not of this form. */

@@ -99,6 +99,13 @@ test("more than a batch goes in several, and all of it is one state for whoever 
   expect(await verify()).toMatchObject({ problems: [], cutUpTo: "2500" });
 });
 
+test("a process whose clock is ten years ahead cuts nothing off", async () => {
+  await eventsOfDays(50, 10);
+  const input = { retentionMs: 90 * dayMs, actor: { name: "retention", via: "daemon" } } as const;
+  expect(await cutOldEvents(depsOn(-3650), input)).toEqual({ outcome: "cut", events: 0 });
+  expect(await outcomes()).toHaveLength(2);
+});
+
 test("events that are not as they were sealed stay, for they are what shows it", async () => {
   await eventsOfDays(200, 150, 10);
   await tamper("update audit_events set actor = 'mallory' where id = 2");

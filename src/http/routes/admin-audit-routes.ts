@@ -1,10 +1,12 @@
 // Audit events, for everybody or of one user: read only.
 
-import { type AuditEvent, type AuditEventFilter, listAuditEvents } from "../../audit/audit-events-table.ts";
+import type { AuditEvent, AuditEventFilter } from "../../audit/audit-events-table.ts";
+import { type AuditPlace, readAuditPage } from "../../audit/audit-pages.ts";
+import type { Gap } from "../../audit/gaps.ts";
 import type { Database } from "../../store/database.ts";
 import { findUser } from "../../users/users-table.ts";
 import type { App } from "../app-type.ts";
-import { nextCursorOf, parseCursor } from "../cursor.ts";
+import { cursorOf, parseCursor } from "../cursor.ts";
 import { ProblemAnswer } from "../problems.ts";
 import { IdParams, pageLimit } from "../schemas.ts";
 import { AuditEventPage, AuditEventsQuery, UserEventsQuery } from "./admin-schemas.ts";
@@ -55,12 +57,31 @@ export function addAdminAuditRoutes(app: App, deps: { db: Database }): void {
 async function listPage(
   db: Database,
   query: { limit?: number; cursor?: string },
-  filter: Omit<AuditEventFilter, "limit" | "after">,
+  filter: Omit<AuditEventFilter, "limit" | "after" | "within">,
 ) {
   const limit = query.limit ?? pageLimit;
-  const [after] = query.cursor === undefined ? [] : parseCursor(query.cursor, ["number"]);
-  const events = await listAuditEvents(db, { ...filter, ...(after === undefined ? {} : { after }), limit });
-  return { events: events.map(answerOf), nextCursor: nextCursorOf(events, limit, ({ id }) => [id]) };
+  const { events, next } = await readAuditPage(db, { ...filter, limit }, placeOf(query.cursor));
+  return {
+    events: events.map(answerOf),
+    nextCursor: next ? cursorOf([next.id, textOfGaps(next.passedOver)]) : null,
+  };
+}
+
+// Of a cursor without gaps: a part of it is never empty.
+const noGaps = "-";
+
+function textOfGaps(gaps: readonly Gap[]): string {
+  return gaps.map(({ firstId, lastId }) => `${firstId}-${lastId}`).join(",") || noGaps;
+}
+
+function placeOf(cursor: string | undefined): AuditPlace | undefined {
+  if (cursor === undefined) return undefined;
+  const [id = "", gaps = ""] = parseCursor(cursor, ["number", "ranges"]);
+  const ranges = gaps === noGaps ? [] : gaps.split(",").map((range) => range.split("-"));
+  return {
+    id,
+    passedOver: ranges.map(([first = "", last = ""]) => ({ firstId: BigInt(first), lastId: BigInt(last) })),
+  };
 }
 
 function answerOf(event: AuditEvent) {
