@@ -1,6 +1,7 @@
 // What the values of the other sections mean together: one database, tokens of one's own, listeners, lockout, keys. Pure.
 
 import { isAbsolute, relative, resolve, sep } from "node:path";
+import { databaseUrlWarning } from "./database-url.ts";
 import { isOneReference } from "./env-references.ts";
 import { isLoopback, parseDuration, parseListenAddress, parsePostgresUrl } from "./formats.ts";
 import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
@@ -43,14 +44,8 @@ function checkDatabase(meaning: Meaning): void {
     const why = "a password in plain ends up in backups and version control";
     refuse(meaning, path, `${why}; use urlFile, or \${NAME} in the password's place`);
   }
-  const encrypted = url.searchParams.get("sslmode") ?? "disable";
-  if (url.hostname !== "" && !isLoopback(url.hostname.replace(/^\[|\]$/g, "")) && encrypted === "disable") {
-    warn(
-      meaning,
-      path,
-      "another machine without TLS; add ?sslmode=verify-full, or secrets cross the network in clear",
-    );
-  }
+  const warning = databaseUrlWarning(url.href);
+  if (warning !== undefined) warn(meaning, path, warning);
 }
 
 /** True when a URL as written has a password that is not one reference; a URL that is a reference itself has none. */

@@ -4,6 +4,7 @@ import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
+import { databaseUrlWarning } from "./database-url.ts";
 import { parsePostgresUrl } from "./formats.ts";
 import type { FileReference } from "./parse-config.ts";
 import type { Problem } from "./problems.ts";
@@ -42,6 +43,8 @@ export async function readReferencedFile(reference: FileReference): Promise<Refe
   const wrong = whatIsWrong(reference, bytes);
   if (wrong !== undefined) return { content: undefined, problems: tell(wrong), warnings };
   const text = bytes.toString("utf8");
+  const hurts = key === "database.urlFile" ? databaseUrlWarning(withoutLineEnd(text)) : undefined;
+  if (hurts !== undefined) warnings.push(...tell(`names ${hurts}`));
   return { content: content === "secret" ? withoutLineEnd(text) : text, problems: [], warnings };
 }
 

@@ -84,6 +84,8 @@ function checkRequests(app: App): void {
     // Some bodies may have this field or that one, and some may be missing.
     strictRequired: false,
     allowUnionTypes: true,
+    // Findings then have the schema's words beside them, as the names of fields that exclude each other.
+    verbose: true,
   } as const;
   const exact = new Ajv({ ...options, coerceTypes: false });
   const fromText = new Ajv({ ...options, coerceTypes: true });

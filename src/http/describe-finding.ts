@@ -7,6 +7,8 @@ export interface Finding {
   keyword: string;
   message?: string;
   params: Record<string, unknown>;
+  /** The keyword's value in the schema. */
+  schema?: unknown;
 }
 
 /** `findings` and `part` are as fastify throws them; the first finding is told. */
@@ -14,7 +16,8 @@ export function describeFinding(
   findings: readonly Finding[],
   part: string,
 ): { detail: string; field: string } {
-  const [finding] = findings;
+  // What each alternative misses comes before that not exactly one of them fits, and misleads alone.
+  const finding = findings.find(({ keyword }) => keyword === "oneOf") ?? findings[0];
   if (!finding) return { detail: "", field: "" };
   const missing = finding.keyword === "required" ? finding.params.missingProperty : undefined;
   const field = typeof missing === "string" ? missing : finding.instancePath.slice(1).replaceAll("/", ".");
@@ -27,7 +30,7 @@ const parts = new Map([
   ["querystring", "query"],
 ]);
 
-function wantedOf({ keyword, params }: Finding): string {
+function wantedOf({ keyword, params, schema }: Finding): string {
   switch (keyword) {
     case "required":
       return "is missing";
@@ -44,7 +47,7 @@ function wantedOf({ keyword, params }: Finding): string {
     case "anyOf":
       return "is none of the known values";
     case "oneOf":
-      return "must have exactly one of the fields that exclude each other";
+      return `must have exactly one of ${fieldsOf(schema).join(" and ")}`;
     case "not":
       return "has fields that exclude each other";
     case "minimum":
@@ -53,4 +56,10 @@ function wantedOf({ keyword, params }: Finding): string {
     default:
       return "is not of the form that the API description gives";
   }
+}
+
+/** The fields that a `oneOf` of `required` asks for, one of. */
+function fieldsOf(schema: unknown): string[] {
+  if (!Array.isArray(schema)) return ["the fields that exclude each other"];
+  return schema.flatMap(({ required }: { required?: string[] }) => required ?? []).map((name) => `"${name}"`);
 }

@@ -31,7 +31,9 @@ export async function registerOpenApi(app: App): Promise<void> {
         description:
           "Every call but the open ones needs a bearer token. A status of 400 or more is a refusal, always: " +
           "a caller that looks at the status alone fails closed.",
+        license: { name: "MIT", identifier: "MIT" },
       },
+      servers: [{ url: "/", description: "Where this description was read" }],
       components: {
         securitySchemes: { token: { type: "http", scheme: "bearer" } },
       },
@@ -57,6 +59,7 @@ export async function registerOpenApi(app: App): Promise<void> {
         url,
         schema: {
           ...schema,
+          operationId: operationIdOf(String(route.method), url),
           ...(isOpen || scope === undefined ? {} : { security: [{ token: [scope].flat() }] }),
           // The types of fastify-swagger leave open what a response looks like.
           response: { ...(schema?.response as object | undefined), ...problemResponses(codes) },
@@ -65,6 +68,16 @@ export async function registerOpenApi(app: App): Promise<void> {
     },
   });
   app.get("/openapi.json", { schema: { hide: true }, config: { scope: "open" } }, async () => app.swagger());
+}
+
+/** The method and the path in one word: what generators name their functions. */
+function operationIdOf(method: string, url: string): string {
+  const words = url
+    .replace(/^\/v1\//, "/")
+    .replaceAll(/:(\w+)/g, "by-$1")
+    .split(/[^A-Za-z0-9]+/)
+    .filter(Boolean);
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
 function problemResponses(codes: readonly ProblemCode[]): Record<string, object> {

@@ -36,13 +36,13 @@ test("the process lives and is ready, and says how old each directory's copy is"
   expect((await call(`${world.url}/healthz`)).json).toEqual({ status: "alive" });
   expect((await call(`${world.url}/readyz`)).json).toEqual({
     status: "ready",
-    directories: [{ name: "main", lastCompleteAt: null }],
+    lastCompleteAt: null,
   });
   await world.database
     .db("directories")
     .insert({ name: "main", last_complete_at: new Date("2026-01-01T00:00:00Z") });
   expect((await call(`${world.url}/readyz`)).json).toMatchObject({
-    directories: [{ name: "main", lastCompleteAt: "2026-01-01T00:00:00.000Z" }],
+    lastCompleteAt: "2026-01-01T00:00:00.000Z",
   });
   const run = { kind: "full", trigger: "schedule", requested_by: "test", dry_run: false, fencing_token: 1 };
   await world.database
@@ -106,6 +106,11 @@ test("the description is valid OpenAPI 3.1", async () => {
   expect(errors ?? []).toEqual([]);
   expect(valid).toBe(true);
   expect(description.openapi).toBe("3.1.0");
+  const text = JSON.stringify(description);
+  const ids = [...text.matchAll(/"operationId":"(\w+)"/g)].map(([, id]) => id);
+  expect(ids).toContain("postSignIn");
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(text).toContain('"servers":[{"url":"/"');
 });
 
 test("the description has every call of the specification, and no other", async () => {
@@ -197,4 +202,13 @@ test("metrics leave the main listener when they have one of their own", async ()
   });
   expect((await call(`${url}/metrics`, { token: tokens.metrics })).status).toBe(404);
   await server.close();
+});
+
+test("a body with both kinds of code, or with neither, is told which fields exclude each other", async () => {
+  const url = `${world.url}/v1/verify`;
+  for (const codes of [{}, { totp: "000000", backupCode: "AAAA-AAAA-AAAA" }]) {
+    const { status, json } = await call(url, { token: tokens.login, body: { username: "ada", ...codes } });
+    expect(status).toBe(400);
+    expect(json).toMatchObject({ detail: 'The body must have exactly one of "totp" and "backupCode".' });
+  }
 });
