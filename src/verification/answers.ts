@@ -30,10 +30,15 @@ export interface UserInput {
   signal?: AbortSignal | undefined;
 }
 
+export interface UserNotActive {
+  outcome: "user-not-active";
+  state: "disabled" | "removed" | "directory-not-configured";
+}
+
 export type UserRefusal =
   | { outcome: "user-unknown" }
   | { outcome: "username-ambiguous"; directories: string[] }
-  | { outcome: "user-not-active"; state: "disabled" | "removed" | "directory-not-configured" };
+  | UserNotActive;
 
 /** One answer for every reason why a code is wrong; the audit event knows which (docs/decisions/0014). */
 export type CodeRefusal =

@@ -5,12 +5,12 @@ import { type Actor, type NewAuditEvent, recordAuditEvent } from "../audit/audit
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import { inTransaction, tryAgain } from "../store/in-transaction.ts";
-import type { CodeRefusal, GuardedKind, TypedCode } from "./answers.ts";
-import { positionOfHash } from "./backup-code-hash.ts";
+import type { CodeRefusal, GuardedKind, TypedCode, UserNotActive } from "./answers.ts";
+import { type HashInput, positionOfHash } from "./backup-code-hash.ts";
 import { canonicalBackupCode, canonicalTotp } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { type Attempt, type GuardOutcome, isStepUnspent, spendBackupCode, spendStep } from "./guard-table.ts";
-import { countRefusal, isLockedOut } from "./lockouts-table.ts";
+import { countRefusal, findLockoutEnd } from "./lockouts-table.ts";
 import { type Opened, openSealed } from "./sealing-keys.ts";
 import { lockedUntil } from "./standing.ts";
 import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts";
@@ -44,14 +44,14 @@ export interface SettleableCode {
   /** False when `settle` will not accept: for work that is to be done before, and in vain then. True promises nothing. */
   mayBeAccepted(db: Database): Promise<boolean>;
   /** May run in the caller's transaction, to make the change that the code is for and its spending one. */
-  settle(db: Database): Promise<{ outcome: "accepted" } | CodeRefusal>;
+  settle(db: Database): Promise<SettledCode>;
 }
 
+/** The user's state is looked at with the code: it may have changed while the code waited for its hash. */
+export type SettledCode = { outcome: "accepted" } | CodeRefusal | UserNotActive;
+
 /** Judges and spends a code. Accepted at most once, however many ask at the same time (rule 15). */
-export async function takeCode(
-  deps: GuardDeps,
-  guarded: GuardedCode,
-): Promise<{ outcome: "accepted" } | CodeRefusal> {
+export async function takeCode(deps: GuardDeps, guarded: GuardedCode): Promise<SettledCode> {
   const judged = await judgeCode(deps, guarded);
   return judged.outcome === "judged" ? tryAgain(() => judged.settle(deps.db)) : judged;
 }
@@ -71,14 +71,28 @@ export async function judgeCode(deps: GuardDeps, guarded: GuardedCode): Promise<
     : judgeBackupCode(deps, guarded, standing.backupCodes);
 }
 
+interface LockoutSubject {
+  standing: Standing;
+  kind: GuardedKind;
+  actor: Actor;
+  purpose: string;
+}
+
 /** The refusal of a kind that is locked out, which is counted and told in one audit event when the lockout is over. */
 export async function judgeLockout(
   deps: Pick<VerificationDeps, "db" | "log">,
-  guarded: { standing: Standing; kind: GuardedKind; actor: Actor; purpose: string },
+  guarded: LockoutSubject,
 ): Promise<{ outcome: "locked-out"; lockedUntil: Date } | undefined> {
-  const { standing, kind, actor, purpose } = guarded;
+  const { standing, kind } = guarded;
   const until = lockedUntil(standing, kind);
-  if (!until) return undefined;
+  return until ? refuseLockedOut(deps, guarded, until) : undefined;
+}
+
+async function refuseLockedOut(
+  deps: Pick<VerificationDeps, "db" | "log">,
+  { standing, kind, actor, purpose }: LockoutSubject,
+  until: Date,
+): Promise<{ outcome: "locked-out"; lockedUntil: Date }> {
   const { id: userId } = standing.user;
   await countRefusal(deps.db, userId, kind);
   deps.log.info(
@@ -118,10 +132,10 @@ async function judgeBackupCode(
   if (hashes.kind !== "opened") return refuseUnreadable(deps, guarded, hashes, set.keyId);
   const typed = canonicalBackupCode(guarded.code.codeAsTyped);
   // What cannot be a code is not worth a hash; that the answer comes sooner tells no more than the alphabet does.
-  const isOpen = async () => !(await isLockedOut(deps.db, guarded.standing.user.id, "backup-code"));
-  const hash = typed && (await deps.hasher.hash({ ...set, canonicalCode: typed }, isOpen));
-  // Without a hash the user was locked out meanwhile, which the guard's statement finds as well.
-  const position = hash ? positionOfHash(hashes.plain, hash) : undefined;
+  const hashed =
+    typed === undefined ? undefined : await hashUnlessLocked(deps, guarded, { ...set, canonicalCode: typed });
+  if (hashed && "outcome" in hashed) return hashed;
+  const position = hashed && positionOfHash(hashes.plain, hashed.hash);
   if (position !== undefined) requireWaiting(guarded.signal);
   const attempt = attemptOf(guarded, mismatchOf(typed, position));
   return {
@@ -134,6 +148,23 @@ async function judgeBackupCode(
         await spendBackupCode(db, attempt, deps.mfa.lockout, { setId: set.id, position }),
       ),
   };
+}
+
+// A code that was not hashed was not looked at, and is neither right nor wrong: it is refused by the lockout that came while it
+// stood in line, or it stands in line again where that one is over.
+async function hashUnlessLocked(
+  deps: GuardDeps,
+  { standing, actor, purpose }: GuardedCode,
+  typed: HashInput,
+): Promise<{ hash: Buffer } | CodeRefusal> {
+  const kind = "backup-code";
+  const findEnd = () => findLockoutEnd(deps.db, standing.user.id, kind);
+  for (;;) {
+    const hash = await deps.hasher.hash(typed, async () => (await findEnd()) === undefined);
+    if (hash) return { hash };
+    const until = await findEnd();
+    if (until) return refuseLockedOut(deps, { standing, kind, actor, purpose }, until);
+  }
 }
 
 function mismatchOf(typed: string | undefined, match: number | undefined): Attempt["mismatch"] {
@@ -154,11 +185,7 @@ function attemptOf(guarded: GuardedCode, mismatch: Attempt["mismatch"]): Attempt
 }
 
 /** The guard's answer, and a line for the operator where the code was refused. */
-export function answerOf(
-  log: Log,
-  attempt: Attempt,
-  settled: GuardOutcome | undefined,
-): { outcome: "accepted" } | CodeRefusal {
+export function answerOf(log: Log, attempt: Attempt, settled: GuardOutcome | undefined): SettledCode {
   if (!settled) throw new Error("the user has an authenticator and no lockout row; no code can be taken");
   if (settled.outcome === "accepted") return { outcome: "accepted" };
   const { actor, userId, method, details } = attempt;
@@ -169,6 +196,7 @@ export function answerOf(
     return { outcome: "locked-out", lockedUntil };
   }
   log.info({ ...facts, outcome }, "code refused");
+  if (settled.state !== "active") return { outcome: "user-not-active", state: settled.state };
   if (lockedUntil) log.info({ ...facts, lockedUntil }, "user locked out");
   return { outcome: "code-rejected" };
 }

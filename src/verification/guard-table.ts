@@ -4,6 +4,7 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
+import type { UserState } from "../users/user.ts";
 import type { GuardedKind } from "./answers.ts";
 
 export interface Attempt {
@@ -25,8 +26,13 @@ export interface LockoutLimits {
 }
 
 export interface GuardOutcome {
-  /** `already-spent`: right, but not for the first time; no new guess, so it is not counted as a failure. */
-  outcome: "accepted" | "wrong-code" | "malformed" | "already-spent" | "locked-out";
+  /**
+   * `already-spent`: right, but not for the first time; no new guess, so it is not counted as a failure. `user-not-active`:
+   * whatever the code, nobody may sign in with it, so it is neither spent nor counted.
+   */
+  outcome: "accepted" | "wrong-code" | "malformed" | "already-spent" | "locked-out" | "user-not-active";
+  /** When the statement began. */
+  state: UserState;
   /** Set while the kind is locked, also when this failure locked it. */
   lockedUntil: Date | null;
 }
@@ -48,7 +54,7 @@ export async function spendStep(
 const spendStepSql = `
   update authenticators a set last_step = :step
   from guard
-  where not guard.locked and :mismatch::text is null
+  where guard.is_open and :mismatch::text is null
     and a.id = :authenticatorId and a.user_id = guard.user_id and a.state = :state and a.last_step < :step
     and (a.expires_at is null or a.expires_at > clock_timestamp())
   returning a.id`;
@@ -80,7 +86,7 @@ export async function spendBackupCode(
 const spendBackupCodeSql = `
   update backup_codes c set spent_at = clock_timestamp()
   from guard
-  where not guard.locked and :mismatch::text is null
+  where guard.is_open and :mismatch::text is null
     and c.set_id = :setId and c.position = :position and c.spent_at is null
   returning c.set_id`;
 
@@ -95,7 +101,7 @@ export async function spendPass(
 
 const spendPassSql = `
   delete from enrollment_passes p using guard
-  where not guard.locked and :mismatch::text is null
+  where guard.is_open and :mismatch::text is null
     and p.user_id = guard.user_id and p.expires_at > clock_timestamp()
   returning p.user_id`;
 
@@ -106,39 +112,48 @@ async function runGuarded(
   limits: LockoutLimits,
   code: Record<string, string | number>,
 ): Promise<GuardOutcome | undefined> {
-  const { rows } = await db.raw<{ rows: { outcome: GuardOutcome["outcome"]; locked_until: Date | null }[] }>(
-    guardedSql(spendSql),
-    {
-      ...code,
-      userId: attempt.userId,
-      method: attempt.method,
-      mismatch: attempt.mismatch ?? null,
-      limit: limits.failures,
-      firstMs: limits.firstMs,
-      maximumMs: limits.maximumMs,
-      actor: attempt.actor.name,
-      via: attempt.actor.via,
-      requestId: attempt.actor.requestId ?? null,
-      directory: attempt.directory,
-      details: JSON.stringify({ method: attempt.method, ...attempt.details }),
-    },
-  );
-  return rows[0] && { outcome: rows[0].outcome, lockedUntil: rows[0].locked_until };
+  const { rows } = await db.raw<{ rows: GuardRow[] }>(guardedSql(spendSql), {
+    ...code,
+    userId: attempt.userId,
+    method: attempt.method,
+    mismatch: attempt.mismatch ?? null,
+    limit: limits.failures,
+    firstMs: limits.firstMs,
+    maximumMs: limits.maximumMs,
+    actor: attempt.actor.name,
+    via: attempt.actor.via,
+    requestId: attempt.actor.requestId ?? null,
+    directory: attempt.directory,
+    details: JSON.stringify({ method: attempt.method, ...attempt.details }),
+  });
+  if (!rows[0]) return undefined;
+  const { outcome, state, locked_until } = rows[0];
+  return { outcome, state, lockedUntil: locked_until };
+}
+
+interface GuardRow {
+  outcome: GuardOutcome["outcome"];
+  state: UserState;
+  locked_until: Date | null;
 }
 
 // The order of the parts is forced by what each reads from the one before. Waiting for the row lock gives the newest
 // version of the lockout row, and an update of a row that changed since the statement began judges its newest version
-// too (READ COMMITTED), so nothing here rests on the snapshot. A success that finds nothing to forget writes no row, and
+// too (READ COMMITTED), so nothing here rests on the snapshot but the user's state: what a sync commits while this statement
+// queues behind another code of the same user counts from the next one on. Locking the user's row instead would let every
+// verification wait for a sync that is being applied. A success that finds nothing to forget writes no row, and
 // only one without a failure or a lockout since the success before makes the next lockout shorter (record 10).
 const guardedSql = (spendSql: string) => `
   with guard as materialized (
-    select l.user_id, l.method, l.failures, l.level, l.locked_until, l.refused,
-      coalesce(l.locked_until > clock_timestamp(), false) as locked
-    from lockouts l where l.user_id = :userId and l.method = :method
-    for update
+    select l.user_id, l.method, l.failures, l.level, l.locked_until, l.refused, u.state,
+      coalesce(l.locked_until > clock_timestamp(), false) as locked,
+      u.state = 'active' and not coalesce(l.locked_until > clock_timestamp(), false) as is_open
+    from lockouts l join users u on u.id = l.user_id where l.user_id = :userId and l.method = :method
+    for update of l
   ), spent as (${spendSql}
   ), judged as materialized (
     select guard.*, case
+      when state <> 'active' then 'user-not-active'
       when locked then 'locked-out'
       when exists (select from spent) then 'accepted'
       else coalesce(:mismatch::text, 'already-spent')
@@ -170,7 +185,7 @@ const guardedSql = (spendSql: string) => `
         or j.outcome = 'accepted' and (j.failures > 0 or j.level > 0 or j.locked_until is not null))
     returning l.locked_until
   ), answer as materialized (
-    select j.outcome, case when j.locked then j.locked_until else counted.locked_until end as locked_until
+    select j.outcome, j.state, case when j.locked then j.locked_until else counted.locked_until end as locked_until
     from judged j left join counted on true
   ), event as (
     insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
@@ -182,4 +197,4 @@ const guardedSql = (spendSql: string) => `
       case when a.locked_until is not null then jsonb_build_object('lockedUntil', a.locked_until) else '{}'::jsonb end
     from answer a where a.outcome <> 'locked-out'
   )
-  select outcome, locked_until from answer`;
+  select outcome, state, locked_until from answer`;

@@ -77,12 +77,16 @@ export async function recordEndedLockouts(trx: Transaction, limit: number): Prom
 /** Everything that can be locked out. */
 export const guardedKinds = ["totp", "backup-code", "enrollment-pass"] as const satisfies GuardedKind[];
 
-/** True while codes of that kind are refused unseen. */
-export async function isLockedOut(db: Database, userId: string, method: GuardedKind): Promise<boolean> {
-  const { rows } = await db.raw<{ rows: unknown[] }>(
-    `select from lockouts
+/** Until when codes of that kind are refused unseen; undefined when they are not. */
+export async function findLockoutEnd(
+  db: Database,
+  userId: string,
+  method: GuardedKind,
+): Promise<Date | undefined> {
+  const { rows } = await db.raw<{ rows: { locked_until: Date }[] }>(
+    `select locked_until from lockouts
      where user_id = :userId and method = :method and locked_until > clock_timestamp()`,
     { userId, method },
   );
-  return rows.length > 0;
+  return rows[0]?.locked_until;
 }

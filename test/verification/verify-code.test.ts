@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
+import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
 import {
@@ -296,4 +297,85 @@ test("nothing that was logged holds a secret or a code", async () => {
   for (const secret of [code, ...user.backupCodes]) expect(everything).not.toContain(secret);
   const events = JSON.stringify(await world.database.db("audit_events"));
   for (const secret of [code, ...user.backupCodes]) expect(events).not.toContain(secret);
+});
+
+describe("while a backup code stands in line for its hash", () => {
+  /** All turns at hashing are taken until `free` is called. */
+  async function takeTurns(hasher: VerificationDeps["hasher"]) {
+    const { promise: gate, resolve: free } = Promise.withResolvers<boolean>();
+    const salt = Buffer.alloc(16);
+    const typed = (canonicalCode: string) => ({ canonicalCode, salt, kdf: "scrypt:1024:8:1" });
+    const first = ["A", "B"].map((code) => hasher.hash(typed(code), async () => true));
+    const holders = ["C", "D"].map((code) => hasher.hash(typed(code), () => gate));
+    await Promise.all(first);
+    return async () => {
+      free(true);
+      await Promise.all(holders);
+    };
+  }
+  /** Once the user was read, and before the code is hashed. */
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 150));
+
+  test.each(["disabled", "removed"] as const)(
+    "a user who becomes %s is not let in, and the code is not spent",
+    async (state) => {
+      const user = await world.addEnrolledUser();
+      for (const code of [user.backupCodes[0] ?? "", "0000-0000-0000"]) {
+        const free = await takeTurns(world.deps.hasher);
+        const answer = world.verify(user, code, "backup-code");
+        await settled();
+        await world.database
+          .db("users")
+          .where({ id: user.id })
+          .update({ state, removed_at: state === "removed" ? new Date() : null });
+        await free();
+        expect(await answer).toEqual({ outcome: "user-not-active", state });
+        expect((await world.events(user.id)).at(-1)).toMatchObject({ outcome: "user-not-active" });
+        await world.database.db("users").where({ id: user.id }).update({ state: "active", removed_at: null });
+      }
+      const counted = { user_id: user.id, method: "backup-code" };
+      expect(await world.database.db("lockouts").where(counted).first()).toMatchObject({ failures: 0 });
+      expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+        outcome: "accepted",
+      });
+    },
+  );
+
+  test("a lockout that comes and goes leaves a right code right, and one that stays refuses it uncounted", async () => {
+    const user = await world.addEnrolledUser();
+    const { db } = world.database;
+    const lockUntil = (at: string) =>
+      db("lockouts")
+        .where({ user_id: user.id, method: "backup-code" })
+        .update({ locked_until: db.raw(at) });
+    const { hasher } = world.deps;
+    // Ends the lockout right after it was looked at.
+    let looked = 0;
+    const deps: VerificationDeps = {
+      ...world.deps,
+      hasher: {
+        ...hasher,
+        hash: (typed, isOpen) =>
+          hasher.hash(typed, async () => {
+            const open = await isOpen();
+            looked++;
+            await lockUntil("clock_timestamp() - interval '1 second'");
+            return open;
+          }),
+      },
+    };
+    const verify = async (code: string, using: VerificationDeps) => {
+      const free = await takeTurns(hasher);
+      const answer = world.verify(user, code, "backup-code", using);
+      await settled();
+      await lockUntil("clock_timestamp() + interval '1 minute'");
+      await free();
+      return answer;
+    };
+    expect(await verify(user.backupCodes[0] ?? "", deps)).toMatchObject({ outcome: "accepted" });
+    expect(looked).toBe(1);
+    expect(await verify(user.backupCodes[1] ?? "", world.deps)).toMatchObject({ outcome: "locked-out" });
+    const counted = { user_id: user.id, method: "backup-code" };
+    expect(await db("lockouts").where(counted).first()).toMatchObject({ failures: 0, refused: 1 });
+  });
 });
