@@ -57,7 +57,11 @@ export interface LineBound {
 const usualBound: LineBound = { lines: 30, windowMs: 60_000 };
 
 /** A log at `level`; `destination` defaults to standard output. */
-export function createLog(level: LogLevel, destination?: DestinationStream, bound = usualBound): Log {
+export function createLog(
+  level: LogLevel,
+  destination?: DestinationStream,
+  { bound = usualBound, withStacks = true }: { bound?: LineBound; withStacks?: boolean } = {},
+): Log {
   const isLeftOut = createLineCounter(bound, (phrase, leftOut) =>
     log.info({ phrase, leftOut }, "lines left out"),
   );
@@ -74,7 +78,7 @@ export function createLog(level: LogLevel, destination?: DestinationStream, boun
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretFieldNames.flatMap((name) => [name, `*.${name}`]), censor: "[redacted]" },
-      serializers: { err: describeError },
+      serializers: { err: (error) => describeError(error, withStacks) },
     },
     destination ?? pino.destination({ sync: true }),
   );
@@ -105,13 +109,22 @@ function createLineCounter(
 }
 
 /** What of an error may be logged: never its `detail`, `query` or other fields, which can hold stored values. */
-export function describeError(error: unknown): Record<string, unknown> {
+export function describeError(error: unknown, withStack = true): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };
+  const message = withoutStatement(error);
   return {
     type: error.name,
-    message: error.message,
+    message,
     ...("code" in error ? { errorCode: error.code } : {}),
-    ...(error instanceof AppError ? { ...error.fields } : { stack: error.stack }),
-    ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
+    ...(error instanceof AppError ? error.fields : {}),
+    ...(withStack && !(error instanceof AppError)
+      ? { stack: error.stack?.replace(error.message, message) }
+      : {}),
+    ...(error.cause === undefined ? {} : { cause: describeError(error.cause, withStack) }),
   };
+}
+
+/** knex writes the whole statement before what the database says; the stack tells where it was sent from. */
+function withoutStatement(error: Error): string {
+  return "severity" in error ? (error.message.split(" - ").at(-1) ?? "") : error.message;
 }

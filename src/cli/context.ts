@@ -86,7 +86,8 @@ export async function withDatabase<T>(
 
 /** A command's own log goes to standard error and holds only what someone should look at. */
 export function createCommandLog(context: CliContext): Log {
-  return createLog("warn", { write: (line) => void context.stderr.write(line) });
+  const destination = { write: (line: string) => void context.stderr.write(line) };
+  return createLog("warn", destination, { withStacks: context.env.DIRMFA_STACK === "1" });
 }
 
 export function getDirectory(config: Config, name: string): DirectoryConfig {

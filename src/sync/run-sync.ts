@@ -7,7 +7,7 @@ import { askAgain } from "../directory/ask-again.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database, Transaction } from "../store/database.ts";
-import { databaseUnavailable, isDatabaseUnavailable } from "../store/database-errors.ts";
+import { databaseFailure } from "../store/database-errors.ts";
 import { acquireLease, type Lease, releaseLease } from "../store/leases-table.ts";
 import { applyFirstPolicy } from "../users/apply-policy.ts";
 import type { MfaPolicy } from "../users/policy.ts";
@@ -207,7 +207,7 @@ const resultUnknown: RunError = {
 };
 
 function runErrorOf(error: unknown): RunError {
-  const told = isDatabaseUnavailable(error) ? databaseUnavailable(error) : error;
+  const told = databaseFailure(error) ?? error;
   if (told instanceof AppError)
     return { code: told.code, message: told.message, remedy: told.remedy ?? null };
   return { code: "internal", message: "An unexpected error; the log has it.", remedy: null };

@@ -30,7 +30,7 @@ const json = async (...args: string[]) => JSON.parse((await dirmfa(...args, "--j
 test("sync prints a summary and exits with 0", async () => {
   const { code, stdout, stderr } = await dirmfa("sync");
   expect(stdout).toMatch(
-    /^example: succeeded in \d+\.\d s\n {2}30 listed, 30 added\n {2}run [0-9a-f-]{36}\n$/,
+    /^example: succeeded in \d+\.\d s\n {2}30 listed, 30 added\n {2}30 of them will be stopped at their next sign-in until they enroll: MFA is required for new users \(30\)\.\n {2}run [0-9a-f-]{36}\n$/,
   );
   expect(stderr).toBe("");
   expect(code).toBe(0);

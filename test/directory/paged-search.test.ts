@@ -102,7 +102,7 @@ describe("paging", () => {
   test("a size limit tells which line lifts it", async () => {
     const failure = await failureOf(listFrom(pages((id) => [result(id, 4)])));
     expect(failure.remedy).toContain(
-      'limits dn.exact="cn=reader,dc=fake" size.prtotal=unlimited time=unlimited',
+      'limits dn.exact="cn=reader,dc=fake" size=unlimited size.pr=unlimited size.prtotal=unlimited time=unlimited',
     );
   });
 

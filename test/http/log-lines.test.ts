@@ -88,7 +88,7 @@ test("a call without a valid token, outside its scopes or beyond its rate is tol
 test("a flood writes few lines, and one that counts the rest; other phrases keep their own", async () => {
   const written: { msg: string; phrase?: string; leftOut?: number }[] = [];
   const bound = { lines: 3, windowMs: 100 };
-  const log = createLog("info", { write: (line: string) => void written.push(JSON.parse(line)) }, bound);
+  const log = createLog("info", { write: (line: string) => void written.push(JSON.parse(line)) }, { bound });
   const [one, other] = [log.child({ a: 1 }), log];
   for (let i = 0; i < 1_000; i++) (i % 2 ? one : other).info({ i }, "code refused");
   log.info({}, "user locked out");

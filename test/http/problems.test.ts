@@ -12,7 +12,7 @@ const throwable: Record<string, () => unknown> = {
   "/text": () => "hunter2",
   "/nothing": () => undefined,
   "/status": () => Object.assign(new Error("hunter2"), { statusCode: 200 }),
-  "/key-missing": () => new AppError("key-missing", "hunter2"),
+  "/schema": () => new AppError("schema-too-old", "hunter2"),
   "/directory": () => new AppError("directory-unreachable", "hunter2"),
 };
 

@@ -13,12 +13,9 @@ import { type Slapd, startSlapd } from "../support/slapd.ts";
 const password = 'pass "word" 1234'; // quotes, spaces, and four digits at the end, which are no code
 let world: ApiWorld;
 let slapd: Slapd;
-/** The same users, required to use MFA. */
-let requiredUrl: string;
 beforeAll(async () => {
   world = await openApiWorld();
   slapd = await startSlapd();
-  ({ url: requiredUrl } = await world.startServer(await world.replica({ mode: "required" })));
 });
 afterAll(async () => {
   await slapd?.stop();
@@ -42,10 +39,10 @@ async function employ(username = `person${people++}`): Promise<string> {
 const enrolled = async () => world.addEnrolledUser(await employ());
 const notEnrolled = async () => world.addUser({ username: await employ() });
 
-function open(site: Parameters<typeof startFreeradius>[0]["site"], apiUrl = () => world.url) {
+function open(site: Parameters<typeof startFreeradius>[0]["site"]) {
   let radius: Freeradius;
   beforeAll(async () => {
-    radius = await startFreeradius({ site, apiUrl: apiUrl(), token: tokens.login, slapd });
+    radius = await startFreeradius({ site, apiUrl: world.url, token: tokens.login, slapd });
   });
   afterAll(() => radius?.stop());
   return (name: string, typed: string, state?: string): Promise<RadiusAnswer> =>
@@ -135,7 +132,9 @@ describe("password, then challenge", () => {
 });
 
 describe("password, then challenge, where MFA is required", () => {
-  const ask = open("dirmfa-challenge", () => requiredUrl);
+  const ask = open("dirmfa-challenge");
+  beforeAll(() => world.replica({ mode: "required" })); // puts the policy in force
+  afterAll(() => world.replica());
 
   test("who must enroll is told so, and may sign in within the grace period", async () => {
     const user = await notEnrolled();
