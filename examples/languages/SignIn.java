@@ -45,7 +45,7 @@ public class SignIn {
         String answer = call("/v1/sign-in", "{\"username\":" + quoted(username) + "}").orElse("");
         if (answer.startsWith("{\"decision\":\"allow\"")) return true;
         // A real login page enrolls here, and offers "later" while mayDefer is true.
-        if (answer.startsWith("{\"decision\":\"enroll\"")) return answer.endsWith("\"mayDefer\":true}}");
+        if (answer.startsWith("{\"decision\":\"enroll\"")) return answer.matches("(?s).*\"mayDefer\":true(,\"[A-Za-z]+\":[a-z]+)*}}");
         if (!answer.startsWith("{\"decision\":\"challenge\"")) return false;
         String code = askForCode.get();
         String field = code.matches("[0-9 ]+") ? "totp" : "backupCode";

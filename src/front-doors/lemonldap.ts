@@ -4,6 +4,7 @@
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import type { App } from "../http/app-type.ts";
+import { refusalAnswer } from "../http/refusals.ts";
 import { decideSignIn } from "../verification/decide-sign-in.ts";
 import { verifyCode } from "../verification/verify-code.ts";
 import { codeIn, type DoorCaller, type DoorDeps, type DoorRoutesDeps, openDoor } from "./door.ts";
@@ -46,5 +47,7 @@ async function letsIn(
   if (!code) return false;
   const verified = await verifyCode(deps, { name, code, actor: caller.actor, signal });
   deps.metrics.countVerification(code.method, verified.outcome);
+  // No answer about the code: the portal must not tell the user that it was wrong.
+  if (verified.outcome === "secret-unreadable") throw refusalAnswer(verified, deps.clock.now());
   return verified.outcome === "accepted";
 }

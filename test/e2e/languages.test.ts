@@ -20,6 +20,7 @@ let tokenFile: string;
 const commands: Record<string, string[]> = {};
 beforeAll(async () => {
   world = await openApiWorld();
+  await world.replica({ requireForDirectories: ["north"] });
   folder = await mkdtemp(join(tmpdir(), "dirmfa-languages-"));
   tokenFile = join(folder, "token");
   await writeFile(tokenFile, `${tokens.login}\n`, { mode: 0o600 });
@@ -67,9 +68,11 @@ describe.each(["python", "php", "go", "java"])("in %s", (language) => {
   test("a user of whom nothing is asked signs in; one who is unknown, disabled, locked or must enroll does not", async () => {
     const user = await world.addUser();
     expect(await signIn(language, user.username)).toBe("signed in");
-    await world.replica({ mode: "required" }); // puts the policy in force
-    expect(await signIn(language, user.username)).toBe("refused");
-    await world.replica();
+    const mustEnroll = await world.addUser({ directory: "north" });
+    expect(await signIn(language, mustEnroll.username)).toBe("refused");
+    const grace = { required_since: new Date(), enrollment_deadline: new Date("2100-01-01T00:00:00Z") };
+    await world.database.db("users").where({ id: mustEnroll.id }).update(grace);
+    expect(await signIn(language, mustEnroll.username)).toBe("signed in");
     expect(await signIn(language, "nobody", "123456")).toBe("refused");
     const disabled = await world.addUser({ state: "disabled" });
     expect(await signIn(language, disabled.username, "123456")).toBe("refused");

@@ -9,7 +9,7 @@ import { startKeyReports } from "../../src/verification/report-keys.ts";
 import { generateKey, rotateKeys } from "../../src/verification/rotate-keys.ts";
 import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
-import { call, tokens } from "../support/http-server.ts";
+import { call, callerOf, tokens } from "../support/http-server.ts";
 import { admin } from "../verification/verification-world.ts";
 
 let world: ApiWorld;
@@ -37,7 +37,17 @@ async function reportOnce(folder: string, holder: string): Promise<{ stop(): Pro
 test("a replica without the new key is not ready and answers unavailable, until it has the file", async () => {
   const user = await world.addEnrolledUser("ada");
   const keys = await openSealingKeys(depsIn(elsewhere));
-  const other = await world.startServer({ ...world.deps, keys });
+  const doors = { privacyidea: "p".repeat(43), lemonldap: "l".repeat(43) } as const;
+  const other = await world.startServer(
+    { ...world.deps, keys },
+    {
+      callers: [
+        callerOf("login", tokens.login, ["login"]),
+        { ...callerOf("privacyidea", doors.privacyidea, ["login"]), protocol: "privacyidea" },
+        { ...callerOf("portal", doors.lemonldap, ["login"]), protocol: "lemonldap" },
+      ],
+    },
+  );
   const verify = (body: object) => call(`${other.url}/v1/verify`, { token: tokens.login, body });
   expect((await call(`${other.url}/readyz`)).status).toBe(200);
 
@@ -52,6 +62,15 @@ test("a replica without the new key is not ready and answers unavailable, until 
   const refused = await verify(code);
   expect([refused.status, refused.json]).toMatchObject([503, { code: "unavailable" }]);
   expect((await verify({ username: "ada", backupCode: user.backupCodes[0] })).status).toBe(503);
+  const viaPrivacyIdea = await call(`${other.url}/privacyidea/${doors.privacyidea}/validate/check`, {
+    body: { user: "ada", pass: code.totp },
+  });
+  expect([viaPrivacyIdea.status, viaPrivacyIdea.json]).toMatchObject([
+    503,
+    { result: { error: { code: 503 } } },
+  ]);
+  const body = { user: "ada", code: code.totp };
+  expect((await call(`${other.url}/lemonldap/${doors.lemonldap}/verify`, { body })).status).toBe(503);
   const begun = await call(`${other.url}/v1/enrollment`, {
     token: tokens.login,
     body: { username: (await world.addUser()).username },

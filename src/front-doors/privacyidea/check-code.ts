@@ -1,6 +1,7 @@
 // The flow behind `POST /validate/check` and `/validate/triggerchallenge`: the sign-in decision, a code, the first code of an
 // enrollment, or "later", in the words of the privacyIDEA protocol. Every code goes through the guard that all codes go through.
 
+import { type Refusal, refusalAnswer } from "../../http/refusals.ts";
 import type { SignInDecision, UserName } from "../../verification/answers.ts";
 import { beginEnrollment } from "../../verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../verification/confirm-enrollment.ts";
@@ -139,7 +140,7 @@ async function verify(
   const answer = await verifyCode(deps, { name, code, actor: caller.actor, signal });
   deps.metrics.countVerification(code.method, answer.outcome);
   if (answer.outcome === "accepted") return accepted(now, says.accepted, serialOf(answer.user.id));
-  return refusedCode(now, caller, answer.outcome);
+  return refusedCode(now, caller, answer);
 }
 
 async function confirm(
@@ -157,13 +158,15 @@ async function confirm(
   });
   deps.metrics.countVerification("totp", answer.outcome);
   if (answer.outcome === "confirmed") return accepted(now, says.accepted, serialOf(answer.user.id));
-  return refusedCode(now, caller, answer.outcome);
+  return refusedCode(now, caller, answer);
 }
 
-function refusedCode(now: Date, caller: DoorCaller, outcome: string): Envelope {
+function refusedCode(now: Date, caller: DoorCaller, refusal: Refusal): Envelope {
+  const { outcome } = refusal;
   if (outcome === "code-rejected") return rejected(now, says.wrongCode);
   if (outcome === "locked-out") return rejected(now, says.lockedOut);
-  if (outcome === "secret-unreadable") return failed(now, errorCodes.internal, "Something is broken.");
+  // Nothing that the user typed: unavailable where only the key is missing here, as in the API.
+  if (outcome === "secret-unreadable") throw refusalAnswer(refusal, now);
   return refusedBy(now, caller, [outcome]);
 }
 

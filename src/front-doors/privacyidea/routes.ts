@@ -123,6 +123,8 @@ function sendProblem(deps: DoorRoutesDeps, reply: FastifyReply, error: unknown):
     method: request.method,
     route: request.routeOptions.url ?? "unknown",
   };
+  if (problem.code === "unavailable")
+    deps.log.warn({ err: error, ...facts }, "request could not be answered");
   logRefusal(deps.log, request, facts, problem.code);
   if (problem.retryAfterSeconds !== undefined) reply.header("retry-after", String(problem.retryAfterSeconds));
   const kind = problemKinds[problem.code];
