@@ -19,6 +19,7 @@ const statements = [
      initial_import text not null
        constraint mfa_policy_initial_import_known check (initial_import in ('exempt', 'include')),
      grace_ms bigint not null constraint mfa_policy_grace_positive check (grace_ms >= 0),
+     enrollment_pass boolean not null,
      since timestamptz not null default now()
    )`,
   // The entries of the policy by which the group was found once, by name or DN; it stays required under any other name.

@@ -221,6 +221,7 @@ CREATE TABLE public.mfa_policy (
     new_users boolean NOT NULL,
     initial_import text NOT NULL,
     grace_ms bigint NOT NULL,
+    enrollment_pass boolean NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT mfa_policy_grace_positive CHECK ((grace_ms >= 0)),
     CONSTRAINT mfa_policy_initial_import_known CHECK ((initial_import = ANY (ARRAY['exempt'::text, 'include'::text]))),

@@ -1,5 +1,5 @@
 // A policy comes into force when a daemon with that configuration starts. From then on every process decides by it: a replica
-// that was not started again, or a command with another file, neither ends a requirement nor renews a grace.
+// that was not started again, or a command with another file, neither ends a requirement, nor renews a grace, nor enrolls without a pass.
 
 import { createHash } from "node:crypto";
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
@@ -42,13 +42,13 @@ export async function applyPolicy(
     await rememberRequiredGroups(trx);
     const scope = { condition: "u.directory = any(:directories::text[])", bindings: { directories } };
     const refreshed = await refreshRequirements(trx, scope, { actor, cause: { by: "policy-change" } });
-    const { organization, groupKeys, newUsers, initialImport, graceMs } = policy;
+    const { organization, groupKeys, newUsers, initialImport, graceMs, enrollmentPass } = policy;
     const requires = { organization, directories: policy.directories, groups: groupKeys, newUsers };
     await recordAuditEvent(trx, {
       actor,
       action: "policy-change",
       outcome: "done",
-      details: { ...refreshed, ...requires, initialImport, graceMs },
+      details: { ...refreshed, ...requires, initialImport, graceMs, enrollmentPass },
     });
     return refreshed;
   });
@@ -73,6 +73,7 @@ function digestOfPolicy(policy: MfaPolicy, directories: readonly string[]): stri
     policy.newUsers,
     policy.initialImport,
     policy.graceMs,
+    policy.enrollmentPass,
     [...directories].sort(),
   ];
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex");

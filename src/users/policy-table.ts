@@ -17,6 +17,7 @@ interface PolicyRow {
   new_users: boolean;
   initial_import: MfaPolicy["initialImport"];
   grace_ms: string;
+  enrollment_pass: boolean;
   since: Date;
 }
 
@@ -45,6 +46,7 @@ function policyOf(row: PolicyRow | undefined): PolicyInForce | undefined {
       newUsers: row.new_users,
       initialImport: row.initial_import,
       graceMs: Number(row.grace_ms),
+      enrollmentPass: row.enrollment_pass,
       since: row.since,
     }
   );
@@ -78,6 +80,7 @@ function columnsOf(policy: MfaPolicy, digest: string) {
     new_users: policy.newUsers,
     initial_import: policy.initialImport,
     grace_ms: policy.graceMs,
+    enrollment_pass: policy.enrollmentPass,
   };
 }
 

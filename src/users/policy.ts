@@ -14,6 +14,8 @@ export interface MfaPolicy {
   newUsers: boolean;
   initialImport: "exempt" | "include";
   graceMs: number;
+  /** Nobody enrolls a first authenticator, or one after a reset, without an enrollment pass (rule 31). */
+  enrollmentPass: boolean;
 }
 
 /** A group's reason carries its name after a colon: `required-by-group:Finance`. */
@@ -40,6 +42,7 @@ export function mfaPolicyOf(mfa: MfaConfig): MfaPolicy {
     newUsers: mfa.requireForNewUsers,
     initialImport: mfa.initialImport,
     graceMs: mfa.enrollmentGraceMs,
+    enrollmentPass: mfa.enrollmentPass === "required",
   };
 }
 

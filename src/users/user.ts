@@ -23,8 +23,8 @@ export interface User {
   dn: string;
   state: UserState;
   groups: UserGroup[];
-  /** What the policy in force requires of everybody, and of everybody in the user's directory. */
-  policyRequires: { organization: boolean; directory: boolean };
+  /** What the policy in force requires: MFA of everybody and of the user's directory, and a pass to enroll with. */
+  policyRequires: { organization: boolean; directory: boolean; enrollmentPass: boolean };
   /** Decided once, when the user was first stored (rule 12). */
   requiredNewUser: boolean;
   /** What an admin decided for this user; null when none did. */

@@ -14,7 +14,8 @@ export const userColumns = `
       'required', g.required_as <> '{}') order by g.name)
     from user_groups ug join groups g on g.id = ug.group_id where ug.user_id = u.id
   ), '[]'::json) as groups,
-  (select json_build_object('organization', p.organization, 'directory', u.directory = any(p.directories)) from mfa_policy p) as policy`;
+  (select json_build_object('organization', p.organization, 'directory', u.directory = any(p.directories),
+    'enrollmentPass', p.enrollment_pass) from mfa_policy p) as policy`;
 
 /**
  * Takes the user's lock to the end of the transaction; false when there is no such user. Every flow that changes a user's
@@ -77,7 +78,7 @@ export function userOf(row: UserRow): User {
     state: row.state,
     groups: row.groups,
     // No daemon answers before it has put its policy in force. Without one nobody is let in by it.
-    policyRequires: row.policy ?? { organization: true, directory: false },
+    policyRequires: row.policy ?? { organization: true, directory: false, enrollmentPass: true },
     requiredNewUser: row.required_new_user,
     requiredByAdmin: row.required_by_admin,
     requiredSince: row.required_since,

@@ -22,7 +22,7 @@ import { requireWaiting } from "./waiting-caller.ts";
 type Input = UserInput & {
   /** Needed, and taken, only where an authenticator is active. */
   totpAsTyped?: string | undefined;
-  /** Taken only where none is; needed there with `mfa.enrollmentPass: required`. Shown to be right before anything is stored. */
+  /** Taken only where none is; needed there where the policy in force requires it. Shown to be right before anything is stored. */
   passAsTyped?: string | undefined;
 };
 
@@ -34,7 +34,7 @@ export async function beginEnrollment(deps: VerificationDeps, input: Input): Pro
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const refused = refusalOf(deps, standing, input);
+  const refused = refusalOf(standing, input);
   if (refused) return refused;
   const judged = await judgeBeginning(deps, standing, input);
   if (judged && judged.outcome !== "judged") return judged;
@@ -54,13 +54,12 @@ export async function beginEnrollment(deps: VerificationDeps, input: Input): Pro
 
 // A code has to come exactly where an authenticator is active. A pass does not take its place: it is for those who have none.
 function refusalOf(
-  { mfa }: Pick<VerificationDeps, "mfa">,
-  { authenticator }: Standing,
+  { user, authenticator }: Standing,
   { totpAsTyped, passAsTyped }: Input,
 ): { outcome: "already-enrolled" | "not-enrolled" | "enrollment-pass-required" } | undefined {
   if (authenticator && totpAsTyped === undefined) return { outcome: "already-enrolled" };
   if (!authenticator && totpAsTyped !== undefined) return { outcome: "not-enrolled" };
-  if (!authenticator && passAsTyped === undefined && mfa.enrollmentPass === "required")
+  if (!authenticator && passAsTyped === undefined && user.policyRequires.enrollmentPass)
     return { outcome: "enrollment-pass-required" };
   return undefined;
 }
@@ -92,7 +91,7 @@ async function storeBegun(
   const held = requireActive(await holdStanding(trx, begun.userId), deps.directories);
   if (held.outcome !== "active") return held;
   const { standing } = held;
-  const refused = refusalOf(deps, standing, input);
+  const refused = refusalOf(standing, input);
   if (refused) return refused;
   const settled = await begun.judged?.settle(trx);
   if (settled && settled.outcome !== "accepted") return settled;

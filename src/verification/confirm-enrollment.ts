@@ -29,7 +29,7 @@ export async function confirmEnrollment(
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const begun = begunEnrollmentOf(deps, standing);
+  const begun = begunEnrollmentOf(standing);
   if (begun.outcome !== "begun") return begun;
 
   const { pending } = begun;
@@ -51,19 +51,18 @@ export async function confirmEnrollment(
 
 /** What can be confirmed now: one enrollment that is not over and that replaces what is active, and nothing else (rule 14). */
 function begunEnrollmentOf(
-  { mfa }: Pick<VerificationDeps, "mfa">,
   standing: Standing,
 ):
   | { outcome: "begun"; pending: Authenticator }
   | { outcome: "already-enrolled" | "not-enrolled" | "enrollment-expired" | "enrollment-pass-required" } {
-  const { pending, authenticator } = standing;
+  const { user, pending, authenticator } = standing;
   if (!pending || pending.replaces !== (authenticator?.id ?? null)) {
     return { outcome: authenticator ? "already-enrolled" : "not-enrolled" };
   }
   const isOver = pending.expiresAt !== null && pending.expiresAt <= standing.now;
   if (isOver) return { outcome: "enrollment-expired" };
-  // Begun before a pass was required, or by a replica whose configuration does not require one yet (rule 31).
-  const lacksPass = mfa.enrollmentPass === "required" && !authenticator && !pending.withPass;
+  // Begun before a pass was required (rule 31).
+  const lacksPass = user.policyRequires.enrollmentPass && !authenticator && !pending.withPass;
   return lacksPass ? { outcome: "enrollment-pass-required" } : { outcome: "begun", pending };
 }
 
@@ -84,7 +83,7 @@ async function storeConfirmed(
   const { pending, judged, codes, key } = confirmed;
   const held = requireActive(await holdStanding(trx, confirmed.userId), deps.directories);
   if (held.outcome !== "active") return held;
-  const begun = begunEnrollmentOf(deps, held.standing);
+  const begun = begunEnrollmentOf(held.standing);
   if (begun.outcome !== "begun") return begun;
   // Another secret since: the code was judged against the one before, and confirms nothing.
   const settled = await judged.settle(trx);

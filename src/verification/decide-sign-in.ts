@@ -9,7 +9,7 @@ import { findStandingByName, type Standing } from "./standing-table.ts";
 
 /** Changes nothing: asking any number of times renews no deadline and counts as no attempt. */
 export async function decideSignIn(
-  deps: Pick<VerificationDeps, "db" | "mfa" | "directories">,
+  deps: Pick<VerificationDeps, "db" | "directories">,
   input: { name: UserName },
 ): Promise<SignInAnswer> {
   const named = await findStandingByName(deps.db, input.name);
@@ -22,7 +22,7 @@ export async function decideSignIn(
 /** Pure. Everything that is not plainly allowed asks for something or denies. `directories` are the configured ones. */
 export function signInDecision(
   standing: Standing,
-  { mfa, directories }: Pick<VerificationDeps, "mfa" | "directories">,
+  { directories }: Pick<VerificationDeps, "directories">,
 ): SignInDecision {
   const { user, now } = standing;
   if (user.state === "removed") return deny(user, ["user-removed"]);
@@ -35,7 +35,7 @@ export function signInDecision(
   const enrollment = {
     deadline: requirement.deadline,
     mayDefer: mayDefer(requirement, now),
-    passRequired: mfa.enrollmentPass === "required",
+    passRequired: user.policyRequires.enrollmentPass,
   };
   return { ...bare, decision: "enroll", reasons: requirement.requiredBy, user, enrollment };
 }

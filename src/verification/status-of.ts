@@ -10,7 +10,7 @@ import { findStanding, findStandingByName, type Standing } from "./standing-tabl
 
 /** For the user's own settings page. */
 export async function statusOf(
-  deps: Pick<VerificationDeps, "db" | "mfa" | "directories">,
+  deps: Pick<VerificationDeps, "db" | "directories">,
   input: { name: UserName },
 ): Promise<StatusAnswer> {
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
@@ -26,7 +26,7 @@ export async function statusOf(
     requiredBy,
     backupCodesRemaining: backupCodes?.remaining ?? 0,
     mayDisable: authenticator !== undefined && !required,
-    passRequired: authenticator === undefined && deps.mfa.enrollmentPass === "required",
+    passRequired: authenticator === undefined && user.policyRequires.enrollmentPass,
   };
 }
 

@@ -108,6 +108,7 @@ test("user pass prints a pass once, and disable-mfa can issue one", async () => 
     passAsTyped: pass,
     actor: caller,
   });
+  await world.replica();
   expect(begun.outcome).toBe("begun");
   expect((await dirmfa("user", "show", "newcomer")).stdout).toMatch(/^enrollment pass +none$/m);
 

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:net";
 import type { Static } from "typebox";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import {
   AuditEventPage,
   DisabledMfa,
@@ -114,6 +114,7 @@ test("an admin disables MFA without a code, and a required user has to enroll ag
 
 test("the help desk issues a pass, a user enrolls with it, and the events name both", async () => {
   const { url } = await world.startServer(await world.replica({ enrollmentPass: "required" }));
+  onTestFinished(async () => void (await world.replica()));
   const { id, username } = await world.addUser();
   const ask = (path: string, token: string, body?: object) =>
     call(`${url}${path}`, {

@@ -14,7 +14,7 @@ import { optionalMfa } from "../support/sync-world.ts";
 const finance = { name: "Finance", nameKey: "finance", dnKey: "cn=finance,dc=example", required: true };
 const sales = { name: "Sales", nameKey: "sales", dnKey: "cn=sales,dc=example", required: false };
 const nobody = {
-  policyRequires: { organization: false, directory: false },
+  policyRequires: { organization: false, directory: false, enrollmentPass: false },
   groups: [],
   requiredNewUser: false,
   requiredByAdmin: null,
@@ -24,7 +24,7 @@ const requiredBy = (facts: Partial<Parameters<typeof decideRequirement>[0]>) =>
   decideRequirement({ ...nobody, ...facts }).requiredBy;
 
 test("every reason that holds is named", () => {
-  const policyRequires = { organization: true, directory: true };
+  const policyRequires = { organization: true, directory: true, enrollmentPass: false };
   const facts = { policyRequires, groups: [finance, sales], requiredNewUser: true, requiredByAdmin: true };
   expect(requiredBy(facts)).toEqual([
     "required-by-organization",
@@ -49,7 +49,7 @@ test.each([
 
 test("an admin's no ends the new-user flag, and outweighs nothing else", () => {
   expect(requiredBy({ requiredNewUser: true, requiredByAdmin: false })).toEqual([]);
-  const policyRequires = { organization: true, directory: false };
+  const policyRequires = { organization: true, directory: false, enrollmentPass: false };
   expect(requiredBy({ requiredByAdmin: false, policyRequires })).toEqual(["required-by-organization"]);
 });
 
@@ -113,6 +113,7 @@ test("the statement that stores requirements agrees with the pure decision, for 
         expect(user.policyRequires).toEqual({
           organization: policy.organization,
           directory: policy.directories.includes(user.directory),
+          enrollmentPass: policy.enrollmentPass,
         });
         expect(user.groups.map(({ required }) => required)).toEqual(groups.map(named));
         expect(user.requiredSince !== null, user.username).toBe(decideRequirement(user).required);

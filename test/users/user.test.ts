@@ -13,7 +13,7 @@ const user = (id: string, facts: Partial<User> = {}): User => ({
   dn: `uid=${id}`,
   state: "active",
   groups: [],
-  policyRequires: { organization: false, directory: false },
+  policyRequires: { organization: false, directory: false, enrollmentPass: false },
   requiredNewUser: false,
   requiredByAdmin: null,
   requiredSince: null,

@@ -37,6 +37,14 @@ async function issue(user: TestUser): Promise<string> {
   return answer.pass.passPlain;
 }
 
+/** From before passes were required. */
+async function addEnrolledUser() {
+  await world.replica({ enrollmentPass: "optional" });
+  const user = await world.addEnrolledUser();
+  await world.replica({ enrollmentPass: "required" });
+  return user;
+}
+
 /** Confirms what was begun, with its own code. */
 function confirm(user: TestUser, begun: Awaited<ReturnType<typeof begin>>, using = deps) {
   if (begun.outcome !== "begun") throw new Error(begun.outcome);
@@ -143,24 +151,35 @@ test("wrong passes lock out, codes are not touched by it, and an unlock or a new
 
 test("an enrollment begun without a pass, before one was required, cannot be confirmed any more", async () => {
   const user = await world.addUser();
-  const begun = await begin(user, undefined, world.deps);
+  await world.replica({ enrollmentPass: "optional" });
+  const begun = await begin(user);
+  await world.replica({ enrollmentPass: "required" });
   expect(await confirm(user, begun)).toEqual({ outcome: "enrollment-pass-required" });
-  expect(await confirm(user, begun, world.deps)).toMatchObject({ outcome: "confirmed" });
+  await world.replica({ enrollmentPass: "optional" });
+  expect(await confirm(user, begun)).toMatchObject({ outcome: "confirmed" });
+});
+
+test("a replica with an older configuration asks for a pass as soon as another has put that in force", async () => {
+  const stale = { ...deps, mfa: { ...deps.mfa, enrollmentPass: "optional" as const } };
+  const user = await world.addUser();
+  expect(await begin(user, undefined, stale)).toEqual({ outcome: "enrollment-pass-required" });
+  expect(await statusOf(stale, { name: user })).toMatchObject({ passRequired: true });
 });
 
 test("where it is optional, no pass is needed, but one that comes must be right", async () => {
   const user = await world.addUser();
-  expect(await begin(user, "0000-0000-0000-0000", world.deps)).toEqual({ outcome: "code-rejected" });
-  const begun = await begin(user, undefined, world.deps);
+  await world.replica({ enrollmentPass: "optional" });
+  expect(await begin(user, "0000-0000-0000-0000")).toEqual({ outcome: "code-rejected" });
+  const begun = await begin(user);
   const pass = await issue(user);
-  expect(await confirm(user, begun, world.deps)).toMatchObject({ outcome: "confirmed" });
+  expect(await confirm(user, begun)).toMatchObject({ outcome: "confirmed" });
   // Enrolled meanwhile: what was handed out must not come back to life after a reset.
   await disableMfaByAdmin(deps, { userId: user.id, actor: admin });
   expect(await begin(user, pass)).toEqual({ outcome: "code-rejected" });
 });
 
 test("a pass does not replace an authenticator, and none is issued to who has one", async () => {
-  const user = await world.addEnrolledUser();
+  const user = await addEnrolledUser();
   expect(await issueEnrollmentPass(deps, { userId: user.id, actor: admin })).toEqual({
     outcome: "already-enrolled",
   });
@@ -175,7 +194,7 @@ test("a pass does not replace an authenticator, and none is issued to who has on
 });
 
 test("after a reset by an admin a pass is needed again, and the reset can issue it", async () => {
-  const user = await world.addEnrolledUser();
+  const user = await addEnrolledUser();
   const reset = await disableMfaByAdmin(deps, { userId: user.id, actor: admin, issuePass: true });
   expect(await begin(user)).toEqual({ outcome: "enrollment-pass-required" });
   const pass = reset.outcome === "disabled" ? reset.pass?.passPlain : undefined;
