@@ -1,6 +1,6 @@
 // Which tests run where: on PostgreSQL, but for *.embedded.test.ts, and those of `onBothEngines` on the embedded database as
-// well. `npm test` leaves out `interop`, which starts large
-// servers of other makers, and `e2e`, the demo and the login service as their users see them; each has its own command.
+// well. `npm test` leaves out `interop`, which starts servers of other makers, and `e2e`, the demo and the login service as their
+// users see them; each has its own command.
 
 import { defineConfig } from "vitest/config";
 import type { ServerName } from "./scripts/install-servers.ts";
@@ -17,9 +17,9 @@ const execArgv = ["--wasm-tiering-budget=1000000000"];
 const onBothEngines = [
   "test/store/**/*.test.ts",
   "test/users/users-table.test.ts",
-  "test/sync/{run-sync,groups,growth,identity,killed}.test.ts",
+  "test/sync/{run-sync,groups,growth}.test.ts",
   "test/audit/chain.test.ts",
-  "test/verification/{verify-code,enrollment,rotate-keys}.test.ts",
+  "test/verification/{enrollment,rotate-keys}.test.ts",
 ];
 
 export default defineConfig({
