@@ -2,8 +2,8 @@
 //
 //   DIRMFA_URL=https://mfa.example.org DIRMFA_TOKEN_FILE=/etc/myapp/dirmfa-token java SignIn.java USERNAME
 //
-// Java has no JSON reader of its own, so the three facts that are needed are read with patterns that are anchored to the answer's
-// beginning and end. With Jackson or Gson at hand, use that.
+// Java has no JSON reader of its own, so the three facts that are needed are read with patterns. Text of the directory in an answer
+// cannot look like them, since its quotes are escaped. With Jackson or Gson at hand, use that.
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -45,7 +45,7 @@ public class SignIn {
         String answer = call("/v1/sign-in", "{\"username\":" + quoted(username) + "}").orElse("");
         if (answer.startsWith("{\"decision\":\"allow\"")) return true;
         // A real login page enrolls here, and offers "later" while mayDefer is true.
-        if (answer.startsWith("{\"decision\":\"enroll\"")) return answer.matches("(?s).*\"mayDefer\":true(,\"[A-Za-z]+\":[a-z]+)*}}");
+        if (answer.startsWith("{\"decision\":\"enroll\"")) return answer.matches(".*\"enrollment\":\\{[^{}]*\"mayDefer\":true[,}].*");
         if (!answer.startsWith("{\"decision\":\"challenge\"")) return false;
         String code = askForCode.get();
         String field = code.matches("[0-9 ]+") ? "totp" : "backupCode";

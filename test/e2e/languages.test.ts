@@ -81,6 +81,22 @@ describe.each(["python", "php", "go", "java"])("in %s", (language) => {
     expect(await signIn(language, locked.username, world.codeOf(locked))).toBe("refused");
   });
 
+  test("a user who must enroll signs in within the grace period, and not after it", async () => {
+    await world.replica({ mode: "required" });
+    const user = await world.addUser();
+    for (const [deadline, outcome] of [
+      ["2100-01-01T00:00:00Z", "signed in"],
+      ["2020-01-01T00:00:00Z", "refused"],
+    ] as const) {
+      await world.database
+        .db("users")
+        .where({ id: user.id })
+        .update({ required_since: new Date(0), enrollment_deadline: new Date(deadline) });
+      expect(await signIn(language, user.username)).toBe(outcome);
+    }
+    await world.replica();
+  });
+
   test("whatever else answers, nobody gets in", async () => {
     const answers: [number, string][] = [
       [200, "no JSON"],
