@@ -80,7 +80,7 @@ const directories: Record<string, Hostile> = {
   },
   "value-of-50-mb-that-is-allowed": {
     script: ({ id }) => [userEntry(id, 1, { mail: [Buffer.alloc(50 * megabyte, "x")] }), result(id, 0)],
-    outcome: "succeeded", // the entry is skipped, and said to be
+    outcome: "succeeded", // the value is left out, and said to be
     limits: { messageBytes: 64 * megabyte },
   },
   "length-of-two-gigabytes": {
