@@ -3,7 +3,9 @@
 
 import { Ajv } from "ajv";
 import fc from "fast-check";
+import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Log } from "../../src/log.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
 import { type Answer, call, sendBytes, tokens } from "../support/http-server.ts";
 
@@ -280,4 +282,46 @@ test("the log of it all has no error in it", () => {
   const errors = world.logged.filter((line) => line.includes('"level":50'));
   // The runs that were asked for fail, since the directory is dead.
   expect(errors.filter((line) => !line.includes("sync run failed"))).toEqual([]);
+});
+
+test("no finding carries a value, or an unknown field's name, into an answer or a log line at any level (rule 22)", async () => {
+  const lines: string[] = [];
+  // Writes all of an error that it is given, unlike the log of the service.
+  const log: Log = pino({ level: "trace" }, { write: (line: string) => lines.push(line) });
+  const { url } = await world.startServer({ ...world.deps, log });
+  const mark = "K7QX2M9VT4HB";
+  const wrongValues = [
+    mark.repeat(200),
+    `${mark}\u0000`,
+    [mark],
+    { [mark]: mark },
+    { value: mark },
+    `${mark}-${mark}`,
+  ];
+  let refused = 0;
+  const send = async ({ method, path }: Call, query: URLSearchParams, body?: unknown) => {
+    const answer = await call(`${url}${path.replace("{id}", ids[0] ?? "")}?${query}`, {
+      method: method.toUpperCase(),
+      token: tokens.every,
+      ...(body === undefined ? {} : { body }),
+    });
+    if (answer.status === 400) refused++;
+    expect(answer.text, `${method} ${path} ${JSON.stringify(body)}`).not.toContain(mark);
+  };
+  for (const one of calls) {
+    const schema = one.operation.requestBody?.content["application/json"]?.schema;
+    const names = Object.keys(schema?.properties ?? {});
+    const none = new URLSearchParams();
+    for (const value of schema ? wrongValues : []) {
+      await send(one, none, value);
+      await send(one, none, Object.fromEntries(names.map((name) => [name, mark])));
+      for (const name of [...names, mark]) await send(one, none, { username: "ada", [name]: value });
+    }
+    for (const { name, in: where } of one.operation.parameters ?? []) {
+      if (where === "query") await send(one, new URLSearchParams({ [name]: `${mark}\u0000` }));
+    }
+    await send(one, new URLSearchParams({ [mark]: mark }));
+  }
+  expect(refused).toBeGreaterThan(200);
+  expect(lines.join("")).not.toContain(mark);
 });
