@@ -85,7 +85,7 @@ const callersSchema = list(
       checksPassword: flag({
         default: false,
         description:
-          "For `privacyidea`: it has checked the user's password before it asks, so it may be shown secrets to enroll with. Wrong for PAM, RADIUS and Windows, which ask first: anyone could enroll for anyone.",
+          "For `privacyidea`: it has checked the user's password before it asks, so it may be shown secrets to enroll with. Wrong for PAM, RADIUS and Windows, which ask first: anyone could enroll for anyone. Without it such a caller is refused the enrollment calls of the API too.",
       }),
       learnsUnknown: flag({
         default: false,

@@ -19,6 +19,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** Who may call, any one of several; every route says it, and one that forgets is refused to everybody. */
     scope?: Scope | readonly Scope[] | "open";
+    /** It begins, changes or ends an enrollment, or shows what signs in: only for callers that may (caller-auth.ts). */
+    isEnrollment?: true;
     /** It changes something: told in the log when it did. */
     isChange?: true;
     /** Codes that the route can answer beside those of every route; for the API description. */

@@ -16,7 +16,7 @@ import { logRefusal } from "./log-refusal.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerOpenApi } from "./openapi.ts";
 import { noteMethods } from "./other-methods.ts";
-import { markAnswer, problemOf, sendProblem } from "./problems.ts";
+import { markAnswer, ProblemAnswer, problemOf, sendProblem } from "./problems.ts";
 import { requestIdOf } from "./request-id.ts";
 
 export interface AppLimits {
@@ -111,9 +111,13 @@ function watchRequests(app: App, deps: AppDeps): void {
   app.addHook("onRequest", async (request, reply) => {
     markAnswer(request, reply);
     if (request.is404) return;
-    const { scope } = request.routeOptions.config;
+    const { scope, isEnrollment } = request.routeOptions.config;
     if (scope === undefined) throw new Error("the route names no scope");
     if (scope !== "open") request.caller = deps.authorize(request.headers.authorization, [scope].flat());
+    if (isEnrollment && !request.caller?.mayEnroll) {
+      const detail = "The call is only for callers that check the user's password (checksPassword).";
+      throw new ProblemAnswer({ code: "forbidden", detail });
+    }
   });
   // Once the body is read, which says whom the call is about.
   app.addHook("preValidation", async ({ caller, body }) => caller?.takeTurn(userNamedIn(body)));

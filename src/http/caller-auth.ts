@@ -18,6 +18,11 @@ import { createRateLimit, createRateLimits } from "./rate-limit.ts";
 export interface Caller {
   name: string;
   scopes: readonly Scope[];
+  /**
+   * It may enroll users: false for one that has a front door and is not marked as one that has checked the password
+   * (rule 29). The API is open to it as well, and must not hand out what its door does not.
+   */
+  mayEnroll: boolean;
   /** Counts a request, about that user where it names one. Throws a ProblemAnswer when one of the two rates is used up. */
   takeTurn(about: UserName | undefined): void;
 }
@@ -30,8 +35,9 @@ const bearer = /^Bearer +([A-Za-z0-9._~+/=-]{1,512})$/i;
 
 export function createAuthorize(callers: readonly CallerConfig[], clock: Clock): Authorize {
   const known = callers.flatMap((configured) => {
-    const { name, scopes, tokenSha256, furtherTokensSha256 } = configured;
-    const caller = { name, scopes, takeTurn: createTurns(configured, clock) };
+    const { name, scopes, tokenSha256, furtherTokensSha256, protocol, checksPassword } = configured;
+    const mayEnroll = protocol === "api" || checksPassword;
+    const caller = { name, scopes, mayEnroll, takeTurn: createTurns(configured, clock) };
     const tokenHashes = [tokenSha256, ...furtherTokensSha256].map((hash) => Buffer.from(hash, "hex"));
     return tokenHashes.map((tokenHash) => ({ caller, tokenHash }));
   });

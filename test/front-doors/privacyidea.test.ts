@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { CallerConfig } from "../../src/config/config.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
-import { callerOf } from "../support/http-server.ts";
+import { call, callerOf } from "../support/http-server.ts";
 import { secretOf } from "../verification/verification-world.ts";
 
 const token = { web: "w".repeat(43), radius: "r".repeat(43), api: "a".repeat(43), other: "o".repeat(43) };
@@ -319,4 +319,25 @@ test("no token, code or secret of all this is in the log", () => {
   expect(logged).toContain("validate/check");
   for (const secret of Object.values(token)) expect(logged).not.toContain(secret);
   expect(logged).not.toMatch(/otpauth|data:image/);
+});
+
+test("a caller that does not check the password gets nothing to enroll with from the API either (rule 29)", async () => {
+  const user = await world.addUser();
+  const enrolled = await world.addEnrolledUser();
+  const post = (path: string, value: string, body: object) =>
+    call(`${url}/v1/${path}`, { token: value, body });
+  const username = enrolled.username;
+  for (const [path, body] of [
+    ["enrollment", { username: user.username }],
+    ["enrollment", { username, totp: world.codeOf(enrolled) }],
+    ["enrollment/confirm", { username: user.username, totp: "123456" }],
+    ["enrollment/disable", { username, totp: world.codeOf(enrolled) }],
+    ["backup-codes/regenerate", { username, totp: world.codeOf(enrolled) }],
+  ] as const) {
+    expect((await post(path, token.radius, body)).json).toMatchObject({ status: 403, code: "forbidden" });
+  }
+  // What its door does, it may do there; and one that checks the password may enroll.
+  const verified = await post("verify", token.radius, { username, totp: world.codeOf(enrolled) });
+  expect(verified.status).toBe(200);
+  expect((await post("enrollment", token.web, { username: user.username })).status).toBe(201);
 });

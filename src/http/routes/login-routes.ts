@@ -142,6 +142,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         response: { 201: EnrollmentAnswer },
       },
       config: {
+        isEnrollment: true,
         scope: "login",
         problems: [...ofUser, ...ofCode, "already-enrolled", "not-enrolled", "enrollment-pass-required"],
       },
@@ -179,6 +180,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         response: { 200: BackupCodesAnswer },
       },
       config: {
+        isEnrollment: true,
         isChange: true,
         scope: "login",
         problems: [
@@ -210,6 +212,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         response: { 204: Nothing },
       },
       config: {
+        isEnrollment: true,
         isChange: true,
         scope: "login",
         problems: [...ofUser, ...ofCode, "not-enrolled", "mfa-required"],
@@ -233,7 +236,12 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         body: TotpRequest,
         response: { 200: BackupCodesAnswer },
       },
-      config: { isChange: true, scope: "login", problems: [...ofUser, ...ofCode, "not-enrolled"] },
+      config: {
+        isEnrollment: true,
+        isChange: true,
+        scope: "login",
+        problems: [...ofUser, ...ofCode, "not-enrolled"],
+      },
     },
     async (request) => {
       const answer = await regenerateBackupCodes(deps, totpInputOf(request));
