@@ -4,6 +4,8 @@
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
+import { rememberRequiredGroups } from "../users/policy-table.ts";
+import { refreshRequirements } from "../users/requirements-table.ts";
 import { holdDirectories } from "./hold-directory.ts";
 import {
   listNameClashes,
@@ -68,6 +70,10 @@ export async function renameDirectory(
     const merged = await mergeTwins(trx, { ...names, actor });
     await mergeGroups(trx, names);
     const users = await moveDirectory(trx, names);
+    // The policy may have changed while nobody decided about these users.
+    await rememberRequiredGroups(trx);
+    const scope = { condition: "u.directory = :newName", bindings: { newName } };
+    await refreshRequirements(trx, scope, { actor, cause: { by: "directory-rename" } });
     const details = { ...names, users, merged };
     await recordAuditEvent(trx, {
       actor,

@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { listUnconfigured, renameDirectory, retireDirectory } from "../../src/sync/rename-directory.ts";
+import { applyPolicy } from "../../src/users/apply-policy.ts";
+import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
@@ -115,6 +117,23 @@ describe("a rename", () => {
       "groups",
       "sync_runs",
       "users",
+    ]);
+  });
+
+  test("follows a policy that came into force while the old name was not configured", async () => {
+    const { db } = world.database;
+    world.mfa.requireForGroups = ["team"];
+    await world.sync();
+    inConfiguration("staff");
+    const policy = mfaPolicyOf({ ...world.mfa, requireForGroups: [] });
+    await applyPolicy({ db, policy, directories: world.directories }, actor);
+    expect((await world.user("ben")).requiredSince).toBeInstanceOf(Date);
+    await renamed();
+    expect((await world.user("ben")).requiredSince).toBeNull();
+    const ended = await db("audit_events").where({ action: "requirement-end" }).orderBy("id");
+    expect(ended.map(({ details }) => [details.username, details.by]).sort()).toEqual([
+      ["anna", "directory-rename"],
+      ["ben", "directory-rename"],
     ]);
   });
 

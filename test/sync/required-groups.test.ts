@@ -91,6 +91,17 @@ test("an approved end is carried out, with an audit event for each user whose re
   expect(ended[0]?.slice(1)).toEqual(["sync-run", "test", "sync"]);
 });
 
+test("users who come back without their required group are held as those who leave it", async () => {
+  const { filter } = world.directory.users;
+  world.directory.users.filter = "(&(objectClass=inetOrgPerson)(!(uid=user000*))(!(uid=user001*)))";
+  expect((await approve(await world.sync())).counts).toMatchObject({ removed: 20 });
+  await leave("vpn", uids(0, 17));
+  expect(codesOf(await world.sync())).toEqual(["succeeded"]);
+  world.directory.users.filter = filter;
+  expect(codesOf(await world.sync())).toEqual(["held", "too-many-requirement-ends"]);
+  expect(await ends()).toEqual([]);
+});
+
 test("many small runs end no more requirements in a day than one may", async () => {
   const statuses: string[] = [];
   for (let n = 0; n < 18; n += 4) {
