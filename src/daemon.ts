@@ -60,8 +60,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   started.adopt(await startKeyReports({ db, folder: config.keys.folder, log, holder }), (it) => it.stop());
   const chainKey = await openChainKey({ db, keys, randomBytes });
   const requirements = await applyPolicy(policyDepsOf(db, config), actor);
-  await tellUnconfigured({ db, log }, config);
-  await tellGroupsNotFound({ db, log });
+  await tellGaps({ db, log }, config);
 
   const auditSealing = started.adopt(
     startAuditSealing({
@@ -145,9 +144,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       const next = takenOver(before, read);
       const exchange = await http.prepare(createApplication(httpDepsOf(next)));
       const changed = await applyPolicy(policyDepsOf(db, next), actor);
-      await tellUnconfigured({ db, log }, next);
-      await tellGroupsNotFound({ db, log });
-      // From here on nothing fails.
+      // From here on nothing fails: this policy is in force, and the rest has to go with it.
       running = next;
       exchange();
       log.level = next.log.level;
@@ -158,6 +155,9 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
         { directories: next.directories.length, requirements: changed },
         "the configuration was taken over",
       );
+      await tellGaps({ db, log }, next).catch((error: unknown) => {
+        log.warn({ err: error }, "not looked for directories and groups that are missing");
+      });
       return keysForRestart(before, read);
     },
     stop: () => stack.disposeAsync(),
@@ -170,6 +170,11 @@ function namesOf({ directories }: Config): string[] {
 
 function policyDepsOf(db: Database, config: Config): PolicyDeps {
   return { db, policy: mfaPolicyOf(config.mfa), directories: namesOf(config) };
+}
+
+async function tellGaps(deps: { db: Database; log: Log }, config: Config): Promise<void> {
+  await tellUnconfigured(deps, config);
+  await tellGroupsNotFound(deps);
 }
 
 async function tellUnconfigured({ db, log }: { db: Database; log: Log }, config: Config): Promise<void> {
