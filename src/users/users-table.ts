@@ -151,12 +151,16 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<User[
   return rows.map(userOf);
 }
 
-/** Ends a grace period that still runs (rule 13); false when none does. The requirement stays. */
+/**
+ * Ends every grace period that still runs (rule 13), also of a reason that has ended and may begin again; false when none
+ * does. The requirement stays.
+ */
 export async function endGrace(trx: Transaction, userId: string): Promise<boolean> {
   const { rowCount } = await trx.raw<{ rowCount: number }>(
-    `update users set enrollment_deadline = clock_timestamp(),
-       graces = (select jsonb_object_agg(reason, clock_timestamp()) from jsonb_object_keys(graces) as reason)
-     where id = :userId and enrollment_deadline > clock_timestamp()`,
+    `update users set enrollment_deadline = least(enrollment_deadline, case when enrollment_deadline is not null then now() end),
+       graces = (select jsonb_object_agg(reason, least(until::timestamptz, now())) from jsonb_each_text(graces) as g(reason, until))
+     where id = :userId and (enrollment_deadline > now()
+       or exists (select from jsonb_each_text(graces) as g(reason, until) where until::timestamptz > now()))`,
     { userId },
   );
   return rowCount > 0;

@@ -137,6 +137,17 @@ describe("a required user who has not enrolled", () => {
     },
   );
 
+  test("a reset while nothing requires MFA ends the grace that the same requirement would go on with", async () => {
+    const user = await world.addEnrolledUser();
+    const deps = await world.replica({ enrollmentGraceMs: 3_600_000 });
+    await require(user, deps);
+    await setRequiredByAdmin(deps, { userId: user.id, required: false, actor: admin });
+    await disableMfaByAdmin(deps, { userId: user.id, actor: admin });
+    expect(await decide(user)).toMatchObject({ decision: "allow" });
+    await require(user, deps);
+    expect(await decide(user)).toMatchObject({ decision: "enroll", enrollment: { mayDefer: false } });
+  });
+
   test("may not defer where the beginning of the requirement is not stored", async () => {
     const user = await world.addUser();
     const strict = await world.replica({ mode: "required", enrollmentGraceMs: 3_600_000 });
