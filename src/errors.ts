@@ -45,6 +45,7 @@ export type ErrorCode =
   // the operator must act
   | "database-unavailable"
   | "database-locked"
+  | "wrong-user"
   | "database-refused"
   | "file-failed"
   | "file-unusable"

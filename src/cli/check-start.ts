@@ -14,6 +14,9 @@ import { isEmbeddedDatabaseThere } from "../store/embedded-database.ts";
 import { requireCurrentSchema, requireWritableSchema } from "../store/migrate.ts";
 import { listOlderCopies } from "../sync/directories-table.ts";
 import { listUnconfigured } from "../sync/rename-directory.ts";
+import { findOtherPolicy } from "../users/apply-policy.ts";
+import { mfaPolicyOf } from "../users/policy.ts";
+import { listGroupsNotFound } from "../users/policy-table.ts";
 import { listUsers } from "../users/users-table.ts";
 import { keyStatus } from "../verification/key-status.ts";
 import { tryKeys } from "../verification/try-keys.ts";
@@ -70,6 +73,7 @@ function storeChecks(config: Config, db: Database): StartCheck[] {
     { about: "keys", look: () => checkKeys(config, db) },
     { about: "directories", look: () => checkUnconfigured(config, db) },
     { about: "directories", look: () => checkOlderCopies(db) },
+    { about: "mfa", look: () => checkPolicy(config, db) },
   ];
 }
 
@@ -121,6 +125,27 @@ async function checkUnconfigured(config: Config, db: Database): Promise<Finding[
     message: `${users} users of the directory ${name} are stored, which is not configured: they cannot sign in`,
     remedy: `\`dirmfa directory rename ${name} NEW\` if it was renamed, \`dirmfa directory retire ${name}\` if it was given up.`,
   }));
+}
+
+/** The policy in force, which may be another configuration's, and its groups that no run has found. */
+async function checkPolicy(config: Config, db: Database): Promise<Finding[]> {
+  const directories = config.directories.map(({ name }) => name);
+  const other = await findOtherPolicy({ db, policy: mfaPolicyOf(config.mfa), directories });
+  const findings: Finding[] = (await listGroupsNotFound(db)).map((key) => ({
+    level: "warning",
+    about: "mfa",
+    message: `no run has found the group ${key.slice(key.indexOf(":") + 1)} of mfa.requireForGroups: it requires MFA of nobody`,
+    remedy: "Check its name or DN, and that `groups` of its directory finds it.",
+  }));
+  if (other) {
+    findings.push({
+      level: "warning",
+      about: "mfa",
+      message: `another configuration's policy is in force since ${other.since.toISOString()}: this one differs in \`mfa\` or in its directories`,
+      remedy: "A start of the daemon with this file, or its reload, puts this one in force.",
+    });
+  }
+  return findings;
 }
 
 /** Directories that answer with older copies alone. */

@@ -14,7 +14,7 @@ export function reportFailure(error: unknown, streams: Pick<CliStreams, "stderr"
   const known = knownFailure(error);
   if (known) {
     streams.stderr.write(wordsOf(known));
-    return known.code === "invalid-usage" || known.code === "invalid-config"
+    return ["invalid-usage", "invalid-config", "wrong-user"].includes(known.code)
       ? exitCodes.usage
       : exitCodes.failed;
   }

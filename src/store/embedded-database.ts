@@ -8,7 +8,7 @@
 
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -55,6 +55,9 @@ export async function openEmbeddedDatabase(
   options: { owner: boolean; log: Log },
 ): Promise<EmbeddedDatabase> {
   const begun = Date.now();
+  const running = options.owner ? undefined : await readOwner(folder);
+  // Whoever asks through a running daemon makes no files.
+  if (!running || !(await answers(running.socketFolder))) await requireSameUser(folder, process.getuid?.());
   const path = await makeFolder(folder);
   for (;;) {
     const lock = tryLock(path);
@@ -67,6 +70,39 @@ export async function openEmbeddedDatabase(
     if (Date.now() - begun > limits.ownerAnswersMs) throw silent(path, owner);
     await sleep(limits.retryMs);
   }
+}
+
+/**
+ * Root could open a folder of another user's, and would leave files in it that this user cannot open: the daemon would not start
+ * any more. Throws AppError `wrong-user`. `userId` is undefined where users have no numbers.
+ */
+export async function requireSameUser(folder: string, userId: number | undefined): Promise<void> {
+  if (userId !== 0) return;
+  const owner = await ownerOf(folder);
+  if (owner === 0) return;
+  throw new AppError(
+    "wrong-user",
+    `The folder ${folder} belongs to the user with the number ${owner}, and this is root.`,
+    {
+      remedy: `Run it as that user: sudo -u '#${owner}' dirmfa …`,
+      fields: { folder },
+    },
+  );
+}
+
+/** Who owns the folder, or the nearest one above it that is there. */
+async function ownerOf(folder: string): Promise<number> {
+  try {
+    return (await stat(folder)).uid;
+  } catch (error) {
+    const parent = dirname(folder);
+    if (parent !== folder && isMissing(error)) return ownerOf(parent);
+    throw unusable(folder, error);
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }
 
 async function makeFolder(folder: string): Promise<string> {

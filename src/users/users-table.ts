@@ -123,10 +123,17 @@ export interface UserFilter {
   limit: number;
 }
 
+/** A user in a list: with what an admin looks through a list for. */
+export interface ListedUser extends User {
+  enrolled: boolean;
+}
+
 /** A page of users in the order of their matched usernames. */
-export async function listUsers(db: Database, filter: UserFilter): Promise<User[]> {
-  const { rows } = await db.raw<{ rows: UserRow[] }>(
-    `select ${userColumns} from users u
+export async function listUsers(db: Database, filter: UserFilter): Promise<ListedUser[]> {
+  const { rows } = await db.raw<{ rows: (UserRow & { enrolled: boolean })[] }>(
+    `select ${userColumns},
+       exists (select from authenticators a where a.user_id = u.id and a.state = 'active') as enrolled
+     from users u
      where (:state::text is null or u.state = :state)
        and (:directory::text is null or u.directory = :directory)
        and (:required::boolean is null
@@ -148,7 +155,7 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<User[
       limit: filter.limit,
     },
   );
-  return rows.map(userOf);
+  return rows.map((row) => ({ ...userOf(row), enrolled: row.enrolled }));
 }
 
 /**

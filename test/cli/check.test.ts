@@ -1,6 +1,6 @@
 // `dirmfa check`: everything that is wrong is told before the daemon meets it.
 
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createCertificateAuthority } from "../support/certificates.ts";
@@ -63,6 +63,25 @@ test.each([
   const result = await check(directory);
   expect(result.code).not.toBe(0);
   expect(result.stdout + JSON.stringify(result)).toContain(code);
+});
+
+test("a group that no run has found is warned of, and so is a policy that is another configuration's", async () => {
+  const installation = await createInstallation({
+    slapd: world.slapd,
+    config: { mfa: { requireForGroups: ["vpm"] } },
+    directory: { groups: { bases: ["ou=groups,dc=example,dc=org"] } },
+  });
+  const dirmfa = (...args: string[]) => runCommand("--config", installation.configPath, ...args);
+  await dirmfa("sync"); // the first run puts the policy in force
+  expect((await dirmfa("check")).stdout).toMatch(
+    /warning +mfa: no run has found the group vpm of mfa\.requireForGroups/,
+  );
+  const text = await readFile(installation.configPath, "utf8");
+  await writeFile(installation.configPath, text.replace('"vpm"', '"vpn"'));
+  expect((await dirmfa("check")).stdout).toMatch(
+    /warning +mfa: another configuration's policy is in force since 2/,
+  );
+  await installation.remove();
 });
 
 test("a filter that is none is told with file, line and column, and no server is asked", async () => {

@@ -2,12 +2,13 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chown, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { afterEach, expect, inject, test, vi } from "vitest";
 import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
+import { requireSameUser } from "../../src/store/embedded-database.ts";
 import { memoryFolder } from "../support/postgres.ts";
 
 // Processes that each start an engine, on a machine that may be busy with other tests.
@@ -212,4 +213,18 @@ test("a statement that ends the engine costs its connections only: the database 
       .catch(() => undefined);
   }
   expect(rows).toEqual([1]);
+});
+
+test("root makes nothing in a folder of another user, nor below one, and is told as whom to run", async () => {
+  const folder = await emptyFolder();
+  // Whoever runs this test: the folder is not root's.
+  if (process.getuid?.() === 0) await chown(folder, 65_534, 65_534);
+  for (const path of [folder, join(folder, "not/there/yet")]) {
+    await expect(requireSameUser(path, 0)).rejects.toMatchObject({
+      code: "wrong-user",
+      remedy: expect.stringContaining("sudo -u '#"),
+    });
+    await requireSameUser(path, 65_534);
+  }
+  expect(await readdir(folder)).toEqual([]);
 });

@@ -31,7 +31,14 @@ export const ListUsersQuery = Closed({
   ...pageQuery,
 });
 
-const listedUser = { ...UserSummary.properties, state: UserState, required: Type.Boolean() };
+const listedUser = {
+  ...UserSummary.properties,
+  state: UserState,
+  required: Type.Boolean(),
+  requiredBy: Type.Array(Type.String()),
+  enrollmentDeadline: Nullable(Instant),
+  enrolled: Type.Boolean(),
+};
 export const UserPage = Closed({ users: Type.Array(Closed(listedUser)), nextCursor: NextCursor });
 
 export const UserDetail = Closed({

@@ -41,11 +41,12 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
       const after = usernameKey === undefined || id === undefined ? undefined : { usernameKey, id };
       const users = await listUsers(deps.db, { ...filter, after, limit });
       return {
-        users: users.map((user) => ({
-          ...userSummaryOf(user),
-          state: user.state,
-          required: decideRequirement(user).required,
-        })),
+        users: users.map((user) => {
+          const { required, requiredBy } = decideRequirement(user);
+          const enrollmentDeadline = user.enrollmentDeadline?.toISOString() ?? null;
+          const { state, enrolled } = user;
+          return { ...userSummaryOf(user), state, required, requiredBy, enrollmentDeadline, enrolled };
+        }),
         nextCursor: nextCursorOf(users, limit, (last) => [usernameKeyOf(last.username), last.id]),
       };
     },
