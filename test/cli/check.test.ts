@@ -68,6 +68,7 @@ test.each([
 test("a group that no run has found is warned of, and so is a policy that is another configuration's", async () => {
   const installation = await createInstallation({
     slapd: world.slapd,
+    database: world.database.config,
     config: { mfa: { requireForGroups: ["vpm"] } },
     directory: { groups: { bases: ["ou=groups,dc=example,dc=org"] } },
   });
@@ -77,7 +78,7 @@ test("a group that no run has found is warned of, and so is a policy that is ano
     /warning +mfa: no run has found the group vpm of mfa\.requireForGroups/,
   );
   const text = await readFile(installation.configPath, "utf8");
-  await writeFile(installation.configPath, text.replace('"vpm"', '"vpn"'));
+  await writeFile(installation.configPath, text.replace("vpm", "vpn"));
   expect((await dirmfa("check")).stdout).toMatch(
     /warning +mfa: another configuration's policy is in force since 2/,
   );
