@@ -24,6 +24,15 @@ import {
   measurePlan,
   noUsers,
 } from "./measures-table.ts";
+import {
+  listContestedClaims,
+  listSharedIds,
+  type MovedEntry,
+  skipIdClashes,
+  skipNameClashes,
+  unstageMoved,
+  unstageSkippedMembers,
+} from "./plan-clashes-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import {
   countToEnroll,
@@ -39,18 +48,11 @@ import {
   countUnchangedInPlan,
   countUnlistedKept,
   digestPlan,
-  listContestedClaims,
-  listSharedIds,
-  type MovedEntry,
   type PlanRun,
   planChanges,
   planDisablesOfSkipped,
   planRemovals,
-  skipIdClashes,
-  skipNameClashes,
   takeBackRemovals,
-  unstageMoved,
-  unstageSkippedMembers,
 } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import { analyzeStaging, countStaged, dropDuplicates, dropKnown, type StagedRows } from "./staging-table.ts";
