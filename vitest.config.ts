@@ -3,7 +3,7 @@
 // users see them; each has its own command.
 
 import { defineConfig } from "vitest/config";
-import type { ServerName } from "./scripts/install-servers.ts";
+import type { ServerName } from "./scripts/servers/install-servers.ts";
 
 // Installed where missing before a project's first test, since apt can take longer than a test may.
 const servers: ServerName[] = ["slapd", "postgresql"];

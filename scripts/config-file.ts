@@ -2,7 +2,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { stringify } from "yaml";
-import type { Slapd } from "../test/support/slapd.ts";
+import type { Slapd } from "./servers/slapd.ts";
 
 export interface ConfigFile {
   path: string;

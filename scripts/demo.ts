@@ -9,10 +9,6 @@ import { appendFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/pro
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { endingWithParent, processInPidFile } from "../test/support/end-with-parent.ts";
-import { ldifEntry } from "../test/support/ldif.ts";
-import { generateOrganization, organizationOverlays } from "../test/support/organization.ts";
-import { type Slapd, startSlapd } from "../test/support/slapd.ts";
 import {
   configPath,
   type DemoPlace,
@@ -23,7 +19,11 @@ import {
 } from "./demo/folder.ts";
 import { startLoginService } from "./demo/login-service.ts";
 import { createNarrator } from "./demo/narrator.ts";
-import { ensureServers } from "./install-servers.ts";
+import { endingWithParent, processInPidFile } from "./servers/end-with-parent.ts";
+import { ensureServers } from "./servers/install-servers.ts";
+import { ldifEntry } from "./servers/ldif.ts";
+import { generateOrganization, organizationOverlays } from "./servers/organization.ts";
+import { type Slapd, startSlapd } from "./servers/slapd.ts";
 
 const projectFolder = resolve(import.meta.dirname, "..");
 const mainFile = join(projectFolder, "src/main.ts");

@@ -12,6 +12,9 @@ import { createMetrics } from "./http/metrics.ts";
 import { createApplication, createHttpServer } from "./http/server.ts";
 import type { Log } from "./log.ts";
 import { newRequestId } from "./request-id.ts";
+import { openChainKey } from "./sealing/chain-key.ts";
+import { startKeyReports } from "./sealing/report-keys.ts";
+import { openSealingKeys } from "./sealing/sealing-keys.ts";
 import { type Database, openDatabase } from "./store/database.ts";
 import { requireCurrentSchema } from "./store/migrate.ts";
 import { listSyncAges } from "./sync/directories-table.ts";
@@ -24,9 +27,6 @@ import { applyPolicy, type PolicyDeps } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
 import { listGroupsNotFound } from "./users/policy-table.ts";
 import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
-import { openChainKey } from "./verification/chain-key.ts";
-import { startKeyReports } from "./verification/report-keys.ts";
-import { openSealingKeys } from "./verification/sealing-keys.ts";
 
 export interface Daemon {
   /** Where the HTTP API listens. */

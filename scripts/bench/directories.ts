@@ -18,8 +18,8 @@ import {
   startOpenLdap,
   startThreeEightNine,
 } from "../../test/interop/directory-under-test.ts";
-import { startPostgres } from "../../test/support/postgres.ts";
 import { optionalMfa } from "../../test/support/sync-world.ts";
+import { startPostgres } from "../servers/postgres.ts";
 
 const { values } = parseArgs({
   options: {

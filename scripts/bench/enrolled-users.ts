@@ -3,10 +3,10 @@
 
 import { createHmac, randomBytes } from "node:crypto";
 import { generateSync } from "otplib";
+import { nonceBytes, type SealingKey, type SealPurpose, seal } from "../../src/sealing/sealing.ts";
 import type { Database } from "../../src/store/database.ts";
 import { hashBytes, presentKdf, saltBytes } from "../../src/verification/backup-code-hash.ts";
-import { nonceBytes, type SealingKey, type SealPurpose, seal } from "../../src/verification/sealing.ts";
-import { largeOrganizationUid } from "../../test/support/large-organization.ts";
+import { largeOrganizationUid } from "../servers/large-organization.ts";
 
 const backupCodes = 10; // the default of `mfa.backupCodes.count`
 

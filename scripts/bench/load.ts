@@ -7,7 +7,7 @@
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { timeStepAt } from "../../src/verification/totp.ts";
-import { largeOrganizationUid } from "../../test/support/large-organization.ts";
+import { largeOrganizationUid } from "../servers/large-organization.ts";
 import { mean } from "./bench.ts";
 import { totpCodeOf } from "./enrolled-users.ts";
 import type { Load } from "./serve.ts";

@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { ensureServers } from "../install-servers.ts";
+import { ensureServers } from "../servers/install-servers.ts";
 import type { Bench, BenchResult, BenchRow } from "./bench.ts";
 import { firstImport } from "./first-import.ts";
 import { memory } from "./memory.ts";

@@ -2,7 +2,7 @@
 // some changed, hired and gone, with exact counts. All by one process that has run before, as a daemon has. The floor of both
 // is ldapsearch alone.
 
-import { largeOrganizationEntry, largeOrganizationUid } from "../../test/support/large-organization.ts";
+import { largeOrganizationEntry, largeOrganizationUid } from "../servers/large-organization.ts";
 import { type Bench, type BenchResult, type BenchRow, compareTimes, thousands, timed } from "./bench.ts";
 import { openSyncScene, type Syncing, type SyncScene } from "./scene.ts";
 

@@ -4,9 +4,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadConfig } from "../../src/config/load-config.ts";
 import { createLog } from "../../src/log.ts";
+import { openSealingKeys, type SealingKeys } from "../../src/sealing/sealing-keys.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
-import { openSealingKeys, type SealingKeys } from "../../src/verification/sealing-keys.ts";
-import { runStatement } from "../../test/support/postgres.ts";
+import { runStatement } from "../servers/postgres.ts";
 import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
 import { enrollUsers, forgetSteps } from "./enrolled-users.ts";
 import { forgetFloorSteps, openFloorDatabase, pgbenchRate } from "./pgbench.ts";

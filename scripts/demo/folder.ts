@@ -4,8 +4,8 @@
 import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import type { Slapd } from "../../test/support/slapd.ts";
 import { writeConfigFile } from "../config-file.ts";
+import type { Slapd } from "../servers/slapd.ts";
 
 export interface DemoPlace {
   folder: string;

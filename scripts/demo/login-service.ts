@@ -4,8 +4,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { endingWithParent } from "../../test/support/end-with-parent.ts";
-import type { Slapd } from "../../test/support/slapd.ts";
+import { endingWithParent } from "../servers/end-with-parent.ts";
+import type { Slapd } from "../servers/slapd.ts";
 import type { DemoPlace } from "./folder.ts";
 
 const mainFile = resolve(import.meta.dirname, "../../examples/login-service/main.ts");

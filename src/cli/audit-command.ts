@@ -9,9 +9,9 @@ import { headFileOf, type NotedHead, notedHeadOf, readKeptHead } from "../audit/
 import { type AuditVerification, verifyAuditChain } from "../audit/verify-audit-chain.ts";
 import { systemClock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import { openChainKey } from "../sealing/chain-key.ts";
+import { openSealingKeys } from "../sealing/sealing-keys.ts";
 import type { Database } from "../store/database.ts";
-import { openChainKey } from "../verification/chain-key.ts";
-import { openSealingKeys } from "../verification/sealing-keys.ts";
 import {
   type CliContext,
   exitCodes,

@@ -4,7 +4,7 @@
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
-import { type DirectoryProbe, probeDirectory, type ServerProbe } from "../directory/probe-directory.ts";
+import { type DirectoryProbe, probeDirectory, type ServerProbe } from "../directory/probe/probe-directory.ts";
 import { AppError } from "../errors.ts";
 import { checkStart, type Finding } from "./check-start.ts";
 import { type CliContext, exitCodes, type OutputOptions } from "./context.ts";

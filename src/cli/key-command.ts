@@ -6,13 +6,13 @@ import { systemClock } from "../clock.ts";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { AppError } from "../errors.ts";
+import { listKeyIds } from "../sealing/key-folder.ts";
+import { keyStatus } from "../sealing/key-status.ts";
+import { generateKey, rotateKeys } from "../sealing/rotate-keys.ts";
+import { listSealingKeys } from "../sealing/sealing-keys-table.ts";
 import { openDatabase } from "../store/database.ts";
-import { isEmbeddedDatabaseThere } from "../store/embedded-database.ts";
+import { isEmbeddedDatabaseThere } from "../store/embedded/embedded-database.ts";
 import { findSchemaVersion } from "../store/schema-version-table.ts";
-import { listKeyIds } from "../verification/key-folder.ts";
-import { keyStatus } from "../verification/key-status.ts";
-import { generateKey, rotateKeys } from "../verification/rotate-keys.ts";
-import { listSealingKeys } from "../verification/sealing-keys-table.ts";
 import {
   type CliContext,
   createCommandLog,

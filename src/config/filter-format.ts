@@ -1,6 +1,6 @@
 // LDAP filters in the configuration, judged by the parser whose result goes to the server. Pure.
 
-import { parseFilterText } from "../directory/filter-text.ts";
+import { parseFilterText } from "../ldap-text/filter-text.ts";
 
 export function isFilter(text: string): boolean {
   return filterFault(text) === undefined;

@@ -3,7 +3,7 @@
 
 import type { DirectoryConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
-import { dnKeyOf } from "./dn.ts";
+import { dnKeyOf } from "../ldap-text/dn.ts";
 import { listInThread } from "./list-directory.ts";
 import type { ServerIdentity } from "./listing-page.ts";
 import { unpackColumns } from "./packed-columns.ts";

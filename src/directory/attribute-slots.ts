@@ -1,7 +1,7 @@
 // Finds the wanted attributes of an entry by number, whatever their case and options: the first step of mapping an entry
 // or a group, done a million times a run. Looks at names only, never at values.
 
-import type { RawAttribute, RawEntry } from "./ldap-message.ts";
+import type { RawAttribute, RawEntry } from "./ldap/ldap-message.ts";
 
 /** Finds the attributes of an entry that are wanted, by number, whatever their case and options. */
 export class AttributeSlots {

@@ -2,7 +2,7 @@
 
 import type { DisabledRule } from "../config/config.ts";
 import type { AttributeSlots } from "./attribute-slots.ts";
-import type { RawAttribute } from "./ldap-message.ts";
+import type { RawAttribute } from "./ldap/ldap-message.ts";
 
 // userAccountControl: ADS_UF_ACCOUNTDISABLE.
 const accountDisabledBit = 0x2;

@@ -4,7 +4,7 @@
 import { Worker } from "node:worker_threads";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import type { Log } from "../log.ts";
-import { abortedBy } from "./connect-session.ts";
+import { abortedBy } from "./ldap/connect-session.ts";
 import type { ListingOrder } from "./listing-messages.ts";
 import type { ListingPage, ListingReport } from "./listing-page.ts";
 import { type Supervision, superviseWorker } from "./supervise-worker.ts";

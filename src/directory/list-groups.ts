@@ -3,16 +3,16 @@
 
 import { AppError } from "../errors.ts";
 import { usernameKeyOf } from "../username.ts";
-import { protocolError } from "./connection-errors.ts";
-import { everyEntry, parseFilter } from "./filter.ts";
 import type { GroupMapping } from "./kinds.ts";
-import type { RawEntry } from "./ldap-message.ts";
-import type { LdapSession } from "./ldap-session.ts";
+import { protocolError } from "./ldap/connection-errors.ts";
+import { everyEntry, parseFilter } from "./ldap/filter.ts";
+import type { RawEntry } from "./ldap/ldap-message.ts";
+import type { LdapSession } from "./ldap/ldap-session.ts";
+import { readEntry, searchPaged } from "./ldap/paged-search.ts";
+import type { Asked } from "./ldap/result-errors.ts";
 import type { GroupColumns, ListingPage, MemberColumns, SkippedEntry } from "./listing-page.ts";
 import { addMemberKeys, createGroupMapper, groupHashOf, type MappedGroup, parseRange } from "./map-group.ts";
 import { packColumns } from "./packed-columns.ts";
-import { readEntry, searchPaged } from "./paged-search.ts";
-import type { Asked } from "./result-errors.ts";
 
 export interface GroupListing {
   session: LdapSession;

@@ -3,17 +3,17 @@
 
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError } from "../errors.ts";
-import { connectFirst, type UnreachableServer } from "./connect-session.ts";
-import { dnKeyOf } from "./dn.ts";
-import { narrowFilter, type ParsedFilter, parseFilter } from "./filter.ts";
+import { dnKeyOf } from "../ldap-text/dn.ts";
 import { detectKind, encodeId, groupMappingOf, type RootDse, userMappingOf } from "./kinds.ts";
-import type { LdapSession } from "./ldap-session.ts";
+import { connectFirst, type UnreachableServer } from "./ldap/connect-session.ts";
+import { narrowFilter, type ParsedFilter, parseFilter } from "./ldap/filter.ts";
+import type { LdapSession } from "./ldap/ldap-session.ts";
+import { searchPaged } from "./ldap/paged-search.ts";
 import { listGroups } from "./list-groups.ts";
 import type { ListingNote, ListingOrder } from "./listing-messages.ts";
 import type { EntryColumns, ListingPage, ListingReport, SkippedEntry } from "./listing-page.ts";
 import { createEntryMapper, type EntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { packColumns } from "./packed-columns.ts";
-import { searchPaged } from "./paged-search.ts";
 import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.ts";
 
 export interface ListingSink {

@@ -2,13 +2,13 @@
 // inner loop of every run: attributes are found by number, values decoded only where they are used.
 
 import { hash } from "node:crypto";
+import { attributeTypeKey, dnKeyOf, parseDn } from "../ldap-text/dn.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { AttributeSlots } from "./attribute-slots.ts";
-import { decodeText, describeBytes } from "./decode-text.ts";
 import { disabledRuleReader } from "./disabled-rule.ts";
-import { attributeTypeKey, dnKeyOf, parseDn } from "./dn.ts";
 import { decodeId, primaryGroupKeyOf, type UserMapping } from "./kinds.ts";
-import type { RawAttribute, RawEntry } from "./ldap-message.ts";
+import { decodeText, describeBytes } from "./ldap/decode-text.ts";
+import type { RawAttribute, RawEntry } from "./ldap/ldap-message.ts";
 import type { EntryColumns, SkippedEntry, SkipReason } from "./listing-page.ts";
 
 export interface EntryMapper {

@@ -1,12 +1,12 @@
 // One group as the server sent it: id, name, DN and member keys, or why it cannot be used. Pure. A group whose members
 // come in ranges (Active Directory, beyond 1,500) is named for reading on.
 
+import { dnKeyMaxBytes, dnKeyOf } from "../ldap-text/dn.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { AttributeSlots } from "./attribute-slots.ts";
-import { decodeText, describeBytes } from "./decode-text.ts";
-import { dnKeyMaxBytes, dnKeyOf } from "./dn.ts";
 import { type GroupMapping, primaryGroupKeyOf } from "./kinds.ts";
-import type { RawAttribute, RawEntry } from "./ldap-message.ts";
+import { decodeText, describeBytes } from "./ldap/decode-text.ts";
+import type { RawAttribute, RawEntry } from "./ldap/ldap-message.ts";
 import type { SkippedEntry } from "./listing-page.ts";
 import { digestOf, readId } from "./map-entry.ts";
 

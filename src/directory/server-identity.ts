@@ -3,14 +3,14 @@
 
 import type { DirectoryKind } from "../config/config.ts";
 import { AppError } from "../errors.ts";
-import { decodeText } from "./decode-text.ts";
-import { dnKeyOf } from "./dn.ts";
-import { everyEntry } from "./filter.ts";
+import { dnKeyOf } from "../ldap-text/dn.ts";
 import type { RootDse } from "./kinds.ts";
-import type { RawEntry } from "./ldap-message.ts";
-import type { LdapSession } from "./ldap-session.ts";
+import { decodeText } from "./ldap/decode-text.ts";
+import { everyEntry } from "./ldap/filter.ts";
+import type { RawEntry } from "./ldap/ldap-message.ts";
+import type { LdapSession } from "./ldap/ldap-session.ts";
+import { readEntry } from "./ldap/paged-search.ts";
 import type { ServerIdentity } from "./listing-page.ts";
-import { readEntry } from "./paged-search.ts";
 
 /** First values and all values of an entry's attributes as text, by lower-case name. Binary values come in hex. */
 type TextAttributes = Map<string, string[]>;

@@ -3,7 +3,7 @@
 
 import type { Worker } from "node:worker_threads";
 import { AppError } from "../errors.ts";
-import { abortedBy } from "./connect-session.ts";
+import { abortedBy } from "./ldap/connect-session.ts";
 import type { ListingNote } from "./listing-messages.ts";
 import { type FromWorker, type ToWorker, unpackError } from "./listing-messages.ts";
 import type { ListingPage, ListingReport } from "./listing-page.ts";

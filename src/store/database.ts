@@ -5,7 +5,7 @@ import knex, { type Knex } from "knex";
 import type { DatabaseConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { databaseUnavailable } from "./database-errors.ts";
-import { embeddedPort, openEmbeddedDatabase } from "./embedded-database.ts";
+import { embeddedPort, openEmbeddedDatabase } from "./embedded/embedded-database.ts";
 
 export type Database = Knex;
 export type Transaction = Knex.Transaction;

@@ -2,7 +2,7 @@
 
 import type { DirectoryConfig } from "../config/config.ts";
 import { mostAskedAgain } from "../directory/ask-again.ts";
-import { dnKeyOf } from "../directory/dn.ts";
+import { dnKeyOf } from "../ldap-text/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
 import type { MfaPolicy } from "../users/policy.ts";

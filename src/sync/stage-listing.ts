@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../clock.ts";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
-import { serversAfter } from "../directory/connect-session.ts";
+import { serversAfter } from "../directory/ldap/connect-session.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type {
   EntryColumns,

@@ -1,7 +1,7 @@
 // Who must use MFA, and why (rules 11 to 13). Pure: facts in, a named answer out.
 
 import type { MfaConfig } from "../config/config.ts";
-import { dnKeyOf } from "../directory/dn.ts";
+import { dnKeyOf } from "../ldap-text/dn.ts";
 import { usernameKeyOf } from "../username.ts";
 import type { User } from "./user.ts";
 

@@ -1,11 +1,11 @@
 // Making a set of backup codes. The codes leave here once, to be shown; what stays is their sealed hashes.
 
+import { nonceBytes, type SealingKey, seal } from "../sealing/sealing.ts";
 import type { Transaction } from "../store/database.ts";
 import { hashBytes, presentKdf, saltBytes } from "./backup-code-hash.ts";
 import { replaceBackupCodes } from "./backup-codes-table.ts";
 import { backupCodeFrom, backupCodeLength, printedCode } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
-import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
 import { requireWaiting } from "./waiting-caller.ts";
 
 export interface NewBackupCodes {

@@ -3,6 +3,8 @@
 
 import { randomUUID } from "node:crypto";
 import { recordAuditEvent } from "../audit/audit-events-table.ts";
+import { nonceBytes, type SealingKey, seal } from "../sealing/sealing.ts";
+import { withActiveKey } from "../sealing/sealing-keys.ts";
 import type { Transaction } from "../store/database.ts";
 import type { BeginEnrollmentAnswer, UserInput } from "./answers.ts";
 import { upsertPending } from "./authenticators-table.ts";
@@ -12,8 +14,6 @@ import { judgePass } from "./enrollment-pass.ts";
 import { keyUriOf } from "./key-uri.ts";
 import { ensureLockouts } from "./lockouts-table.ts";
 import { qrPicturesOf } from "./qr-code.ts";
-import { nonceBytes, type SealingKey, seal } from "./sealing.ts";
-import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
 import { findStandingByName, holdStanding, type Standing } from "./standing-table.ts";
 import { base32Of, totpSecretBytes } from "./totp.ts";

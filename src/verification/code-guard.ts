@@ -3,6 +3,7 @@
 
 import { type Actor, type NewAuditEvent, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Log } from "../log.ts";
+import { type Opened, openSealed } from "../sealing/sealing-keys.ts";
 import type { Database } from "../store/database.ts";
 import { inTransaction, tryAgain } from "../store/in-transaction.ts";
 import type { CodeRefusal, GuardedKind, TypedCode, UserNotActive } from "./answers.ts";
@@ -11,7 +12,6 @@ import { canonicalBackupCode, canonicalTotp } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { type Attempt, type GuardOutcome, isStepUnspent, spendBackupCode, spendStep } from "./guard-table.ts";
 import { countRefusal, findLockoutEnd } from "./lockouts-table.ts";
-import { type Opened, openSealed } from "./sealing-keys.ts";
 import { lockedUntil } from "./standing.ts";
 import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts";
 import { matchTotpStep } from "./totp.ts";

@@ -2,6 +2,8 @@
 // place of the one it was begun to replace, and the backup codes are shown.
 
 import { recordAuditEvent } from "../audit/audit-events-table.ts";
+import type { SealingKey } from "../sealing/sealing.ts";
+import { withActiveKey } from "../sealing/sealing-keys.ts";
 import type { Transaction } from "../store/database.ts";
 import type { ConfirmEnrollmentAnswer, UserInput } from "./answers.ts";
 import { activatePending, deleteActive } from "./authenticators-table.ts";
@@ -9,8 +11,6 @@ import { makeBackupCodes, type NewBackupCodes, storeBackupCodes } from "./backup
 import { judgeCode, type SettleableCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { deletePass } from "./enrollment-passes-table.ts";
-import type { SealingKey } from "./sealing.ts";
-import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
 import { type Authenticator, findStandingByName, holdStanding, type Standing } from "./standing-table.ts";
 import { requireWaiting } from "./waiting-caller.ts";

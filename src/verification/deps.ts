@@ -3,9 +3,9 @@
 import type { Clock } from "../clock.ts";
 import type { MfaConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
+import type { SealingKeys } from "../sealing/sealing-keys.ts";
 import type { Database } from "../store/database.ts";
 import type { BackupCodeHasher } from "./backup-code-hash.ts";
-import type { SealingKeys } from "./sealing-keys.ts";
 
 export interface VerificationDeps {
   db: Database;

@@ -1,11 +1,11 @@
 // F10: new backup codes for a TOTP code; all the old ones die.
 
 import { recordAuditEvent } from "../audit/audit-events-table.ts";
+import { withActiveKey } from "../sealing/sealing-keys.ts";
 import type { RegenerateBackupCodesAnswer, UserInput } from "./answers.ts";
 import { makeBackupCodes, storeBackupCodes } from "./backup-codes.ts";
 import { judgeCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
-import { withActiveKey } from "./sealing-keys.ts";
 import { requireActive } from "./standing.ts";
 import { findStandingByName, holdStanding } from "./standing-table.ts";
 import { requireWaiting } from "./waiting-caller.ts";

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { openLdapLimits } from "../../src/directory/result-errors.ts";
+import { openLdapLimits } from "../../src/directory/ldap/result-errors.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const errors = readFileSync(join(root, "src/errors.ts"), "utf8");

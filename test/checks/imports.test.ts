@@ -47,8 +47,8 @@ const pureFiles = new Set([
   "users/policy.ts",
   "sync/limits.ts",
   "sync/sync-run.ts",
-  "directory/dn.ts",
-  "directory/filter-text.ts",
+  "ldap-text/dn.ts",
+  "ldap-text/filter-text.ts",
   "directory/kinds.ts",
   "directory/listing-page.ts",
   "directory/map-entry.ts",
@@ -56,7 +56,7 @@ const pureFiles = new Set([
   "config/filter-format.ts",
 ]);
 
-const bottom = ["errors.ts", "clock.ts", "log.ts", "request-id.ts", "username.ts", "config"];
+const bottom = ["errors.ts", "clock.ts", "log.ts", "request-id.ts", "username.ts", "ldap-text", "config"];
 
 /** What each place may import beside itself and `bottom`. `config` at the bottom means its types: see below. */
 const allowed: Record<string, string[]> = {
@@ -68,22 +68,35 @@ const allowed: Record<string, string[]> = {
     "sync",
     "directory",
     "verification",
+    "sealing",
     "users",
     "audit",
     "store",
   ],
-  "daemon.ts": ["take-over.ts", "housekeeping.ts", "http", "sync", "verification", "users", "audit", "store"],
-  "after-restore.ts": ["sync", "verification", "audit", "store"],
-  "housekeeping.ts": ["sync", "verification", "users", "audit", "store"],
-  http: ["front-doors", "sync", "verification", "users", "audit", "store"],
-  "front-doors": ["http", "verification", "users", "audit"],
+  "daemon.ts": [
+    "take-over.ts",
+    "housekeeping.ts",
+    "http",
+    "sync",
+    "verification",
+    "sealing",
+    "users",
+    "audit",
+    "store",
+  ],
+  "after-restore.ts": ["sync", "verification", "sealing", "audit", "store"],
+  "housekeeping.ts": ["sync", "verification", "sealing", "users", "audit", "store"],
+  http: ["front-doors", "sync", "verification", "sealing", "users", "audit", "store"],
+  "front-doors": ["http", "verification", "sealing", "users", "audit"],
   client: ["http"],
   sync: ["directory", "users", "audit", "store"],
-  verification: ["users", "audit", "store"],
+  verification: ["sealing", "users", "audit", "store"],
+  sealing: ["audit", "store"],
   users: ["audit", "store"],
   audit: ["store"],
   store: [],
   directory: [],
+  "ldap-text": [],
   config: [],
   "errors.ts": [],
   "clock.ts": [],
@@ -123,11 +136,11 @@ test("only cli and the daemon's start read configuration files; everybody else t
 
 test("each library is known in one place alone", () => {
   const homes: [RegExp, (file: SourceFile, use: Import) => boolean][] = [
-    [/^ldapts$/, (file) => file.place === "directory"],
+    [/^ldapts$/, (file) => file.path.startsWith("directory/ldap/")],
     [/^(fastify|@fastify\/.*|prom-client)$/, (file) => ["http", "front-doors"].includes(file.place)],
     [/^node-cron$/, (file) => file.path === "sync/schedule.ts"],
     [/^(knex|pg)$/, (file, use) => file.place === "store" || use.typeOnly],
-    [/^@electric-sql\/pglite/, (file) => file.place === "store"],
+    [/^@electric-sql\/pglite/, (file) => file.path.startsWith("store/embedded/")],
     [/^(otplib|qr)$/, (file) => file.place === "verification"],
     [/^commander$/, (file) => file.place === "cli"],
     [/^yaml$/, (file) => file.place === "config"],
@@ -157,7 +170,7 @@ test("pure files import pure files alone, and take time and chance as arguments"
 test("only the edge reads the environment, exits or prints", () => {
   const wrong = files
     .filter(({ place, path }) => place !== "main.ts" && place !== "cli" && path !== "config/load-config.ts")
-    .filter(({ path }) => path !== "store/embedded-worker.ts") // a thread's own main file
+    .filter(({ path }) => path !== "store/embedded/embedded-worker.ts") // a thread's own main file
     .filter(({ text }) => /\bprocess\.(env|exit)\b|\bconsole\.\w/.test(text))
     .map(({ path }) => path);
   expect(wrong).toEqual([]);

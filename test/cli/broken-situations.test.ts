@@ -5,13 +5,13 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, expect, inject, test } from "vitest";
+import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
+import { runStatement } from "../../scripts/servers/postgres.ts";
 import { createProgram } from "../../src/cli/command-line.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
-import { createCertificateAuthority } from "../support/certificates.ts";
 import { type Ran, runCommand } from "../support/command.ts";
 import { createTestDatabase } from "../support/databases.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { runStatement } from "../support/postgres.ts";
 
 interface Situation {
   name: string;

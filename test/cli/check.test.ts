@@ -3,10 +3,10 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createCertificateAuthority } from "../support/certificates.ts";
+import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
+import { type Slapd, type SlapdOptions, startSlapd } from "../../scripts/servers/slapd.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation } from "../support/installation.ts";
-import { type Slapd, type SlapdOptions, startSlapd } from "../support/slapd.ts";
 import { openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;

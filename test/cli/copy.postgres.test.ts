@@ -11,12 +11,12 @@ import pg from "pg";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { parse, stringify } from "yaml";
+import { runStatement } from "../../scripts/servers/postgres.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
 import { isEmptyDatabase } from "../../src/store/copy-table.ts";
 import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { runStatement } from "../support/postgres.ts";
 import {
   type EnrolledUser,
   openVerificationWorld,

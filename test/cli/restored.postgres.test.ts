@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ensureServers } from "../../scripts/install-servers.ts";
+import { ensureServers } from "../../scripts/servers/install-servers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";

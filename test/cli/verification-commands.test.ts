@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { systemClock } from "../../src/clock.ts";
+import { openChainKey } from "../../src/sealing/chain-key.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
-import { openChainKey } from "../../src/verification/chain-key.ts";
 import { runCommand, runCommandIn } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
 import {

@@ -1,6 +1,9 @@
 // Listings of a real OpenLDAP server, through the thread that production uses.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { generateOrganization, organizationOverlays } from "../../scripts/servers/organization.ts";
+import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
+import { usualLimits } from "../../scripts/servers/usual-limits.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { listDirectory } from "../../src/directory/list-directory.ts";
 import type { ListingPage } from "../../src/directory/listing-page.ts";
@@ -8,9 +11,6 @@ import { valuesOf } from "../../src/directory/packed-columns.ts";
 import { createLog } from "../../src/log.ts";
 import { usernameKeyOf } from "../../src/username.ts";
 import { scriptFor, startFakeLdapServer } from "../support/fake-ldap-server.ts";
-import { generateOrganization, organizationOverlays } from "../support/organization.ts";
-import { directoryConfigFor, type Slapd, startSlapd } from "../support/slapd.ts";
-import { usualLimits } from "../support/usual-limits.ts";
 import { collect, failureOf, rowsOf } from "./listing.ts";
 
 const organization = generateOrganization();

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DirectoryConfig, DirectoryKind, DisabledRule } from "../../src/config/config.ts";
 import { detectKind, userMappingOf } from "../../src/directory/kinds.ts";
-import { decodeEntry, openMessage } from "../../src/directory/ldap-message.ts";
+import { decodeEntry, openMessage } from "../../src/directory/ldap/ldap-message.ts";
 import type { SkippedEntry } from "../../src/directory/listing-page.ts";
 import { createEntryMapper, emptyEntryColumns } from "../../src/directory/map-entry.ts";
 import { directoryConfigForFake, entry, type FakeAttributes, uuidOf } from "../support/fake-ldap-server.ts";

@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import type { DirectoryKind } from "../../src/config/config.ts";
 import { groupMappingOf } from "../../src/directory/kinds.ts";
-import { decodeEntry, openMessage } from "../../src/directory/ldap-message.ts";
+import { decodeEntry, openMessage } from "../../src/directory/ldap/ldap-message.ts";
 import { createGroupMapper, groupHashOf } from "../../src/directory/map-group.ts";
 import { directoryConfigForFake, entry, type FakeAttributes, uuidOf } from "../support/fake-ldap-server.ts";
 

@@ -1,8 +1,8 @@
 // The remedy that an error names for a limit of OpenLDAP is tried on the server that made the error: it must help.
 
 import { expect, test } from "vitest";
+import { directoryConfigFor, startSlapd } from "../../scripts/servers/slapd.ts";
 import type { DirectoryErrorCode } from "../../src/errors.ts";
-import { directoryConfigFor, startSlapd } from "../support/slapd.ts";
 import { people } from "../support/sync-world.ts";
 import { collect, failureOf } from "./listing.ts";
 

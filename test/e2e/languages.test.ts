@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ensureServers } from "../../scripts/install-servers.ts";
+import { ensureServers } from "../../scripts/servers/install-servers.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
 import { tokens } from "../support/http-server.ts";
 

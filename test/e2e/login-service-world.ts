@@ -5,14 +5,14 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { runStatement } from "../../scripts/servers/postgres.ts";
+import { type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { type Client, createClient } from "../../src/client/client.ts";
 import { createTestDatabase } from "../support/databases.ts";
 import { tokens } from "../support/http-server.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { ldifEntry } from "../support/ldif.ts";
 import { type Phone, phoneWith } from "../support/phone.ts";
-import { runStatement } from "../support/postgres.ts";
-import { type Slapd, startSlapd } from "../support/slapd.ts";
 
 export interface LoginServiceWorld {
   slapd: Slapd;

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { ensureServers } from "../../scripts/install-servers.ts";
+import { ensureServers } from "../../scripts/servers/install-servers.ts";
 import { startBrowser } from "../support/browser.ts";
 import { type Phone, phoneWith } from "../support/phone.ts";
 import {

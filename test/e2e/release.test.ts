@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { buildProgram } from "../../scripts/build.ts";
+import { type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { type Slapd, startSlapd } from "../support/slapd.ts";
 import { people } from "../support/sync-world.ts";
 
 // Each command opens the embedded database anew.

@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { createCertificateAuthority } from "../support/certificates.ts";
+import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
 import { call, startListeners, type TestListeners, tokens } from "../support/http-server.ts";
 
 const ends: (() => Promise<unknown>)[] = [];

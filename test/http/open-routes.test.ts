@@ -2,11 +2,11 @@
 
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { runStatement } from "../../scripts/servers/postgres.ts";
 import { problemKinds } from "../../src/http/problems.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
 import { call, callers, tokens } from "../support/http-server.ts";
-import { runStatement } from "../support/postgres.ts";
 
 let world: ApiWorld;
 beforeAll(async () => {

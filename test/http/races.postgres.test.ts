@@ -2,12 +2,12 @@
 // PostgreSQL. Exactly one of equal requests wins, and no failed attempt goes uncounted.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startSlapd } from "../../scripts/servers/slapd.ts";
 import { BackupCodesAnswer, EnrollmentAnswer } from "../../src/http/routes/login-schemas.ts";
 import { runCommand } from "../support/command.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 import { type Answer, call, callerOf, readAs, tokens } from "../support/http-server.ts";
 import { createInstallation } from "../support/installation.ts";
-import { startSlapd } from "../support/slapd.ts";
 import { people } from "../support/sync-world.ts";
 import { secretOf, stepMs, totpOf, wrongTotpOf } from "../verification/verification-world.ts";
 

@@ -5,6 +5,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
 import { startDaemon } from "../../src/daemon.ts";
 import { SyncRunDetail, UserPage } from "../../src/http/routes/admin-schemas.ts";
@@ -13,7 +14,6 @@ import { runCommand } from "../support/command.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 import { type Answer, call, callerOf, createKeptLog, readAs, tokens } from "../support/http-server.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { type Slapd, startSlapd } from "../support/slapd.ts";
 import { people } from "../support/sync-world.ts";
 import { secretOf, stepMs, totpOf, wrongTotpOf } from "../verification/verification-world.ts";
 

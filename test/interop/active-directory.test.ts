@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { account } from "../../scripts/servers/samba.ts";
 import { collect, failureOf } from "../directory/listing.ts";
-import { account } from "../support/samba.ts";
 import { openSyncedStore, type SyncedStore } from "../support/sync-world.ts";
 import { conformance, deleteBelow, organizationalUnit } from "./conformance.ts";
 import { adPerson, change, startActiveDirectory } from "./directory-under-test.ts";

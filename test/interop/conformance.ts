@@ -2,9 +2,9 @@
 // of everything that goes wrong between. Each test has an organizational unit and a store of its own.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ldifEntry, rdn } from "../../scripts/servers/ldif.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { createInstallation } from "../support/installation.ts";
-import { ldifEntry, rdn } from "../support/ldif.ts";
 import { openSyncedStore, type SyncedStore, storedFacts } from "../support/sync-world.ts";
 import { change, type DirectoryUnderTest, moveTo } from "./directory-under-test.ts";
 

@@ -4,11 +4,11 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Freeradius, type RadiusAnswer, startFreeradius } from "../../scripts/servers/freeradius.ts";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
-import { type Freeradius, type RadiusAnswer, startFreeradius } from "../support/freeradius.ts";
 import { tokens } from "../support/http-server.ts";
-import { ldifEntry } from "../support/ldif.ts";
-import { type Slapd, startSlapd } from "../support/slapd.ts";
 
 const password = 'pass "word" 1234'; // quotes, spaces, and four digits at the end, which are no code
 let world: ApiWorld;

@@ -5,10 +5,10 @@ import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { generateLargeOrganization, largeOrganizationUid } from "../../scripts/servers/large-organization.ts";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
-import { generateLargeOrganization, largeOrganizationUid } from "../support/large-organization.ts";
-import { ldifEntry } from "../support/ldif.ts";
-import { directoryConfigFor, type Slapd, startSlapd } from "../support/slapd.ts";
 import { openSyncedStore, type SyncedStore } from "../support/sync-world.ts";
 
 const scale = Number(process.env.GROUPS_SCALE ?? 1);

@@ -1,10 +1,10 @@
 // The conformance suite on OpenLDAP, and what is OpenLDAP's own.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { run } from "../../scripts/servers/ldap-tools.ts";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { startSlapd } from "../../scripts/servers/slapd.ts";
 import { collect, failureOf } from "../directory/listing.ts";
-import { run } from "../support/ldap-tools.ts";
-import { ldifEntry } from "../support/ldif.ts";
-import { startSlapd } from "../support/slapd.ts";
 import { openSyncedStore, type SyncedStore } from "../support/sync-world.ts";
 import { conformance, deleteBelow, organizationalUnit } from "./conformance.ts";
 import { change, startOpenLdap } from "./directory-under-test.ts";

@@ -1,12 +1,12 @@
 // A real sshd and a real sudo that ask for password and code by pam_radius, through FreeRADIUS, with the examples' own files.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Freeradius, startFreeradius } from "../../scripts/servers/freeradius.ts";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
-import { type Freeradius, startFreeradius } from "../support/freeradius.ts";
 import { tokens } from "../support/http-server.ts";
-import { ldifEntry } from "../support/ldif.ts";
 import { type PamMachine, startPamMachine } from "../support/pam-machine.ts";
-import { type Slapd, startSlapd } from "../support/slapd.ts";
 import type { EnrolledUser } from "../verification/verification-world.ts";
 
 const password = "correct horse 77";

@@ -5,10 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { pino } from "pino";
 import { expect, inject, test } from "vitest";
+import { startPostgres } from "../../scripts/servers/postgres.ts";
 import { describeError } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { isDatabaseUnavailable } from "../../src/store/database-errors.ts";
-import { startPostgres } from "../support/postgres.ts";
 
 const options = { log: pino({ level: "silent" }), owner: true };
 const password = "s3cret-and-long";

@@ -4,11 +4,11 @@ import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pino } from "pino";
 import { expect, inject, test } from "vitest";
-import { ensureServers } from "../../scripts/install-servers.ts";
+import { ensureServers } from "../../scripts/servers/install-servers.ts";
+import { runStatement } from "../../scripts/servers/postgres.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { migrateToLatest, requireCurrentSchema } from "../../src/store/migrate.ts";
 import { openTestDatabase } from "../support/databases.ts";
-import { runStatement } from "../support/postgres.ts";
 import { dumpSchema, schemaFile } from "../support/schema-dump.ts";
 
 test("of eight processes' pools that migrate one empty database at once, each ends with the newest schema", async () => {

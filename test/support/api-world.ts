@@ -1,5 +1,6 @@
 // The whole HTTP API over a real database, with verification and sync behind it, for tests of its routes.
 
+import { directoryConfigFor } from "../../scripts/servers/slapd.ts";
 import type { HttpConfig } from "../../src/config/config.ts";
 import type { HttpLimits, HttpServer } from "../../src/http/listeners.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
@@ -10,7 +11,6 @@ import { mfaPolicyOf } from "../../src/users/policy.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { openVerificationWorld, type VerificationWorld } from "../verification/verification-world.ts";
 import { type Answer, call, httpConfigOf, tokens } from "./http-server.ts";
-import { directoryConfigFor } from "./slapd.ts";
 
 export interface ApiWorld extends VerificationWorld {
   server: HttpServer;

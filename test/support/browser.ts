@@ -1,7 +1,7 @@
 // A private Chromium for tests: no profile but an empty one of its own, no traffic of its own.
 
 import { type Browser, chromium } from "playwright-core";
-import { ensureServers } from "../../scripts/install-servers.ts";
+import { ensureServers } from "../../scripts/servers/install-servers.ts";
 
 /** Ends with close(). Each newContext() is a browser of its own, with no cookies. */
 export async function startBrowser(): Promise<Browser> {

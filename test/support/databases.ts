@@ -5,9 +5,9 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { inject } from "vitest";
+import { memoryFolder, runStatement } from "../../scripts/servers/postgres.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
 import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
-import { memoryFolder, runStatement } from "./postgres.ts";
 
 export type TestDatabase = OpenDatabase & { config: DatabaseConfig };
 

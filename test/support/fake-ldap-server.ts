@@ -3,8 +3,8 @@
 
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { usualLimits } from "../../scripts/servers/usual-limits.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
-import { usualLimits } from "./usual-limits.ts";
 
 /** What a client asked, as far as scripts care. */
 export interface FakeRequest {

@@ -5,11 +5,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import type { TestProject } from "vitest/node";
-import { ensureServers, type ServerName } from "../../scripts/install-servers.ts";
+import { ensureServers, type ServerName } from "../../scripts/servers/install-servers.ts";
+import { memoryFolder, runStatement, startPostgres } from "../../scripts/servers/postgres.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { migrateToLatest } from "../../src/store/migrate.ts";
-import { memoryFolder, runStatement, startPostgres } from "./postgres.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { stringify } from "yaml";
+import type { Slapd } from "../../scripts/servers/slapd.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
-import type { Slapd } from "./slapd.ts";
 
 export interface Finished {
   code: number | null;

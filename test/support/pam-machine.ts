@@ -6,10 +6,10 @@ import { once } from "node:events";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { ensureServers } from "../../scripts/install-servers.ts";
-import { endingWithParent } from "./end-with-parent.ts";
-import { radiusSecret } from "./freeradius.ts";
-import { accepts, endOf, freePort } from "./slapd-process.ts";
+import { endingWithParent } from "../../scripts/servers/end-with-parent.ts";
+import { radiusSecret } from "../../scripts/servers/freeradius.ts";
+import { ensureServers } from "../../scripts/servers/install-servers.ts";
+import { accepts, endOf, freePort } from "../../scripts/servers/slapd-process.ts";
 
 export interface PamMachine {
   /** ssh to the machine's own sshd; answers each prompt with the next text. True when a command ran there. */

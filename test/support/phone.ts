@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { ensureServers } from "../../scripts/install-servers.ts";
+import { ensureServers } from "../../scripts/servers/install-servers.ts";
 
 const periodMs = 30_000; // RFC 6238, as every app has it
 const windowSteps = 1; // dirmfa's default

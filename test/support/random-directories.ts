@@ -2,6 +2,7 @@
 // after each run whatever it was: nobody unreadable is enabled, nobody who is in the directory is removed.
 
 import { expect } from "vitest";
+import { type Random, randomFrom } from "../../scripts/servers/seeded-random.ts";
 import {
   directoryConfigForFake,
   entry,
@@ -12,7 +13,6 @@ import {
   startFakeLdapServer,
   uuidOf,
 } from "./fake-ldap-server.ts";
-import { type Random, randomFrom } from "./seeded-random.ts";
 import { openSyncedStore, type SyncedStore } from "./sync-world.ts";
 
 /** One entry, as the server would show it; an undefined attribute is hidden or missing. */

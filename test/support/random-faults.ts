@@ -1,9 +1,9 @@
 // Random faults between dirmfa and a directory that keeps changing, and what must be true of the store after each: it is as
 // before, or it is what the directory lists now. A seed gives the same faults again.
 
+import { pick, type Random, randomFrom } from "../../scripts/servers/seeded-random.ts";
+import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { type Fault, type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
-import { pick, type Random, randomFrom } from "./seeded-random.ts";
-import { directoryConfigFor, type Slapd, startSlapd } from "./slapd.ts";
 import { openSyncedStore, people, person, type SyncedStore, storedFacts } from "./sync-world.ts";
 
 export interface FaultRounds {

@@ -6,9 +6,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { pino } from "pino";
+import { startPostgres } from "../../scripts/servers/postgres.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { migrateToLatest } from "../../src/store/migrate.ts";
-import { startPostgres } from "./postgres.ts";
 
 export const schemaFile = new URL("../../migrations/schema.sql", import.meta.url);
 

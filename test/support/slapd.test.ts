@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type ConnectionOptions, connect } from "node:tls";
 import { expect, onTestFinished, test } from "vitest";
-import { createCertificateAuthority } from "./certificates.ts";
-import { generateLargeOrganization } from "./large-organization.ts";
-import { generateOrganization, organizationOverlays } from "./organization.ts";
-import { type Slapd, type SlapdOptions, startSlapd } from "./slapd.ts";
+import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
+import { generateLargeOrganization } from "../../scripts/servers/large-organization.ts";
+import { generateOrganization, organizationOverlays } from "../../scripts/servers/organization.ts";
+import { type Slapd, type SlapdOptions, startSlapd } from "../../scripts/servers/slapd.ts";
 
 async function started(options: SlapdOptions = {}): Promise<Slapd> {
   const slapd = await startSlapd(options);

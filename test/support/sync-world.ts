@@ -2,6 +2,13 @@
 
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import {
+  directoryConfigFor,
+  type Slapd,
+  type SlapdOptions,
+  startSlapd,
+} from "../../scripts/servers/slapd.ts";
 import type { Actor } from "../../src/audit/audit-events-table.ts";
 import type { DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
 import { type StartedSync, type SyncRequest, startSync } from "../../src/sync/run-sync.ts";
@@ -12,8 +19,6 @@ import { mfaPolicyOf } from "../../src/users/policy.ts";
 import type { User } from "../../src/users/user.ts";
 import { findUserByName, listUsers } from "../../src/users/users-table.ts";
 import { emptyTables, openTestDatabase, type TestDatabase } from "./databases.ts";
-import { ldifEntry } from "./ldif.ts";
-import { directoryConfigFor, type Slapd, type SlapdOptions, startSlapd } from "./slapd.ts";
 
 /** A store and the sync of one directory into it. */
 export interface SyncedStore {

@@ -1,7 +1,7 @@
 // Entries whose DNs hold what a DN escapes: stored, known again in the next run, and members of their groups (rule 1).
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ldifEntry } from "../support/ldif.ts";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { openSyncWorld, type SyncWorld } from "../support/sync-world.ts";
 
 /** The RDN's value as a DN spells it, and as it is. */

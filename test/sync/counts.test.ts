@@ -1,10 +1,10 @@
 // The counts of a run add up: every listed entry is counted once, and what is told of it to people is all of it.
 
 import { expect, test } from "vitest";
-import { probeListing } from "../../src/directory/probe-listing.ts";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { probeListing } from "../../src/directory/probe/probe-listing.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation } from "../support/installation.ts";
-import { ldifEntry } from "../support/ldif.ts";
 import {
   deletions,
   eachTestInSyncWorld,

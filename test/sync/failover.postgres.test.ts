@@ -5,6 +5,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { acceptServer } from "../../src/sync/accept-server.ts";
 import { listOlderCopies, listSyncAges } from "../../src/sync/directories-table.ts";
 import {
@@ -16,7 +17,6 @@ import {
   startFakeLdapServer,
 } from "../support/fake-ldap-server.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
-import { directoryConfigFor, type Slapd, startSlapd } from "../support/slapd.ts";
 import {
   deletions,
   openSyncedStore,

@@ -1,8 +1,8 @@
 // Groups and who is in them, and requirements that come from them (rule 11).
 
 import { expect, test } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { decideRequirement } from "../../src/users/policy.ts";
-import { ldifEntry } from "../support/ldif.ts";
 import { eachTestInSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
 
 const dnOf = (uid: string) => `uid=${uid},ou=people,dc=example,dc=org`;

@@ -2,11 +2,11 @@
 // cannot be used. Plans and skips are kept once; what is left for each run is its own row. On both engines.
 
 import { expect, test } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { vacuumTables } from "../../src/store/vacuum-table.ts";
 import { listSkips } from "../../src/sync/sync-changes-table.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { deleteOldRuns } from "../../src/sync/sync-runs-table.ts";
-import { ldifEntry } from "../support/ldif.ts";
 import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 const nameless = Array.from({ length: 50 }, (_, n) =>

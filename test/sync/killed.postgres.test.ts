@@ -3,9 +3,9 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { runStatement, startPostgres } from "../../scripts/servers/postgres.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { runStatement, startPostgres } from "../support/postgres.ts";
 import {
   deletions,
   openSyncWorld,

@@ -1,8 +1,8 @@
 // What clashes in large numbers is told in full sentences of bounded length, in time that grows with the number alone (rule 3).
 
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { directoryConfigFor } from "../../scripts/servers/slapd.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
-import { directoryConfigFor } from "../support/slapd.ts";
 import { openSyncWorld, person, rename, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;

@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { usualLimits } from "../../scripts/servers/usual-limits.ts";
 import {
   decideHold,
   type MeasureName,
@@ -11,7 +12,6 @@ import {
   type PlanFacts,
   sumOfDay,
 } from "../../src/sync/limits.ts";
-import { usualLimits } from "../support/usual-limits.ts";
 
 const quiet: PlanFacts = {
   measured: nothingMeasured(),

@@ -4,10 +4,10 @@
 import { randomUUID } from "node:crypto";
 import { pino } from "pino";
 import { expect, test } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { makePlan } from "../../src/sync/make-plan.ts";
 import { stageListing } from "../../src/sync/stage-listing.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
-import { ldifEntry } from "../support/ldif.ts";
 import { eachTestInSyncWorld, people, person, type SyncWorld, storedFacts } from "../support/sync-world.ts";
 
 const group = (cn: string, uid: string) =>

@@ -1,11 +1,11 @@
 // Whatever a directory answers badly, users and flags afterwards are users and flags before, and the run says why.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { directoryConfigFor, startSlapd } from "../../scripts/servers/slapd.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import { type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
-import { directoryConfigFor, startSlapd } from "../support/slapd.ts";
 import { openSyncWorld, people, person, type SyncWorld, storedFacts } from "../support/sync-world.ts";
 
 let world: SyncWorld;

@@ -2,13 +2,13 @@
 
 import { pino } from "pino";
 import { expect, test } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { pick, type Random, randomFrom } from "../../scripts/servers/seeded-random.ts";
 import { getDirectoryMemory } from "../../src/sync/directories-table.ts";
 import { startSync } from "../../src/sync/run-sync.ts";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import type { User } from "../../src/users/user.ts";
-import { ldifEntry } from "../support/ldif.ts";
-import { pick, type Random, randomFrom } from "../support/seeded-random.ts";
 import { openSyncWorld, optionalMfa, people, type SyncWorld } from "../support/sync-world.ts";
 
 // More with `RANDOM_ROUNDS=2000 RANDOM_SEED=7 npx vitest run --project postgres test/sync/random-policy.test.ts`.

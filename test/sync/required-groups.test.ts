@@ -2,13 +2,13 @@
 
 import { pino } from "pino";
 import { beforeEach, expect, test } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import type { MfaConfig } from "../../src/config/config.ts";
 import { startSync } from "../../src/sync/run-sync.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { applyPolicy } from "../../src/users/apply-policy.ts";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
 import { listGroupsNotFound } from "../../src/users/policy-table.ts";
-import { ldifEntry } from "../support/ldif.ts";
 import { eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 const dnOf = (uid: string) => `uid=${uid},ou=people,dc=example,dc=org`;

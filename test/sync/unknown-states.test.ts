@@ -1,9 +1,9 @@
 // What the directory does not show is never "enabled" (rule 8): hidden states, and a hidden root DSE.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { directoryConfigFor } from "../../scripts/servers/slapd.ts";
 import { emptyTables } from "../support/databases.ts";
-import { ldifEntry } from "../support/ldif.ts";
-import { directoryConfigFor } from "../support/slapd.ts";
 import { openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 const suffix = "dc=example,dc=org";

@@ -2,10 +2,10 @@
 
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { ldifEntry } from "../../scripts/servers/ldif.ts";
+import { directoryConfigFor } from "../../scripts/servers/slapd.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { emptyTables } from "../support/databases.ts";
-import { ldifEntry } from "../support/ldif.ts";
-import { directoryConfigFor } from "../support/slapd.ts";
 import { openSyncWorld, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;

@@ -2,6 +2,7 @@
 // the search over interleavings. Users are made by statements, since every interleaving needs a fresh one.
 
 import { randomBytes, randomUUID } from "node:crypto";
+import { nonceBytes, seal } from "../../src/sealing/sealing.ts";
 import type { Transaction } from "../../src/store/database.ts";
 import { inTransaction } from "../../src/store/in-transaction.ts";
 import { holdRestored, removeUsers, updateUsers } from "../../src/sync/apply-table.ts";
@@ -19,7 +20,6 @@ import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
 import { issueEnrollmentPass, passHash } from "../../src/verification/enrollment-pass.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
-import { nonceBytes, seal } from "../../src/verification/sealing.ts";
 import { unlockUser } from "../../src/verification/unlock-user.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
 import {

@@ -10,6 +10,8 @@ import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import type { MfaConfig } from "../../src/config/config.ts";
 import type { Log } from "../../src/log.ts";
+import { createKeyFile } from "../../src/sealing/key-folder.ts";
+import { openSealingKeys } from "../../src/sealing/sealing-keys.ts";
 import { usernameKeyOf } from "../../src/username.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { insertPolicy } from "../../src/users/policy-table.ts";
@@ -18,8 +20,6 @@ import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
-import { createKeyFile } from "../../src/verification/key-folder.ts";
-import { openSealingKeys } from "../../src/verification/sealing-keys.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 

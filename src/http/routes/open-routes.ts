@@ -3,10 +3,10 @@
 import Type from "typebox";
 import type { DirectoryConfig } from "../../config/config.ts";
 import { errorCodeOf } from "../../errors.ts";
+import type { SealingKeys } from "../../sealing/sealing-keys.ts";
 import type { Database } from "../../store/database.ts";
 import { requireCurrentSchema } from "../../store/migrate.ts";
 import { getDirectoryMemory } from "../../sync/directories-table.ts";
-import type { SealingKeys } from "../../verification/sealing-keys.ts";
 import type { App } from "../app-type.ts";
 import type { Metrics } from "../metrics.ts";
 import { ProblemAnswer } from "../problems.ts";
