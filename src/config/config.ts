@@ -165,6 +165,8 @@ export interface MfaConfig {
   /** Whether a user without an authenticator needs an enrollment pass to begin (rule 31). */
   enrollmentPass: "optional" | "required";
   enrollmentPassExpiresMs: number;
+  /** A backup code may take the place of a code of the authenticator that is to be replaced (F15). */
+  replaceWithBackupCode: boolean;
   /** Name shown in authenticator apps. */
   issuer: string;
   totp: { windowSteps: 0 | 1 | 2; enrollmentExpiresMs: number };

@@ -241,6 +241,11 @@ const mfaSchema = mapping(
       description: "How long an enrollment pass is good, unless it is used before.",
       reason: "a pass must not lie around for long, and has to reach its user first",
     }),
+    replaceWithBackupCode: flag({
+      default: true,
+      description:
+        "Whether a user who has lost the phone replaces it with a backup code. Turned off, each lost phone needs an admin; left on, whoever has the password and one backup code can take the second factor over.",
+    }),
     issuer: text({
       pattern: "^(?!\\s)[^:\\p{Cc}]+(?<!\\s)$",
       maxLength: 64, // authenticator apps cut longer ones off

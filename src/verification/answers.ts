@@ -62,9 +62,9 @@ export type BeginEnrollmentAnswer =
     }
   | UserRefusal
   | CodeRefusal
-  /** An authenticator is active and no TOTP code came with the request. */
+  /** An authenticator is active, and no code came that may replace it. */
   | { outcome: "already-enrolled" }
-  /** A TOTP code came, but there is no authenticator to replace. */
+  /** A code came, but there is no authenticator to replace. */
   | { outcome: "not-enrolled" }
   | { outcome: "enrollment-pass-required" };
 

@@ -6,7 +6,7 @@ import { recordAuditEvent } from "../audit/audit-events-table.ts";
 import { nonceBytes, type SealingKey, seal } from "../sealing/sealing.ts";
 import { withActiveKey } from "../sealing/sealing-keys.ts";
 import type { Transaction } from "../store/database.ts";
-import type { BeginEnrollmentAnswer, UserInput } from "./answers.ts";
+import type { BeginEnrollmentAnswer, TypedCode, UserInput } from "./answers.ts";
 import { upsertPending } from "./authenticators-table.ts";
 import { type JudgedCode, judgeCode, type SettleableCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
@@ -20,21 +20,24 @@ import { base32Of, totpSecretBytes } from "./totp.ts";
 import { requireWaiting } from "./waiting-caller.ts";
 
 type Input = UserInput & {
-  /** Needed, and taken, only where an authenticator is active. */
+  /** A code of the active authenticator, or a backup code in its place: one of them is needed, and taken, only where one is active. */
   totpAsTyped?: string | undefined;
+  /** For a lost phone. As good as none where `mfa.replaceWithBackupCode` is off. */
+  backupCodeAsTyped?: string | undefined;
   /** Taken only where none is; needed there where the policy in force requires it. Shown to be right before anything is stored. */
   passAsTyped?: string | undefined;
 };
 
 /**
- * Begins an enrollment in place of any begun before. With an active authenticator it needs that one's code (rule 14); without,
- * the configuration may ask for an enrollment pass (rule 31). Either is spent together with the storing, or not at all.
+ * Begins an enrollment in place of any begun before. With an active authenticator it needs that one's code or a backup code
+ * (rule 14, F15); without, the configuration may ask for an enrollment pass (rule 31). Either is spent together with the storing,
+ * or not at all. The active authenticator and its other backup codes stay until the new one is confirmed (decision 18).
  */
 export async function beginEnrollment(deps: VerificationDeps, input: Input): Promise<BeginEnrollmentAnswer> {
   const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
-  const refused = refusalOf(standing, input);
+  const refused = refusalOf(deps, standing, input);
   if (refused) return refused;
   const judged = await judgeBeginning(deps, standing, input);
   if (judged && judged.outcome !== "judged") return judged;
@@ -54,14 +57,26 @@ export async function beginEnrollment(deps: VerificationDeps, input: Input): Pro
 
 // A code has to come exactly where an authenticator is active. A pass does not take its place: it is for those who have none.
 function refusalOf(
+  { mfa }: Pick<VerificationDeps, "mfa">,
   { user, authenticator }: Standing,
-  { totpAsTyped, passAsTyped }: Input,
+  input: Input,
 ): { outcome: "already-enrolled" | "not-enrolled" | "enrollment-pass-required" } | undefined {
-  if (authenticator && totpAsTyped === undefined) return { outcome: "already-enrolled" };
-  if (!authenticator && totpAsTyped !== undefined) return { outcome: "not-enrolled" };
-  if (!authenticator && passAsTyped === undefined && user.policyRequires.enrollmentPass)
-    return { outcome: "enrollment-pass-required" };
-  return undefined;
+  const code = codeOf(input);
+  if (authenticator) {
+    const isTaken = code?.method === "totp" || (code?.method === "backup-code" && mfa.replaceWithBackupCode);
+    return isTaken ? undefined : { outcome: "already-enrolled" };
+  }
+  if (code) return { outcome: "not-enrolled" };
+  return input.passAsTyped === undefined && user.policyRequires.enrollmentPass
+    ? { outcome: "enrollment-pass-required" }
+    : undefined;
+}
+
+function codeOf({ totpAsTyped, backupCodeAsTyped }: Input): TypedCode | undefined {
+  if (totpAsTyped !== undefined) return { method: "totp", codeAsTyped: totpAsTyped };
+  return backupCodeAsTyped === undefined
+    ? undefined
+    : { method: "backup-code", codeAsTyped: backupCodeAsTyped };
 }
 
 /** The code or the pass that came, compared; undefined where none had to. */
@@ -71,9 +86,9 @@ async function judgeBeginning(
   input: Input,
 ): Promise<JudgedCode | undefined> {
   const { authenticator } = standing;
-  const { totpAsTyped, passAsTyped, actor, signal } = input;
-  if (authenticator && totpAsTyped !== undefined) {
-    const code = { method: "totp", codeAsTyped: totpAsTyped } as const;
+  const { passAsTyped, actor, signal } = input;
+  const code = codeOf(input);
+  if (authenticator && code) {
     const purpose = "replace-authenticator";
     return judgeCode(deps, { standing, against: authenticator, code, purpose, actor, signal });
   }
@@ -91,7 +106,7 @@ async function storeBegun(
   const held = requireActive(await holdStanding(trx, begun.userId), deps.directories);
   if (held.outcome !== "active") return held;
   const { standing } = held;
-  const refused = refusalOf(standing, input);
+  const refused = refusalOf(deps, standing, input);
   if (refused) return refused;
   const settled = await begun.judged?.settle(trx);
   if (settled && settled.outcome !== "accepted") return settled;

@@ -91,6 +91,7 @@ mfa:
   enrollmentGrace: 7d
   enrollmentPass: required
   enrollmentPassExpires: 2h
+  replaceWithBackupCode: false
   issuer: Example Ltd
   totp: {window: 2, enrollmentExpires: 5m}
   backupCodes: {count: 8}
@@ -172,6 +173,7 @@ log: {level: debug}
       enrollmentGraceMs: 604_800_000,
       enrollmentPass: "required",
       enrollmentPassExpiresMs: 7_200_000,
+      replaceWithBackupCode: false,
       issuer: "Example Ltd",
       totp: { windowSteps: 2, enrollmentExpiresMs: 300_000 },
       backupCodes: { count: 8 },

@@ -155,6 +155,25 @@ test("an active authenticator is replaced only with its own code", async () => {
   expect(right.status).toBe(201);
 });
 
+test("a lost phone is replaced with a backup code through the API and its client, and one code alone is taken (F15)", async () => {
+  const { id, username, secret, backupCodes } = await world.addEnrolledUser();
+  const [backupCode = "", second = ""] = backupCodes;
+  for (const more of [{ totp: codeNow(secret) }, { enrollmentPass: "0000-0000-0000-0000" }]) {
+    const both = await world.login("/v1/enrollment", { username, backupCode, ...more });
+    expect(both.json).toMatchObject({ status: 400, detail: "The body has fields that exclude each other." });
+  }
+  const { url } = await world.startServer(world.deps);
+  const client = createClient({ baseUrl: url, token: tokens.login });
+  const begun = await client.beginEnrollment({ username, backupCode });
+  const confirmed = await client.confirmEnrollment({ username, totp: codeNow(secretOf(begun.secret)) });
+  expect(confirmed.backupCodes).toHaveLength(4);
+  const old = await world.login("/v1/verify", { username, backupCode: second });
+  expect(old.json).toMatchObject({ code: "code-rejected" });
+  expect(world.logged.join()).not.toContain(backupCode);
+  const { id: seen } = (await client.status({ username })).user;
+  expect(seen).toBe(id);
+});
+
 test("a user whom nobody knows is user-unknown in every call but the decision", async () => {
   const totp = "123456";
   for (const [path, more] of [

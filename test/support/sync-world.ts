@@ -52,6 +52,7 @@ export const optionalMfa: MfaConfig = {
   enrollmentGraceMs: 0,
   enrollmentPass: "optional",
   enrollmentPassExpiresMs: 86_400_000,
+  replaceWithBackupCode: true,
   issuer: "Example",
   totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
   backupCodes: { count: 10 },

@@ -14,6 +14,11 @@ afterAll(() => world.close());
 
 const begin = (username: string, totpAsTyped?: string) =>
   beginEnrollment(world.deps, { name: { username }, totpAsTyped, actor: caller });
+const beginWithBackupCode = (
+  { username }: { username: string },
+  backupCodeAsTyped: string | undefined,
+  deps = world.deps,
+) => beginEnrollment(deps, { name: { username }, backupCodeAsTyped, actor: caller });
 const confirm = (username: string, totpAsTyped: string) =>
   confirmEnrollment(world.deps, { name: { username }, totpAsTyped, actor: caller });
 
@@ -133,11 +138,71 @@ describe("with an active authenticator", () => {
     expect(await begin(user.username)).toEqual({ outcome: "already-enrolled" });
   });
 
-  test("beginning with a wrong code or a backup code is refused", async () => {
+  test("beginning with a wrong code, or a backup code in the place of a code of the app, is refused", async () => {
     const user = await world.addEnrolledUser();
     const wrong = world.wrongCodeOf(user);
     expect(await begin(user.username, wrong)).toEqual({ outcome: "code-rejected" });
     expect(await begin(user.username, user.backupCodes[0])).toEqual({ outcome: "code-rejected" });
+  });
+
+  test("who has lost it begins with a backup code, and all else stays until the new one is confirmed (F15)", async () => {
+    const user = await world.addEnrolledUser();
+    const [first = "", second = "", third = ""] = user.backupCodes;
+    const replacement = await beginWithBackupCode(user, first);
+    expect(await beginWithBackupCode(user, first)).toEqual({ outcome: "code-rejected" });
+    // Given up here, the user has lost one backup code and nothing else.
+    expect(await world.verify(user, second, "backup-code")).toMatchObject({ outcome: "accepted" });
+    expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
+
+    if (replacement.outcome !== "begun") throw new Error(replacement.outcome);
+    const secret = secretOf(replacement.secretPlain);
+    const confirmed = await confirm(user.username, world.codeOf({ secret }));
+    if (confirmed.outcome !== "confirmed") throw new Error(confirmed.outcome);
+    world.clock.step();
+    expect(await world.verify(user, world.codeOf(user))).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, third, "backup-code")).toEqual({ outcome: "code-rejected" });
+    expect(await world.verify(user, confirmed.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+      outcome: "accepted",
+    });
+    expect(await world.verify(user, world.codeOf({ secret }))).toMatchObject({ outcome: "accepted" });
+    expect((await world.events(user.id)).slice(3, 5)).toMatchObject([
+      {
+        action: "verification",
+        outcome: "accepted",
+        details: { method: "backup-code", purpose: "replace-authenticator" },
+      },
+      { action: "enrollment-begin", details: { replaces: true } },
+    ]);
+  });
+
+  test("backup codes that are typed to replace it are guarded: wrong ones lock them out, as at a sign-in (rule 18)", async () => {
+    const user = await world.addEnrolledUser();
+    for (let i = 0; i < 5; i++) {
+      expect(await beginWithBackupCode(user, "0000-0000-0000")).toEqual({ outcome: "code-rejected" });
+    }
+    expect(await beginWithBackupCode(user, user.backupCodes[0])).toMatchObject({ outcome: "locked-out" });
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+      outcome: "locked-out",
+    });
+  });
+
+  test("with mfa.replaceWithBackupCode off a backup code begins nothing, and is neither looked at nor spent", async () => {
+    const user = await world.addEnrolledUser();
+    const strict = await world.replica({ replaceWithBackupCode: false });
+    for (const code of [user.backupCodes[0], ...Array.from({ length: 6 }, () => "wrong")]) {
+      expect(await beginWithBackupCode(user, code, strict)).toEqual({ outcome: "already-enrolled" });
+    }
+    expect(await world.verify(user, user.backupCodes[0] ?? "", "backup-code")).toMatchObject({
+      outcome: "accepted",
+    });
+  });
+
+  test("of any number of beginnings with one backup code at once, one begins", async () => {
+    const user = await world.addEnrolledUser();
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => beginWithBackupCode(user, user.backupCodes[0])),
+    );
+    expect(answers.filter(({ outcome }) => outcome === "begun")).toHaveLength(1);
   });
 
   test("the old one works until the new one is confirmed, and neither it nor its backup codes after", async () => {
@@ -173,6 +238,7 @@ describe("with an active authenticator", () => {
   test("a code for an authenticator that is not there is refused", async () => {
     const user = await world.addUser();
     expect(await begin(user.username, "123456")).toEqual({ outcome: "not-enrolled" });
+    expect(await beginWithBackupCode(user, "0000-0000-0000")).toEqual({ outcome: "not-enrolled" });
   });
 });
 

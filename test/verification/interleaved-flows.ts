@@ -77,6 +77,8 @@ export const flows = {
       ...inputOf(subject),
       totpAsTyped: codeFor(subject.active.secret, subject, typing),
     }),
+  replaceWithBackupCode: (deps, subject, typing) =>
+    beginEnrollment(deps, { ...inputOf(subject), backupCodeAsTyped: printedCodes[typing] }),
   confirm: (deps, subject, typing) =>
     confirmEnrollment(deps, {
       ...inputOf(subject),

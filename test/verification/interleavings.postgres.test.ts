@@ -63,15 +63,24 @@ async function openLane(): Promise<Lane> {
 /** The flows that meet in a state: those that do something there. */
 const flowsIn: Record<StateName, FlowName[]> = {
   begun: ["begin", "confirm", "disableByAdmin", "unlock", "remove"],
-  enrolled: ["begin", "replace", "disable", "disableByAdmin"],
+  enrolled: ["begin", "replace", "replaceWithBackupCode", "disable", "disableByAdmin"],
   replacing: [
-    ...(["replace", "confirm", "disable", "regenerate", "verifyTotp", "verifyBackupCode"] as const),
+    ...([
+      "replace",
+      "replaceWithBackupCode",
+      "confirm",
+      "disable",
+      "regenerate",
+      "verifyTotp",
+      "verifyBackupCode",
+    ] as const),
     ...(["disableByAdmin", "unlock", "require", "remove"] as const),
   ],
   withPass: ["beginWithPass", "issuePass", "confirm", "disableByAdmin"],
   removed: ["purge", "restore", "verifyTotp", "disableByAdmin", "unlock", "confirm"],
 };
 const ofActive: FlowName[] = ["replace", "disable", "regenerate", "verifyTotp"];
+const ofBackupCodes: FlowName[] = ["replaceWithBackupCode", "verifyBackupCode"];
 
 /** Change no authenticator; nothing is to be found where two of them meet that the guard's own tests do not find. */
 const bystanders: FlowName[] = ["verifyTotp", "verifyBackupCode", "unlock", "require", "remove"];
@@ -99,7 +108,8 @@ function pairsOf(state: StateName): Pair[] {
       const same: Pair = { state, flows: flowNames, typings: [0, 0] };
       const mayTypeTheSame =
         first === second ||
-        (flowNames.includes("verifyTotp") && flowNames.every((flow) => ofActive.includes(flow)));
+        (flowNames.includes("verifyTotp") && flowNames.every((flow) => ofActive.includes(flow))) ||
+        flowNames.every((flow) => ofBackupCodes.includes(flow));
       return mayTypeTheSame ? [different, same] : [different];
     }),
   );

@@ -36,6 +36,7 @@ export const mfaDefaults: MfaConfig = {
   enrollmentGraceMs: 0,
   enrollmentPass: "optional",
   enrollmentPassExpiresMs: 86_400_000,
+  replaceWithBackupCode: true,
   issuer: "ACME",
   totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
   // Fewer than the default of ten: each costs a hash, and every test enrolls someone.

@@ -136,8 +136,9 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
         tags: ["login"],
         summary: "Begin an enrollment: a secret to scan",
         description:
-          "In place of any begun before. To replace an active authenticator, `totp` must be a code of that one. Without one, " +
-          "`enrollmentPass` is a pass that was handed out to the user; the configuration may require it. It works once.",
+          "In place of any begun before. To replace an active authenticator, `totp` must be a code of that one, or `backupCode` " +
+          "one of its backup codes, where `mfa.replaceWithBackupCode` is on. Without one, `enrollmentPass` is a pass that was " +
+          "handed out to the user; the configuration may require it. Each works once.",
         body: BeginEnrollmentRequest,
         response: { 201: EnrollmentAnswer },
       },
@@ -148,15 +149,17 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
       },
     },
     async (request, reply) => {
-      const { username, directory, totp, enrollmentPass } = request.body;
+      const { username, directory, totp, backupCode, enrollmentPass } = request.body;
       const answer = await beginEnrollment(deps, {
         name: { username, directory },
         totpAsTyped: totp,
+        backupCodeAsTyped: backupCode,
         passAsTyped: enrollmentPass,
         actor: callerActorOf(request),
         signal: request.waiting,
       });
       if (totp !== undefined) deps.metrics.countVerification("totp", answer.outcome);
+      if (backupCode !== undefined) deps.metrics.countVerification("backup-code", answer.outcome);
       if (enrollmentPass !== undefined) deps.metrics.countVerification("enrollment-pass", answer.outcome);
       if (answer.outcome !== "begun") throw refuse(answer);
       return reply.code(201).send({

@@ -22,12 +22,22 @@ export const TotpRequest = Closed({ ...who, totp: Totp });
 export const BeginEnrollmentRequest = Closed(
   {
     ...who,
-    /** Needed to replace an active authenticator. */
+    /** Needed to replace an active authenticator, unless a backup code comes. */
     totp: Type.Optional(Totp),
+    /** In its place, where `mfa.replaceWithBackupCode` is on. */
+    backupCode: Type.Optional(BackupCode),
     /** Needed without one, where `mfa.enrollmentPass` is `required`. */
     enrollmentPass: Type.Optional(EnrollmentPass),
   },
-  { not: { required: ["totp", "enrollmentPass"] } },
+  {
+    not: {
+      anyOf: [
+        { required: ["totp", "enrollmentPass"] },
+        { required: ["totp", "backupCode"] },
+        { required: ["backupCode", "enrollmentPass"] },
+      ],
+    },
+  },
 );
 export const VerifyRequest = Closed(
   { ...who, totp: Type.Optional(Totp), backupCode: Type.Optional(BackupCode) },
