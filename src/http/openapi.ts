@@ -48,7 +48,7 @@ export async function registerOpenApi(app: App): Promise<void> {
       ],
     },
     transform: ({ schema, url, route }) => {
-      const { scope, problems = [] } = route.config ?? {};
+      const { scope, alsoCsv, problems = [] } = route.config ?? {};
       const isOpen = scope === "open";
       const codes = [
         ...(isOpen ? [] : problemsOfEveryCall),
@@ -62,12 +62,22 @@ export async function registerOpenApi(app: App): Promise<void> {
           operationId: operationIdOf(String(route.method), url),
           ...(isOpen || scope === undefined ? {} : { security: [{ token: [scope].flat() }] }),
           // The types of fastify-swagger leave open what a response looks like.
-          response: { ...(schema?.response as object | undefined), ...problemResponses(codes) },
+          response: {
+            ...answersOf(schema?.response as Record<string, object> | undefined, alsoCsv),
+            ...problemResponses(codes),
+          },
         },
       };
     },
   });
   app.get("/openapi.json", { schema: { hide: true }, config: { scope: "open" } }, async () => app.swagger());
+}
+
+function answersOf(answers: Record<string, object> = {}, alsoCsv = false): Record<string, object> {
+  const { 200: json } = answers;
+  if (!alsoCsv || json === undefined) return answers;
+  const content = { "application/json": { schema: json }, "text/csv": { schema: { type: "string" } } };
+  return { ...answers, 200: { description: "As JSON, or as CSV where `Accept` asks for it", content } };
 }
 
 /** The method and the path in one word: what generators name their functions. */

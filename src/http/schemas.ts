@@ -27,6 +27,14 @@ export function Line(maxLength: number, options: { description?: string } = {}) 
 }
 
 export const Instant = Type.String({ format: "date-time", description: "UTC, ISO 8601" });
+/** A time in a request, to be read with `timeOf` (request-time.ts). */
+export function TimeText(meaning?: string) {
+  const form = "Date, or date and time with its zone, ISO 8601";
+  return Type.String({
+    pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?(Z|[+-]\\d{2}:\\d{2}))?$",
+    description: meaning === undefined ? form : `${meaning}. ${form}`,
+  });
+}
 export const Uuid = Type.String({ pattern: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" });
 export const IdParams = Type.Object({ id: Uuid }, closed);
 

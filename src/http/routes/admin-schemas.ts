@@ -13,6 +13,7 @@ import {
   NextCursor,
   Nullable,
   pageQuery,
+  TimeText,
   UserSummary,
   Uuid,
   Words,
@@ -22,13 +23,56 @@ const Facts = Type.Object({}, { additionalProperties: true });
 
 export const UserState = Words(userStates);
 
-export const ListUsersQuery = Closed({
+/** Which users are meant. Those that are removed only where `state` asks for them, once `required` or `deadlineBefore` is given. */
+const userConditions = {
   search: Type.Optional(Line(200, { description: "Part of the username, display name or e-mail address" })),
   state: Type.Optional(UserState),
   directory: Type.Optional(DirectoryName),
   required: Type.Optional(Type.Boolean()),
   enrolled: Type.Optional(Type.Boolean()),
-  ...pageQuery,
+  locked: Type.Optional(Type.Boolean({ description: "A kind of code is locked out now" })),
+  deadlineBefore: Type.Optional(
+    TimeText("MFA is required, and may be deferred until a time before this at most"),
+  ),
+};
+export const ListUsersQuery = Closed({ ...userConditions, ...pageQuery });
+export const CountUsersQuery = Closed(userConditions);
+
+// One transaction's worth; more is asked for in several calls.
+const mostUsersAtOnce = 5000;
+const atMost = Type.Optional(
+  Type.Integer({
+    minimum: 1,
+    maximum: mostUsersAtOnce,
+    description: "1000 when not given. When more users fit, nobody is changed",
+  }),
+);
+export const atMostDefault = 1000;
+const ManyUsers = Closed(userConditions, {
+  minProperties: 1,
+  description: "At least one condition; removed users are left out",
+});
+export const RequireMfaOfManyRequest = Closed({ filter: ManyUsers, required: Type.Boolean(), atMost });
+export const UnlockManyRequest = Closed({ filter: ManyUsers, atMost });
+export const ManyUsersResult = Closed({
+  matched: Type.Integer({ description: "Users who fit" }),
+  changed: Type.Integer({ description: "Those for whom it was not so already; each has an audit event" }),
+});
+
+const Count = Type.Integer();
+export const UserCounts = Closed({
+  users: Count,
+  states: Closed({ active: Count, disabled: Count, removed: Count }),
+  active: Closed(
+    {
+      required: Count,
+      enrolled: Count,
+      mayDefer: Type.Integer({ description: "Required, not enrolled, and still in the grace period" }),
+      mustEnroll: Type.Integer({ description: "Required, not enrolled, and stopped at the next sign-in" }),
+      locked: Count,
+    },
+    { description: "Of the active users among them" },
+  ),
 });
 
 const listedUser = {
@@ -38,6 +82,7 @@ const listedUser = {
   requiredBy: Type.Array(Type.String()),
   enrollmentDeadline: Nullable(Instant),
   enrolled: Type.Boolean(),
+  locked: Type.Boolean(),
 };
 export const UserPage = Closed({ users: Type.Array(Closed(listedUser)), nextCursor: NextCursor });
 
@@ -116,12 +161,7 @@ const AuditEvent = Closed({
 
 export const UserEventsQuery = Closed(pageQuery);
 export const AuditEventsQuery = Closed({
-  since: Type.Optional(
-    Type.String({
-      pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?(Z|[+-]\\d{2}:\\d{2}))?$",
-      description: "Date, or date and time with its zone, ISO 8601",
-    }),
-  ),
+  since: Type.Optional(TimeText()),
   action: Type.Optional(Words(auditActions)),
   user: Type.Optional(Uuid),
   ...pageQuery,
