@@ -52,8 +52,7 @@ function buildDatabase(
 ): DatabaseConfig {
   const url = database.url ?? contents.get("database.urlFile");
   if (url === undefined) return { kind: "embedded", folder: resolve(folder, database.embedded) };
-  const { poolSize, preparedStatements } = database;
-  return { kind: "postgres", url, poolSize, preparedStatements };
+  return { kind: "postgres", url, poolSize: database.poolSize };
 }
 
 function buildHttp({ http }: ConfigFile, folder: string, contents: ReadonlyMap<string, string>): HttpConfig {

@@ -12,7 +12,10 @@ export function Nullable<T extends TSchema & { type: string }>(schema: T) {
 }
 
 /** One of a few words. */
-export function Words<const W extends readonly string[]>(words: W, options: { description?: string } = {}) {
+export function Words<const W extends readonly string[]>(
+  words: W,
+  options: { title?: string; description?: string } = {},
+) {
   return Type.Unsafe<W[number]>({ type: "string", enum: words, ...options });
 }
 
@@ -57,20 +60,17 @@ export const EnrollmentPass = Line(codeMaxLength, {
 });
 
 /** What can be locked out. */
-export const GuardedKindWord = Words(["totp", "backup-code", "enrollment-pass"]);
-export const MethodWord = Words(["totp", "backup-code"]);
+export const GuardedKindWord = Words(["totp", "backup-code", "enrollment-pass"], { title: "GuardedKind" });
+export const MethodWord = Words(["totp", "backup-code"], { title: "Method" });
 
-export const UserSummary = Type.Object(
-  {
-    id: Type.String(),
-    username: Type.String(),
-    displayName: Nullable(Type.String()),
-    email: Nullable(Type.String()),
-    directory: Type.String(),
-    groups: Type.Array(Type.String()),
-  },
-  closed,
-);
+export const UserSummary = Named("UserSummary", {
+  id: Type.String(),
+  username: Type.String(),
+  displayName: Nullable(Type.String()),
+  email: Nullable(Type.String()),
+  directory: Type.String(),
+  groups: Type.Array(Type.String()),
+});
 
 /** Requests of calls without a body: none, or an empty object. */
 export const NoBody = Type.Unsafe<null | Record<never, never>>({
@@ -95,4 +95,13 @@ export function Closed<P extends Record<string, TSchema>>(
   options: Record<string, unknown> = {},
 ) {
   return Type.Object(properties, { ...options, ...closed });
+}
+
+/** One with a name (`title`) of its own in the API description, where all uses of it become references to it. */
+export function Named<P extends Record<string, TSchema>>(
+  name: string,
+  properties: P,
+  options: Record<string, unknown> = {},
+) {
+  return Closed(properties, { ...options, title: name });
 }

@@ -14,7 +14,7 @@ export function syncLeaseName(directory: string): string {
   return `sync:${directory}`;
 }
 
-export interface KeptLease extends Disposable {
+export interface KeptLease {
   /** Aborted with AppError `lease-lost` once the lease is lost. */
   signal: AbortSignal;
   stop(): void;
@@ -35,6 +35,5 @@ export function keepLease(deps: { db: Database; log: Log }, lease: Lease): KeptL
     }
   };
   const timer = setInterval(() => void renew(), renewEveryMs);
-  const stop = () => clearInterval(timer);
-  return { signal: controller.signal, stop, [Symbol.dispose]: stop };
+  return { signal: controller.signal, stop: () => clearInterval(timer) };
 }

@@ -4,7 +4,6 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
-import { rowsOf, type Statement, statementOf } from "../store/prepared.ts";
 import type { UserState } from "../users/user.ts";
 import type { GuardedKind } from "./answers.ts";
 
@@ -48,7 +47,7 @@ export async function spendStep(
   limits: LockoutLimits,
   code: { authenticatorId: string; state: "pending" | "active"; step: number | undefined },
 ): Promise<GuardOutcome | undefined> {
-  return runGuarded(db, spendStepStatement, attempt, limits, { ...code, step: code.step ?? -1 });
+  return runGuarded(db, spendStepSql, attempt, limits, { ...code, step: code.step ?? -1 });
 }
 
 // Matching again the state and, for an enrollment, the time left: both may have changed since they were read.
@@ -81,10 +80,7 @@ export async function spendBackupCode(
   limits: LockoutLimits,
   code: { setId: string; position: number | undefined },
 ): Promise<GuardOutcome | undefined> {
-  return runGuarded(db, spendBackupCodeStatement, attempt, limits, {
-    ...code,
-    position: code.position ?? -1,
-  });
+  return runGuarded(db, spendBackupCodeSql, attempt, limits, { ...code, position: code.position ?? -1 });
 }
 
 const spendBackupCodeSql = `
@@ -100,7 +96,7 @@ export async function spendPass(
   attempt: Attempt,
   limits: LockoutLimits,
 ): Promise<GuardOutcome | undefined> {
-  return runGuarded(db, spendPassStatement, attempt, limits, {});
+  return runGuarded(db, spendPassSql, attempt, limits, {});
 }
 
 const spendPassSql = `
@@ -111,12 +107,12 @@ const spendPassSql = `
 
 async function runGuarded(
   db: Database,
-  statement: Statement,
+  spendSql: string,
   attempt: Attempt,
   limits: LockoutLimits,
   code: Record<string, string | number>,
 ): Promise<GuardOutcome | undefined> {
-  const [row] = await rowsOf<GuardRow>(db, statement, {
+  const { rows } = await db.raw<{ rows: GuardRow[] }>(guardedSql(spendSql), {
     ...code,
     userId: attempt.userId,
     method: attempt.method,
@@ -130,8 +126,8 @@ async function runGuarded(
     directory: attempt.directory,
     details: JSON.stringify({ method: attempt.method, ...attempt.details }),
   });
-  if (!row) return undefined;
-  const { outcome, state, locked_until } = row;
+  if (!rows[0]) return undefined;
+  const { outcome, state, locked_until } = rows[0];
   return { outcome, state, lockedUntil: locked_until };
 }
 
@@ -202,7 +198,3 @@ const guardedSql = (spendSql: string) => `
     from answer a where a.outcome <> 'locked-out'
   )
   select outcome, state, locked_until from answer`;
-
-const spendStepStatement = statementOf(guardedSql(spendStepSql));
-const spendBackupCodeStatement = statementOf(guardedSql(spendBackupCodeSql));
-const spendPassStatement = statementOf(guardedSql(spendPassSql));

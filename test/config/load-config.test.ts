@@ -52,7 +52,7 @@ test("everything that can be written is read", async () => {
   await write("tls/ca.pem", certificate);
   await write("url", "postgres://u:p@localhost/dirmfa\n");
   const config = await load(
-    `database: {urlFile: url, poolSize: 5, preparedStatements: off}
+    `database: {urlFile: url, poolSize: 5}
 http:
   listen: "[::1]:8443"
   metricsListen: unix:run/metrics.sock
@@ -104,12 +104,7 @@ log: {level: debug}
   expect(config).toEqual({
     path,
     warnings: [],
-    database: {
-      kind: "postgres",
-      url: "postgres://u:p@localhost/dirmfa",
-      poolSize: 5,
-      preparedStatements: "off",
-    },
+    database: { kind: "postgres", url: "postgres://u:p@localhost/dirmfa", poolSize: 5 },
     http: {
       listen: { kind: "tcp", host: "::1", port: 8443 },
       metricsListen: { kind: "unix", path: join(folder, "run/metrics.sock") },

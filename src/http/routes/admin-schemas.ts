@@ -10,6 +10,7 @@ import {
   GuardedKindWord,
   Instant,
   Line,
+  Named,
   NextCursor,
   Nullable,
   pageQuery,
@@ -21,7 +22,7 @@ import {
 
 const Facts = Type.Object({}, { additionalProperties: true });
 
-export const UserState = Words(userStates);
+export const UserState = Words(userStates, { title: "UserState" });
 
 /** Which users are meant. Those that are removed only where `state` asks for them, once `required` or `deadlineBefore` is given. */
 const userConditions = {
@@ -48,19 +49,23 @@ const atMost = Type.Optional(
   }),
 );
 export const atMostDefault = 1000;
-const ManyUsers = Closed(userConditions, {
+const ManyUsers = Named("ManyUsers", userConditions, {
   minProperties: 1,
   description: "At least one condition; removed users are left out",
 });
-export const RequireMfaOfManyRequest = Closed({ filter: ManyUsers, required: Type.Boolean(), atMost });
-export const UnlockManyRequest = Closed({ filter: ManyUsers, atMost });
-export const ManyUsersResult = Closed({
+export const RequireMfaOfManyRequest = Named("RequireMfaOfManyRequest", {
+  filter: ManyUsers,
+  required: Type.Boolean(),
+  atMost,
+});
+export const UnlockManyRequest = Named("UnlockManyRequest", { filter: ManyUsers, atMost });
+export const ManyUsersResult = Named("ManyUsersResult", {
   matched: Type.Integer({ description: "Users who fit" }),
   changed: Type.Integer({ description: "Those for whom it was not so already; each has an audit event" }),
 });
 
 const Count = Type.Integer();
-export const UserCounts = Closed({
+export const UserCounts = Named("UserCounts", {
   users: Count,
   states: Closed({ active: Count, disabled: Count, removed: Count }),
   active: Closed(
@@ -75,7 +80,7 @@ export const UserCounts = Closed({
   ),
 });
 
-const listedUser = {
+const ListedUser = Named("ListedUser", {
   ...UserSummary.properties,
   state: UserState,
   required: Type.Boolean(),
@@ -83,10 +88,10 @@ const listedUser = {
   enrollmentDeadline: Nullable(Instant),
   enrolled: Type.Boolean(),
   locked: Type.Boolean(),
-};
-export const UserPage = Closed({ users: Type.Array(Closed(listedUser)), nextCursor: NextCursor });
+});
+export const UserPage = Named("UserPage", { users: Type.Array(ListedUser), nextCursor: NextCursor });
 
-export const UserDetail = Closed({
+export const UserDetail = Named("User", {
   ...UserSummary.properties,
   state: UserState,
   directoryId: Type.String(),
@@ -94,7 +99,7 @@ export const UserDetail = Closed({
   createdAt: Instant,
   changedAt: Instant,
   removedAt: Nullable(Instant),
-  policy: Closed({
+  policy: Named("UserPolicy", {
     required: Type.Boolean(),
     requiredBy: Type.Array(Type.String()),
     requiredNewUser: Type.Boolean(),
@@ -105,7 +110,7 @@ export const UserDetail = Closed({
     requiredSince: Nullable(Instant),
     enrollmentDeadline: Nullable(Instant),
   }),
-  authenticator: Closed({
+  authenticator: Named("AuthenticatorState", {
     enrolled: Type.Boolean(),
     enrolledAt: Nullable(Instant),
     pendingUntil: Nullable(Instant),
@@ -113,18 +118,18 @@ export const UserDetail = Closed({
     backupCodesRemaining: Type.Integer(),
   }),
   lockouts: Type.Array(
-    Closed({ method: GuardedKindWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
+    Named("Lockout", { method: GuardedKindWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
   ),
 });
 
-const issuedPass = {
+export const IssuedPass = Named("IssuedPass", {
   enrollmentPass: Type.String({ description: "Shown this once; it works once" }),
   expiresAt: Instant,
-};
-export const IssuedPass = Closed(issuedPass);
+});
 
 /** None, or an object. */
 export const DisableMfaRequest = Type.Unsafe<null | { keepGrace?: boolean; issuePass?: boolean }>({
+  title: "DisableMfaRequest",
   type: ["object", "null"],
   additionalProperties: false,
   properties: {
@@ -135,14 +140,15 @@ export const DisableMfaRequest = Type.Unsafe<null | { keepGrace?: boolean; issue
     issuePass: { type: "boolean", description: "Answer with an enrollment pass as well" },
   },
 });
-export const DisabledMfa = Closed({
+export const DisabledMfa = Named("DisabledMfa", {
   ...UserDetail.properties,
-  issued: Nullable(Closed(issuedPass, { description: "Where `issuePass` asked for one" })),
+  /** Where `issuePass` asked for one. */
+  issued: Nullable(IssuedPass),
 });
 
-export const RequireMfaRequest = Closed({ required: Type.Boolean() });
+export const RequireMfaRequest = Named("RequireMfaRequest", { required: Type.Boolean() });
 
-const AuditEvent = Closed({
+const AuditEvent = Named("AuditEvent", {
   id: Type.String(),
   at: Instant,
   actor: Type.String(),
@@ -162,17 +168,17 @@ const AuditEvent = Closed({
 export const UserEventsQuery = Closed(pageQuery);
 export const AuditEventsQuery = Closed({
   since: Type.Optional(TimeText()),
-  action: Type.Optional(Words(auditActions)),
+  action: Type.Optional(Words(auditActions, { title: "AuditAction" })),
   user: Type.Optional(Uuid),
   ...pageQuery,
 });
-export const AuditEventPage = Closed({
+export const AuditEventPage = Named("AuditEventPage", {
   events: Type.Array(AuditEvent, { description: "Oldest first" }),
   nextCursor: NextCursor,
 });
 
-const RunStatus = Words(runStatuses);
-const RunRemark = Closed({ code: Type.String(), text: Type.String() });
+const RunStatus = Words(runStatuses, { title: "SyncRunStatus" });
+const RunRemark = Named("SyncRunRemark", { code: Type.String(), text: Type.String() });
 
 const syncRun = {
   id: Type.String(),
@@ -189,7 +195,7 @@ const syncRun = {
   finishedAt: Nullable(Instant),
   serverUrl: Nullable(Type.String()),
   counts: Nullable(
-    Closed({
+    Named("SyncRunCounts", {
       listed: Type.Integer(),
       unchanged: Type.Integer(),
       added: Type.Integer(),
@@ -205,32 +211,40 @@ const syncRun = {
   planDigest: Nullable(Type.String()),
   approvedAt: Nullable(Instant),
   approvedBy: Nullable(Type.String()),
-  error: Nullable(Closed({ code: Type.String(), message: Type.String(), remedy: Nullable(Type.String()) })),
+  error: Nullable(
+    Named("SyncRunError", { code: Type.String(), message: Type.String(), remedy: Nullable(Type.String()) }),
+  ),
 };
 
-export const SyncRun = Closed(syncRun);
-export const SyncRunDetail = Closed({
+export const SyncRun = Named("SyncRun", syncRun);
+export const SyncRunDetail = Named("SyncRunDetail", {
   ...syncRun,
-  skips: Type.Array(Closed({ dn: Type.String(), reason: Type.String(), detail: Type.String() }), {
-    description: "The first entries that could not be used, and why; `counts.skipped` has their number",
-  }),
+  skips: Type.Array(
+    Named("SkippedEntry", { dn: Type.String(), reason: Type.String(), detail: Type.String() }),
+    {
+      description: "The first entries that could not be used, and why; `counts.skipped` has their number",
+    },
+  ),
 });
 
-export const StartRunRequest = Closed({ directory: Line(100), dryRun: Type.Optional(Type.Boolean()) });
+export const StartRunRequest = Named("StartRunRequest", {
+  directory: Line(100),
+  dryRun: Type.Optional(Type.Boolean()),
+});
 export const ListRunsQuery = Closed({
   directory: Type.Optional(DirectoryName),
   status: Type.Optional(RunStatus),
   ...pageQuery,
 });
-export const SyncRunPage = Closed({
+export const SyncRunPage = Named("SyncRunPage", {
   runs: Type.Array(SyncRun, { description: "Newest first" }),
   nextCursor: NextCursor,
 });
 
 export const ChangesQuery = Closed(pageQuery);
-export const SyncChangePage = Closed({
+export const SyncChangePage = Named("SyncChangePage", {
   changes: Type.Array(
-    Closed({
+    Named("SyncChange", {
       directoryId: Type.String(),
       userId: Nullable(Type.String()),
       action: Words(["add", "change", "restore", "disable", "remove"]),
