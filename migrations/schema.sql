@@ -88,7 +88,7 @@ CREATE TABLE public.audit_events (
     outcome text NOT NULL,
     details jsonb NOT NULL,
     request_id text,
-    CONSTRAINT audit_events_via_known CHECK ((via = ANY (ARRAY['api'::text, 'cli'::text, 'sync'::text, 'daemon'::text])))
+    CONSTRAINT audit_events_via_known CHECK ((via = ANY (ARRAY['api'::text, 'cli'::text, 'sync'::text, 'daemon'::text, 'console'::text])))
 );
 
 ALTER TABLE public.audit_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -153,6 +153,20 @@ CREATE TABLE public.backup_codes (
     set_id uuid NOT NULL,
     "position" smallint NOT NULL,
     spent_at timestamp with time zone
+);
+
+CREATE TABLE public.console_sessions (
+    token_hash bytea NOT NULL,
+    user_id uuid NOT NULL,
+    stage text NOT NULL,
+    authenticator_id uuid,
+    roles text[] NOT NULL,
+    agent_hash bytea NOT NULL,
+    began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    ends_at timestamp with time zone NOT NULL,
+    CONSTRAINT console_sessions_both_factors CHECK (((stage = 'signed-in'::text) = (authenticator_id IS NOT NULL))),
+    CONSTRAINT console_sessions_stage_known CHECK ((stage = ANY (ARRAY['challenge'::text, 'enroll'::text, 'signed-in'::text])))
 );
 
 CREATE TABLE public.directories (
@@ -473,6 +487,9 @@ ALTER TABLE ONLY public.backup_code_sets
 ALTER TABLE ONLY public.backup_codes
     ADD CONSTRAINT backup_codes_pkey PRIMARY KEY (set_id, "position");
 
+ALTER TABLE ONLY public.console_sessions
+    ADD CONSTRAINT console_sessions_pkey PRIMARY KEY (token_hash);
+
 ALTER TABLE ONLY public.directories
     ADD CONSTRAINT directories_pkey PRIMARY KEY (name);
 
@@ -544,6 +561,10 @@ CREATE INDEX authenticators_key_id ON public.authenticators USING btree (key_id)
 
 CREATE INDEX backup_code_sets_key_id ON public.backup_code_sets USING btree (key_id);
 
+CREATE INDEX console_sessions_ends_at ON public.console_sessions USING btree (ends_at);
+
+CREATE INDEX console_sessions_user_id ON public.console_sessions USING btree (user_id);
+
 CREATE INDEX lockouts_refused ON public.lockouts USING btree (locked_until) WHERE (refused > 0);
 
 CREATE UNIQUE INDEX sealing_keys_one_active ON public.sealing_keys USING btree (state) WHERE (state = 'active'::text);
@@ -596,6 +617,9 @@ ALTER TABLE ONLY public.backup_code_sets
 
 ALTER TABLE ONLY public.backup_codes
     ADD CONSTRAINT backup_codes_set FOREIGN KEY (set_id) REFERENCES public.backup_code_sets(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.console_sessions
+    ADD CONSTRAINT console_sessions_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.enrollment_passes
     ADD CONSTRAINT enrollment_passes_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

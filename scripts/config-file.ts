@@ -15,6 +15,7 @@ export interface ConfigFile {
   schedule: string;
   http?: object;
   mfa?: object;
+  console?: object;
 }
 
 export async function writeConfigFile(file: ConfigFile): Promise<void> {
@@ -22,6 +23,7 @@ export async function writeConfigFile(file: ConfigFile): Promise<void> {
   const config = {
     database: file.database,
     ...(file.http === undefined ? {} : { http: file.http }),
+    ...(file.console === undefined ? {} : { console: file.console }),
     keys: { folder: file.keysFolder },
     directories: [
       {

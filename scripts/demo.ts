@@ -13,6 +13,7 @@ import {
   configPath,
   type DemoPlace,
   demoPassword,
+  demoPeopleLdif,
   printGuide,
   writeDemoConfig,
   writeDemoScripts,
@@ -73,7 +74,7 @@ function demoLdif(): string {
     ["objectClass", "organizationalUnit"],
     ["ou", "archive"],
   ]);
-  return archive + generateOrganization({ password: demoPassword }).ldif;
+  return archive + generateOrganization({ password: demoPassword }).ldif + demoPeopleLdif();
 }
 
 /** One demo a folder. What a killed demo left behind does not count: its processes are looked at, not its files. */
@@ -108,6 +109,7 @@ async function preparePlace(folder: string, slapd: Slapd): Promise<DemoPlace> {
     mainFile,
     port: await freePort(isDefault ? 8420 : 0), // the port of the documentation, so that its commands fit
     loginPort: await freePort(isDefault ? 8421 : 0), // the login service's own default
+    consolePort: await freePort(isDefault ? 8422 : 0),
     loginToken: await tokenIn(join(folder, "login.token")),
     adminToken: await tokenIn(join(folder, "admin.token")),
   };

@@ -7,6 +7,8 @@ import type { Actor } from "./audit/audit-events-table.ts";
 import { startAuditSealing } from "./audit/audit-sealing.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
+import { type ConsoleServer, createConsoleServer } from "./console/console-server.ts";
+import type { ConsoleDeps } from "./console/deps.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createMetrics } from "./http/metrics.ts";
 import { createApplication, createHttpServer } from "./http/server.ts";
@@ -31,6 +33,8 @@ import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
 export interface Daemon {
   /** Where the HTTP API listens. */
   address: string;
+  /** Where the console listens; undefined where there is none. */
+  consoleAddress: string | undefined;
   /**
    * Takes over a configuration that was read again: callers, policy, directories, schedules, retention, certificate, log
    * level. Resolves with the keys that wait for a restart. Rejects, with the configuration before in force, when it cannot
@@ -122,7 +126,16 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   });
   const http = await createHttpServer(httpDepsOf(config));
   started.adopt(http, (it) => it.close());
+  const consoleDepsOf = (of: Config): ConsoleDeps | undefined =>
+    of.console && {
+      ...httpDepsOf(of),
+      config: { ...of, console: of.console },
+      measureAudit: () => auditSealing.measure(),
+      nextRunOf: (directory) => schedule.nextRunOf(directory),
+    };
+  const consoleServer = await openConsole(consoleDepsOf(config), started);
   const { main, metrics: metricsAddress } = await http.listen();
+  const consoleAddress = await consoleServer?.listen();
 
   log.info(
     {
@@ -130,6 +143,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       requestId,
       address: main,
       metricsAddress,
+      ...(consoleAddress === undefined ? {} : { consoleAddress }),
       engine: database.engine,
       directories: config.directories.length,
       requirements,
@@ -139,14 +153,18 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const stack = started.move();
   return {
     address: main,
+    consoleAddress,
     async reload(read) {
       const before = running;
       const next = takenOver(before, read);
       const exchange = await http.prepare(createApplication(httpDepsOf(next)));
+      const nextConsole = consoleDepsOf(next);
+      const exchangeConsole = nextConsole && (await consoleServer?.prepare(nextConsole));
       const changed = await applyPolicy(policyDepsOf(db, next), actor);
       // From here on nothing fails: this policy is in force, and the rest has to go with it.
       running = next;
       exchange();
+      exchangeConsole?.();
       log.level = next.log.level;
       const last = schedule;
       schedule = startSchedule(next.directories);
@@ -162,6 +180,13 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     },
     stop: () => stack.disposeAsync(),
   };
+}
+
+async function openConsole(
+  deps: ConsoleDeps | undefined,
+  started: AsyncDisposableStack,
+): Promise<ConsoleServer | undefined> {
+  return deps && started.adopt(await createConsoleServer(deps), (it) => it.close());
 }
 
 function namesOf({ directories }: Config): string[] {

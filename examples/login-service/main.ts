@@ -7,10 +7,9 @@ import { createPasswordCheck } from "./password.ts";
 import { createLoginService } from "./server.ts";
 
 try {
-  const { host, port, publicUrl, applications, dirmfa, ldap } = readConfiguration(process.env);
+  const { host, port, https, dirmfa, ldap } = readConfiguration(process.env);
   const app = createLoginService({
-    publicUrl,
-    applications,
+    https,
     dirmfa: createClient(dirmfa),
     directory: dirmfa.directory,
     checkPassword: createPasswordCheck(ldap),

@@ -1,7 +1,7 @@
 // What users see. Plain functions from what is known to HTML: no page asks anybody anything, and none needs JavaScript.
 
 import { DirmfaClientError, type Enrollment, type SignIn, type Status } from "../../src/client/client.ts";
-import { type Html, html } from "./html.ts";
+import { type Html, html } from "../../src/pages/html.ts";
 import type { Session, Visit } from "./sessions.ts";
 
 export type Method = SignIn["methods"][number];
@@ -73,13 +73,9 @@ function dateOf(instant: string): string {
   return new Intl.DateTimeFormat("en", { dateStyle: "long", timeZone: "UTC" }).format(new Date(instant));
 }
 
-export function signInPage(
-  visit: Visit,
-  { returnTo, usernameAsTyped }: { returnTo?: string | undefined; usernameAsTyped?: string },
-): Html {
+export function signInPage(visit: Visit, usernameAsTyped?: string): Html {
   const isWrong = usernameAsTyped !== undefined;
   const content = html`${problem(isWrong ? "The user name or the password is not right." : undefined)}
-${returnTo === undefined ? undefined : html`<input type="hidden" name="rd" value="${returnTo}">`}
 <label for="username">User name</label>
 <input id="username" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="1024"
  required ${isWrong ? undefined : focus} value="${usernameAsTyped}" aria-describedby="problem">
@@ -169,15 +165,10 @@ them where you keep passwords. Earlier backup codes no longer work.</p>
   );
 }
 
-export function homePage(
-  visit: Visit,
-  user: Session["user"],
-  { notice, returnTo }: { notice: string | undefined; returnTo: string | undefined },
-): Html {
+export function homePage(visit: Visit, user: Session["user"], notice: string | undefined): Html {
   return page(
     `Hello, ${user.displayName}`,
-    html`${noticeOf(notice)}<p>You are signed in as <strong>${user.username}</strong>.</p>
-${returnTo === undefined ? undefined : html`<p><a href="${returnTo}">Continue to ${new URL(returnTo).host}</a></p>`}`,
+    html`${noticeOf(notice)}<p>You are signed in as <strong>${user.username}</strong>.</p>`,
     visit,
   );
 }

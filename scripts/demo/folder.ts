@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { writeConfigFile } from "../config-file.ts";
+import { ldifEntry } from "../servers/ldif.ts";
 import type { Slapd } from "../servers/slapd.ts";
 
 export interface DemoPlace {
@@ -15,6 +16,8 @@ export interface DemoPlace {
   port: number;
   /** Of the example login service. */
   loginPort: number;
+  /** Of the console. */
+  consolePort: number;
   loginToken: string;
   adminToken: string;
 }
@@ -22,8 +25,38 @@ export interface DemoPlace {
 /** Of everybody in the demo's directory. It opens nothing but the demo. */
 export const demoPassword = "demo";
 
+/** Who one can be in the demo's console. */
+export const demoPeople = [
+  { uid: "olga", name: "Olga Admin", group: "mfa admins", what: "an admin" },
+  { uid: "henry", name: "Henry Helpdesk", group: "help desk", what: "of the help desk" },
+  { uid: "aisha", name: "Aisha Auditor", group: "auditors", what: "an auditor" },
+] as const;
+
 /** Every 20 seconds, so that a change in LDAP shows soon; six fields, seconds first. */
 const schedule = "*/20 * * * * *";
+
+/** They and their groups. */
+export function demoPeopleLdif(): string {
+  return demoPeople
+    .map(({ uid, name, group }) => {
+      const dn = `uid=${uid},ou=people,dc=example,dc=org`;
+      const person = ldifEntry(dn, [
+        ["objectClass", "inetOrgPerson"],
+        ["uid", uid],
+        ["cn", name],
+        ["sn", name.split(" ")[1] ?? name],
+        ["mail", `${uid}@example.org`],
+        ["userPassword", demoPassword],
+      ]);
+      const members = ldifEntry(`cn=${group},ou=groups,dc=example,dc=org`, [
+        ["objectClass", "groupOfNames"],
+        ["cn", group],
+        ["member", dn],
+      ]);
+      return person + members;
+    })
+    .join("");
+}
 
 export async function writeDemoConfig(place: DemoPlace, slapd: Slapd): Promise<void> {
   await mkdir(place.keysFolder, { recursive: true, mode: 0o700 });
@@ -40,6 +73,14 @@ export async function writeDemoConfig(place: DemoPlace, slapd: Slapd): Promise<v
         { name: "login-service", tokenSha256: sha256(place.loginToken), scopes: ["login"] },
         { name: "admin", tokenSha256: sha256(place.adminToken), scopes: ["admin", "metrics"] },
       ],
+    },
+    console: {
+      listen: `127.0.0.1:${place.consolePort}`,
+      roles: {
+        admin: [`cn=mfa admins,ou=groups,${slapd.suffix}`],
+        helpDesk: [`cn=help desk,ou=groups,${slapd.suffix}`],
+        auditor: [`cn=auditors,ou=groups,${slapd.suffix}`],
+      },
     },
     mfa: { requireForNewUsers: true, initialImport: "exempt", issuer: "dirmfa demo" },
   });
@@ -163,6 +204,8 @@ export function printGuide(place: DemoPlace, slapd: Slapd): void {
 The demo is running. A run every 20 seconds; Ctrl-C stops it all. Try, in a browser:
 
   http://127.0.0.1:${place.loginPort}/   ${dim(`user jmueller, password ${demoPassword}; turn on MFA in the settings`)}
+  http://127.0.0.1:${place.consolePort}/   ${dim("the console; be one of these, and register a device first:")}
+${[...demoPeople, { uid: "jmueller", what: "a user" }].map(({ uid, what }) => `    ${uid.padEnd(10)} password ${demoPassword}   ${dim(what)}`).join("\n")}
 
 and in a second terminal:
 

@@ -36,7 +36,7 @@ export const auditActions = [
 
 export type AuditAction = (typeof auditActions)[number];
 
-export type AuditVia = "api" | "cli" | "sync" | "daemon";
+export type AuditVia = "api" | "cli" | "sync" | "daemon" | "console";
 
 /** Who acts and through what, as every flow that changes something takes it. */
 export interface Actor {
@@ -100,32 +100,6 @@ export async function recordAuditEvent(trx: Transaction, event: NewAuditEvent): 
   });
 }
 
-/** Adds one event for each of the users, whose rows must be there. */
-export async function recordUserEvents(
-  trx: Transaction,
-  event: {
-    actor: Actor;
-    action: AuditAction;
-    userIds: readonly string[];
-    details: Readonly<Record<string, unknown>>;
-  },
-): Promise<void> {
-  const { actor, action, userIds, details } = event;
-  await trx.raw(
-    `insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
-     select :name, :via, :requestId::text, :action, u.id, u.directory, 'done', :details::jsonb
-     from users u where u.id = any(:userIds::uuid[]) order by u.id`,
-    {
-      name: actor.name,
-      via: actor.via,
-      requestId: actor.requestId ?? null,
-      action,
-      userIds: [...userIds],
-      details: JSON.stringify(details),
-    },
-  );
-}
-
 /** When the last event was written, by the database's clock. */
 export async function findLastEventTime(db: Database): Promise<Date | null> {
   const row = await db("audit_events").orderBy("id", "desc").first<{ at: Date } | undefined>("at");
@@ -171,4 +145,23 @@ interface AuditEventRow {
 function auditEventOf(row: AuditEventRow): AuditEvent {
   const { user_id: userId, request_id: requestId, ...rest } = row;
   return { ...rest, userId, requestId };
+}
+
+/** Events newest first, for people who look; pages that must skip none go forward (audit-pages.ts). */
+export async function listLatestAuditEvents(
+  db: Database,
+  filter: {
+    userId?: string | undefined;
+    action?: AuditAction | undefined;
+    /** Only events with a smaller id: the id of the last event of the page before. */
+    before?: string | undefined;
+    limit: number;
+  },
+): Promise<AuditEvent[]> {
+  const query = db("audit_events").select(columns).orderBy("id", "desc").limit(filter.limit);
+  if (filter.userId) query.where("user_id", filter.userId);
+  if (filter.action) query.where("action", filter.action);
+  if (filter.before) query.where("id", "<", filter.before);
+  const rows: AuditEventRow[] = await query;
+  return rows.map(auditEventOf);
 }

@@ -4,6 +4,7 @@
 import { dirname, resolve } from "node:path";
 import type {
   Config,
+  ConsoleConfig,
   DatabaseConfig,
   DirectoryConfig,
   DirectoryGroupsConfig,
@@ -32,6 +33,7 @@ export function buildConfig({ path, file, contents, warnings }: CheckedConfig): 
     warnings,
     database: buildDatabase(file, folder, contents),
     http: buildHttp(file, folder, contents),
+    console: buildConsole(file, folder, contents),
     keys: { folder: resolve(folder, file.keys.folder) },
     audit: { headFolder: resolve(folder, file.audit.headFolder ?? file.keys.folder) },
     directories: file.directories.map((directory, index) => buildDirectory(directory, index, contents)),
@@ -66,6 +68,27 @@ function buildHttp({ http }: ConfigFile, folder: string, contents: ReadonlyMap<s
       clientCaPem: contents.get("http.tls.clientCaFile"),
     },
     callers,
+  };
+}
+
+function buildConsole(
+  { console }: ConfigFile,
+  folder: string,
+  contents: ReadonlyMap<string, string>,
+): ConsoleConfig | undefined {
+  const { listen, publicUrl, tls, roles, session } = console;
+  if (listen === undefined) return undefined;
+  return {
+    listen: address(listen, folder),
+    publicOrigin: publicUrl === undefined ? undefined : new URL(publicUrl).origin,
+    tls: tls && {
+      certPem: contentOf(contents, "console.tls.certFile"),
+      keyPemSecret: contentOf(contents, "console.tls.keyFile"),
+      clientCaPem: undefined,
+    },
+    cookieSecure: publicUrl === undefined ? tls !== undefined : publicUrl.startsWith("https:"),
+    roles,
+    session: { idleMs: milliseconds(session.idle), absoluteMs: milliseconds(session.absolute) },
   };
 }
 

@@ -1,6 +1,13 @@
 // What the values of the other sections mean together: one database, tokens of one's own, listeners, lockout, keys. Pure.
 
 import { isAbsolute, relative, resolve, sep } from "node:path";
+import {
+  consoleAbsoluteSchema,
+  consoleIdleSchema,
+  consoleListenSchema,
+  consolePublicUrlSchema,
+  consoleRoles,
+} from "./console-schema.ts";
 import { databaseUrlWarning } from "./database-url.ts";
 import { isOneReference } from "./env-references.ts";
 import { isLoopback, parseDuration, parseListenAddress, parsePostgresUrl } from "./formats.ts";
@@ -10,6 +17,7 @@ import {
   callerNameSchema,
   databaseUrlSchema,
   embeddedSchema,
+  enrollmentPassSchema,
   firstLockoutSchema,
   keysFolderSchema,
   listenSchema,
@@ -24,6 +32,7 @@ export function checkService(meaning: Meaning): void {
   refuseDoubled(meaning, ["http", "callers"], "name", callerNameSchema);
   refuseDoubledTokens(meaning);
   checkListeners(meaning);
+  checkConsole(meaning);
   checkLockout(meaning);
   if (meaning.lengthOf(["directories"]) === 0) warn(meaning, ["directories"], "no directory, so no users");
   if (meaning.lengthOf(["http", "callers"]) === 0)
@@ -110,6 +119,40 @@ function checkListeners(meaning: Meaning): void {
     ["http", "listen"],
     "other machines can connect, and without http.tls tokens and codes travel in clear",
   );
+}
+
+function checkConsole(meaning: Meaning): void {
+  const path = ["console", "listen"];
+  const listen = meaning.part(path, consoleListenSchema);
+  const publicUrl = meaning.part(["console", "publicUrl"], consolePublicUrlSchema);
+  if (publicUrl !== undefined && URL.parse(publicUrl) === null)
+    refuse(meaning, ["console", "publicUrl"], "not a URL");
+  const http = meaning.part(["http", "listen"], listenSchema);
+  const metrics = meaning.part(["http", "metricsListen"], listenSchema);
+  if (listen !== undefined && [http, metrics].includes(listen) && !listen.endsWith(":0"))
+    refuse(meaning, path, "the same as a listener of http; the console needs its own");
+  const idle = meaning.part(["console", "session", "idle"], consoleIdleSchema);
+  const absolute = meaning.part(["console", "session", "absolute"], consoleAbsoluteSchema);
+  if ((parseDuration(idle ?? "") ?? 0) > (parseDuration(absolute ?? "") ?? Number.POSITIVE_INFINITY))
+    refuse(meaning, ["console", "session", "idle"], "longer than session.absolute");
+  if (listen !== undefined) warnOfRoles(meaning);
+  const address = listen === undefined ? undefined : parseListenAddress(listen);
+  const isEncrypted = isWritten(meaning.source, ["console", "tls"]) || publicUrl?.startsWith("https:");
+  if (address?.kind !== "tcp" || isLoopback(address.host) || isEncrypted) return;
+  warn(meaning, path, "other machines can connect, and without console.tls passwords travel in clear");
+}
+
+function warnOfRoles(meaning: Meaning): void {
+  const path = ["console", "roles"];
+  const roles = meaning.part(path, consoleRoles);
+  const groups = Object.values(roles ?? {}).flat();
+  if (groups.length === 0) return;
+  if (groups.some((group) => !group.includes("=")))
+    warn(meaning, path, "a group by name is one of any directory; a DN names one group alone");
+  if (meaning.part(["mfa", "enrollmentPass"], enrollmentPassSchema) !== "required") {
+    const what = "whoever has the password of a member without an authenticator can enroll in their place";
+    warn(meaning, path, `${what}; mfa.enrollmentPass: required ends that`);
+  }
 }
 
 function checkLockout(meaning: Meaning): void {

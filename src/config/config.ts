@@ -8,6 +8,8 @@ export interface Config {
   warnings: string[];
   database: DatabaseConfig;
   http: HttpConfig;
+  /** Undefined: there is none. */
+  console: ConsoleConfig | undefined;
   keys: { /** Folder with one file a sealing key, named by key id. */ folder: string };
   audit: { /** Where this replica notes the end of the audit chain. */ headFolder: string };
   directories: DirectoryConfig[];
@@ -37,6 +39,20 @@ export interface HttpTlsConfig {
   keyPemSecret: string;
   /** When set, callers must present a certificate signed by this CA. */
   clientCaPem: string | undefined;
+}
+
+export type ConsoleRole = "admin" | "helpDesk" | "auditor";
+
+export interface ConsoleConfig {
+  listen: ListenAddress;
+  /** Scheme and host that browsers show; undefined: those of the listener, as each request names them. */
+  publicOrigin: string | undefined;
+  tls: HttpTlsConfig | undefined;
+  /** Browsers come over https: cookies then never travel without. */
+  cookieSecure: boolean;
+  /** Group names or DNs. */
+  roles: Record<ConsoleRole, string[]>;
+  session: { idleMs: number; absoluteMs: number };
 }
 
 export type Scope = "login" | "help-desk" | "audit" | "admin" | "metrics";

@@ -72,6 +72,8 @@ const fileKeys: readonly (readonly [FileContent, KeyPath])[] = [
   ["certificates", ["http", "tls", "certFile"]],
   ["private-key", ["http", "tls", "keyFile"]],
   ["certificates", ["http", "tls", "clientCaFile"]],
+  ["certificates", ["console", "tls", "certFile"]],
+  ["private-key", ["console", "tls", "keyFile"]],
 ];
 
 const directoryFileKeys: readonly (readonly [FileContent, KeyPath])[] = [

@@ -3,6 +3,7 @@
 // values mean together.
 
 import Type, { type Static } from "typebox";
+import { consoleSchema } from "./console-schema.ts";
 import { directorySchema } from "./directory-schema.ts";
 import { duration, flag, list, mapping, text, wholeNumber } from "./schema-parts.ts";
 
@@ -207,6 +208,12 @@ export const requiredGroupsSchema = list(text({ description: "A group's name or 
     "Groups whose members must use MFA, by name or DN; whoever may edit such a group in the directory may end the requirement.",
 });
 
+export const enrollmentPassSchema = Type.Enum(["optional", "required"], {
+  default: "optional",
+  description:
+    "With `required` nobody enrolls a first authenticator, or one after a reset, without a pass from an admin or the help desk. With `optional` whoever has the password of a user without an authenticator can enroll in their place.",
+});
+
 const mfaSchema = mapping(
   {
     mode: Type.Enum(["optional", "required"], {
@@ -231,11 +238,7 @@ const mfaSchema = mapping(
         "How long after a requirement begins a user may still defer enrollment; until then a password alone signs in. 0s: at once.",
       reason: "a longer one is no requirement",
     }),
-    enrollmentPass: Type.Enum(["optional", "required"], {
-      default: "optional",
-      description:
-        "With `required` nobody enrolls a first authenticator, or one after a reset, without a pass from an admin or the help desk. With `optional` whoever has the password of a user without an authenticator can enroll in their place.",
-    }),
+    enrollmentPass: enrollmentPassSchema,
     enrollmentPassExpires: duration(["5m", "30d"], {
       default: "1d",
       description: "How long an enrollment pass is good, unless it is used before.",
@@ -323,6 +326,7 @@ export const configSchema = mapping(
   {
     database: databaseSchema,
     http: httpSchema,
+    console: consoleSchema,
     keys: keysSchema,
     audit: auditSchema,
     directories: list(directorySchema, { default: [], description: "The directories whose users are kept." }),

@@ -148,9 +148,13 @@ export async function createListeners(deps: ListenersDeps): Promise<HttpServer> 
   };
 }
 
-type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
+export type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
 
-function createNodeServer(tls: HttpTlsConfig | undefined, limits: HttpLimits, onRequest: OnRequest): Server {
+export function createNodeServer(
+  tls: HttpTlsConfig | undefined,
+  limits: HttpLimits,
+  onRequest: OnRequest,
+): Server {
   const options: ServerOptions = {
     maxHeaderSize: limits.headerBytes,
     headersTimeout: limits.headersMs,
@@ -169,7 +173,7 @@ function createNodeServer(tls: HttpTlsConfig | undefined, limits: HttpLimits, on
 type BindTo = { path: string } | { host: string; port: number };
 
 /** Returns the address of a Unix socket, undefined for TCP, whose port is known only to the server. */
-async function bind(
+export async function bind(
   address: ListenAddress,
   sockets: UnixSocket[],
   listen: (to: BindTo) => Promise<unknown>,
@@ -199,7 +203,7 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-function addressOf(server: Server, scheme: string): string {
+export function addressOf(server: Server, scheme: string): string {
   const address = server.address();
   if (address === null || typeof address === "string") return String(address);
   return `${scheme}://${hostOf(address)}:${address.port}`;

@@ -17,7 +17,7 @@ export function tlsOptionsOf(tls: HttpTlsConfig) {
 }
 
 /** Throws AppError `invalid-config` for files of which OpenSSL makes no server. Nothing of the key is in the message. */
-export function requireUsableCertificate(tls: HttpTlsConfig): void {
+export function requireUsableCertificate(tls: HttpTlsConfig, key = "http.tls"): void {
   try {
     createSecureContext(tlsOptionsOf(tls));
   } catch (cause) {
@@ -26,8 +26,8 @@ export function requireUsableCertificate(tls: HttpTlsConfig): void {
     throw new AppError(
       "invalid-config",
       isOther
-        ? "The private key in http.tls.keyFile is not the key of the certificate in http.tls.certFile."
-        : `The files of http.tls cannot be used: ${code}.`,
+        ? `The private key in ${key}.keyFile is not the key of the certificate in ${key}.certFile.`
+        : `The files of ${key} cannot be used: ${code}.`,
       {
         remedy: "Give the server's certificate, followed by the intermediate ones, and its own private key.",
         cause,

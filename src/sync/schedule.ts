@@ -13,6 +13,8 @@ import type { SyncRunner } from "./sync-runner.ts";
 export interface SyncSchedule {
   /** No run starts any more. Runs that have started are the runner's. */
   stop(): Promise<void>;
+  /** When the next run of a directory is due; undefined for one that has no schedule, or none any more. */
+  nextRunOf(directory: string): Date | undefined;
 }
 
 // A tick that comes late, because the machine slept or was busy, is still worth a run; node-cron's default is 1 s.
@@ -32,10 +34,10 @@ export interface ScheduleDeps {
  */
 export function scheduleSyncs(deps: ScheduleDeps, directories: DirectoryConfig[]): SyncSchedule {
   const stopping = new AbortController();
-  const tasks: ScheduledTask[] = [];
+  const tasks = new Map<string, ScheduledTask>();
   const stop = async () => {
     stopping.abort();
-    for (const task of tasks) await task.destroy();
+    for (const task of tasks.values()) await task.destroy();
   };
   try {
     for (const directory of directories) {
@@ -47,7 +49,7 @@ export function scheduleSyncs(deps: ScheduleDeps, directories: DirectoryConfig[]
         missedExecutionTolerance: lateTickMs,
         logger: cronLogger(deps.log),
       });
-      tasks.push(task);
+      tasks.set(directory.name, task);
       const [next, afterNext] = task.getNextRuns(2);
       // A schedule that names one more time only, or none, is not late.
       if (next && afterNext) {
@@ -58,7 +60,7 @@ export function scheduleSyncs(deps: ScheduleDeps, directories: DirectoryConfig[]
     void stop(); // what ticks already must not go on without whoever asked for it
     throw error;
   }
-  return { stop };
+  return { stop, nextRunOf: (directory) => tasks.get(directory)?.getNextRuns(1)[0] };
 }
 
 /** The runs that one directory's schedule wants. */

@@ -3,13 +3,6 @@
 import type { Database, Transaction } from "../store/database.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type NameMatch, type User, type UserState } from "./user.ts";
-import {
-  conditionBindings,
-  conditionSql,
-  enrolledSql,
-  lockedSql,
-  type UserConditions,
-} from "./user-filter-table.ts";
 
 /** The columns of a user as `UserRow`, from a table aliased `u`; for statements elsewhere that read users with more. */
 export const userColumns = `
@@ -117,7 +110,14 @@ export async function findUser(db: Database, id: string): Promise<User | undefin
   return rows[0] && userOf(rows[0]);
 }
 
-export interface UserFilter extends UserConditions {
+export interface UserFilter {
+  /** Part of the username, display name or e-mail address, in any case. */
+  search?: string | undefined;
+  state?: UserState | undefined;
+  directory?: string | undefined;
+  /** Removed users must do nothing: with this they are only listed where `state` asks for them. */
+  required?: boolean | undefined;
+  enrolled?: boolean | undefined;
   /** The last user of the page before, as (username key, id). */
   after?: { usernameKey: string; id: string } | undefined;
   limit: number;
@@ -126,25 +126,36 @@ export interface UserFilter extends UserConditions {
 /** A user in a list: with what an admin looks through a list for. */
 export interface ListedUser extends User {
   enrolled: boolean;
-  /** A kind of code is locked out now. */
-  locked: boolean;
 }
 
 /** A page of users in the order of their matched usernames. */
 export async function listUsers(db: Database, filter: UserFilter): Promise<ListedUser[]> {
-  const { rows } = await db.raw<{ rows: (UserRow & { enrolled: boolean; locked: boolean })[] }>(
-    `select ${userColumns}, ${enrolledSql} as enrolled, ${lockedSql} as locked
+  const { rows } = await db.raw<{ rows: (UserRow & { enrolled: boolean })[] }>(
+    `select ${userColumns},
+       exists (select from authenticators a where a.user_id = u.id and a.state = 'active') as enrolled
      from users u
-     where ${conditionSql} and (:afterKey::text is null or (u.username_key, u.id) > (:afterKey, :afterId::uuid))
+     where (:state::text is null or u.state = :state)
+       and (:directory::text is null or u.directory = :directory)
+       and (:required::boolean is null
+         or (u.required_since is not null) = :required and (u.state <> 'removed' or :state::text = 'removed'))
+       and (:enrolled::boolean is null
+         or exists (select from authenticators a where a.user_id = u.id and a.state = 'active') = :enrolled)
+       and (:search::text is null or strpos(u.username_key, :search) > 0
+         or strpos(lower(u.display_name), :search) > 0 or strpos(lower(u.email), :search) > 0)
+       and (:afterKey::text is null or (u.username_key, u.id) > (:afterKey, :afterId::uuid))
      order by u.username_key, u.id limit :limit`,
     {
-      ...conditionBindings(filter),
+      state: filter.state ?? null,
+      directory: filter.directory ?? null,
+      required: filter.required ?? null,
+      enrolled: filter.enrolled ?? null,
+      search: filter.search === undefined ? null : usernameKeyOf(filter.search),
       afterKey: filter.after?.usernameKey ?? null,
       afterId: filter.after?.id ?? null,
       limit: filter.limit,
     },
   );
-  return rows.map((row) => ({ ...userOf(row), enrolled: row.enrolled, locked: row.locked }));
+  return rows.map((row) => ({ ...userOf(row), enrolled: row.enrolled }));
 }
 
 /**
@@ -162,20 +173,6 @@ export async function endGrace(trx: Transaction, userId: string): Promise<boolea
   return rowCount > 0;
 }
 
-/** The same for many users, locked before. Returns those for whom it was not decided so already. */
-export async function updateManyRequiredByAdmin(
-  trx: Transaction,
-  userIds: readonly string[],
-  required: boolean,
-): Promise<string[]> {
-  const { rows } = await trx.raw<{ rows: { id: string }[] }>(
-    `update users set required_by_admin = :required
-     where id = any(:ids::uuid[]) and required_by_admin is distinct from :required returning id`,
-    { ids: [...userIds], required },
-  );
-  return rows.map(({ id }) => id);
-}
-
 /** Writes an admin's decision (F4). Returns the user's directory, or undefined when there is no such user. */
 export async function updateRequiredByAdmin(
   trx: Transaction,
@@ -188,4 +185,12 @@ export async function updateRequiredByAdmin(
     .update({ required_by_admin: required })
     .returning("directory");
   return user?.directory;
+}
+
+/** Usernames by id, of those that are stored. */
+export async function listUsernames(db: Database, ids: readonly string[]): Promise<Map<string, string>> {
+  const rows: { id: string; username: string }[] = await db("users")
+    .select("id", "username")
+    .whereIn("id", [...ids]);
+  return new Map(rows.map(({ id, username }) => [id, username]));
 }

@@ -23,7 +23,7 @@ type IssueDeps = Pick<VerificationDeps, "db" | "randomBytes" | "mfa">;
  */
 export async function issueEnrollmentPass(
   deps: IssueDeps,
-  input: { userId: string; actor: Actor },
+  input: { userId: string; actor: Actor; identified?: string | undefined },
 ): Promise<IssueEnrollmentPassAnswer> {
   return inTransaction(deps.db, async (trx) => {
     const held = await holdStanding(trx, input.userId);
@@ -39,7 +39,11 @@ export async function issueEnrollmentPass(
 export async function storeNewPass(
   trx: Transaction,
   deps: IssueDeps,
-  input: { standing: Standing; actor: Actor },
+  input: {
+    standing: Standing;
+    actor: Actor /** How it was seen that it is them. */;
+    identified?: string | undefined;
+  },
 ): Promise<IssuedPass> {
   const { id: userId, directory } = input.standing.user;
   const pass = textFrom(deps.randomBytes(enrollmentPassLength));
@@ -55,7 +59,7 @@ export async function storeNewPass(
     userId,
     directory,
     outcome: "done",
-    details: { expiresAt },
+    details: { expiresAt, ...(input.identified === undefined ? {} : { identified: input.identified }) },
   });
   return { passPlain: printedCode(pass), expiresAt };
 }

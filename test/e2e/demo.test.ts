@@ -72,7 +72,7 @@ async function processesOf(): Promise<string[]> {
 
 test("the demo does what its guide says and stops without a trace", { timeout: 240_000 }, async () => {
   const demo = await startDemo();
-  expect(demo.printed()).toMatch(/197 added, 3 skipped/);
+  expect(demo.printed()).toMatch(/200 added, 3 skipped/);
   const loginService = /http:\S+\/(?= +user jmueller)/.exec(demo.printed())?.[0] ?? "no address";
   expect(await (await fetch(loginService)).text()).toContain("Password");
 

@@ -3,11 +3,11 @@
 import Type from "typebox";
 import {
   BackupCode,
+  Closed,
   DirectoryName,
   EnrollmentPass,
   Instant,
   MethodWord,
-  Named,
   Nullable,
   Totp,
   Username,
@@ -17,15 +17,9 @@ import {
 
 const who = { username: Username, directory: Type.Optional(DirectoryName) };
 
-/** With its properties, which linters of API descriptions ask for. */
-function both(...[a, b]: [string, string]) {
-  return { required: [a, b], properties: { [a]: {}, [b]: {} } };
-}
-
-export const UserRequest = Named("UserRequest", who);
-export const TotpRequest = Named("TotpRequest", { ...who, totp: Totp });
-export const BeginEnrollmentRequest = Named(
-  "BeginEnrollmentRequest",
+export const UserRequest = Closed(who);
+export const TotpRequest = Closed({ ...who, totp: Totp });
+export const BeginEnrollmentRequest = Closed(
   {
     ...who,
     /** Needed to replace an active authenticator, unless a backup code comes. */
@@ -38,15 +32,14 @@ export const BeginEnrollmentRequest = Named(
   {
     not: {
       anyOf: [
-        both("totp", "enrollmentPass"),
-        both("totp", "backupCode"),
-        both("backupCode", "enrollmentPass"),
+        { required: ["totp", "enrollmentPass"] },
+        { required: ["totp", "backupCode"] },
+        { required: ["backupCode", "enrollmentPass"] },
       ],
     },
   },
 );
-export const VerifyRequest = Named(
-  "VerifyRequest",
+export const VerifyRequest = Closed(
   { ...who, totp: Type.Optional(Totp), backupCode: Type.Optional(BackupCode) },
   { oneOf: [{ required: ["totp"] }, { required: ["backupCode"] }] },
 );
@@ -57,9 +50,8 @@ const RequirementReason = Type.String({
     "`required-new-user` or `required-by-admin`",
 });
 
-export const SignInAnswer = Named("SignInAnswer", {
+export const SignInAnswer = Closed({
   decision: Words(["allow", "challenge", "enroll", "deny"], {
-    title: "Decision",
     description: "Nothing is asked; ask for a code; must enroll now; no sign-in",
   }),
   reasons: Type.Array(
@@ -75,7 +67,7 @@ export const SignInAnswer = Named("SignInAnswer", {
   backupCodesRemaining: Type.Integer(),
   lockedUntil: Nullable(Instant),
   enrollment: Nullable(
-    Named("EnrollmentTerms", {
+    Closed({
       deadline: Nullable(Instant),
       mayDefer: Type.Boolean(),
       passRequired: Type.Boolean({ description: "To begin an enrollment takes an enrollment pass" }),
@@ -83,14 +75,14 @@ export const SignInAnswer = Named("SignInAnswer", {
   ),
 });
 
-export const VerifyAnswer = Named("VerifyAnswer", {
+export const VerifyAnswer = Closed({
   verified: Type.Unsafe<true>({ type: "boolean", const: true }),
   method: MethodWord,
   user: UserSummary,
   backupCodesRemaining: Type.Integer(),
 });
 
-export const StatusAnswer = Named("StatusAnswer", {
+export const StatusAnswer = Closed({
   user: UserSummary,
   enrolled: Type.Boolean(),
   enrolledAt: Nullable(Instant),
@@ -101,7 +93,7 @@ export const StatusAnswer = Named("StatusAnswer", {
   passRequired: Type.Boolean({ description: "To begin an enrollment now takes an enrollment pass" }),
 });
 
-export const EnrollmentAnswer = Named("EnrollmentAnswer", {
+export const EnrollmentAnswer = Closed({
   secret: Type.String({ description: "Base32; shown this once" }),
   uri: Type.String({ description: "`otpauth://` URI for authenticator apps" }),
   qrSvg: Type.String({ description: "The URI as QR code, SVG" }),
@@ -109,6 +101,6 @@ export const EnrollmentAnswer = Named("EnrollmentAnswer", {
   expiresAt: Instant,
 });
 
-export const BackupCodesAnswer = Named("BackupCodesAnswer", {
+export const BackupCodesAnswer = Closed({
   backupCodes: Type.Array(Type.String(), { description: "Shown this once" }),
 });

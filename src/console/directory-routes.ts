@@ -1,0 +1,161 @@
+// Directories and runs: look (admin, auditor); run now and approve (admin alone), by the runner that API and schedule use.
+
+import { nextCursorOf, parseCursor } from "../http/cursor.ts";
+import { listSyncAges } from "../sync/directories-table.ts";
+import { listChanges, listSkips } from "../sync/sync-changes-table.ts";
+import type { SyncChange } from "../sync/sync-run.ts";
+import { findRun, listRuns } from "../sync/sync-runs-table.ts";
+import type { ConsoleDeps } from "./deps.ts";
+import { type DirectoryState, directoriesPage, directoryPage, runPage } from "./directory-pages.ts";
+import { conflictPage, notFoundPage } from "./refusal-pages.ts";
+import type { Answer, SessionAsked, Site } from "./site.ts";
+
+const who = ["admin", "auditor"] as const;
+const adminAlone = ["admin"] as const;
+const runsShown = 30;
+const changesShown = 100;
+const skipsShown = 100;
+/** A search reads the plan page by page; a longer one than this is searched by API or command line. */
+const changesSearched = 20_000;
+
+export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
+  const { config, runner } = deps;
+  const { db } = deps.verification;
+  const directoryNamed = (name: string) => config.directories.find((known) => known.name === name);
+
+  async function stateOf(name: string): Promise<DirectoryState> {
+    const [ages, [lastRun]] = await Promise.all([
+      listSyncAges(db),
+      listRuns(db, { directory: name, limit: 1 }),
+    ]);
+    const age = ages.find(({ directory }) => directory === name);
+    return { name, age, lastRun, nextRun: deps.nextRunOf(name) };
+  }
+
+  site.get("/directories", who, async ({ visit }) => {
+    const states = await Promise.all(config.directories.map(({ name }) => stateOf(name)));
+    const held = states.flatMap(({ lastRun }) =>
+      lastRun?.status === "held" && !lastRun.dryRun ? [lastRun] : [],
+    );
+    return directoriesPage(visit, states, held);
+  });
+
+  site.get("/directories/:name", who, async (asked) => {
+    const directory = directoryNamed(asked.param);
+    if (!directory) return notFound(asked);
+    const cursor = asked.query.get("cursor");
+    const [time, id] = cursor === null ? [] : parseCursor(cursor, ["time", "uuid"]);
+    const after = time === undefined || id === undefined ? undefined : { startedAt: new Date(time), id };
+    const runs = await listRuns(db, { directory: directory.name, after, limit: runsShown });
+    const next = nextCursorOf(runs, runsShown, (last) => [last.startedAt.toISOString(), last.id]);
+    const state = await stateOf(directory.name);
+    return directoryPage(asked.visit, {
+      ...state,
+      runs,
+      next: next && `/directories/${directory.name}?cursor=${next}`,
+    });
+  });
+
+  site.post("/directories/:name/dry-run", adminAlone, (asked) => startRun(asked, true));
+  site.post("/directories/:name/run", adminAlone, (asked) => startRun(asked, false));
+
+  async function startRun(asked: SessionAsked, dryRun: boolean): Promise<Answer> {
+    const directory = directoryNamed(asked.param);
+    if (!directory) return notFound(asked);
+    const started = await runner.start({ directory, trigger: "request", actor: asked.actor, dryRun });
+    return {
+      goTo: `/runs/${started.run.id}?done=${started.kind === "already-running" ? "running" : "started"}`,
+    };
+  }
+
+  site.get("/runs/:id", who, async (asked) => {
+    const { visit, id, query } = asked;
+    const run = await findRun(db, id);
+    if (!run) return notFound(asked);
+    const cursor = query.get("cursor");
+    const [after] = cursor === null ? [] : parseCursor(cursor, ["text"]);
+    const search = (query.get("search") ?? "").slice(0, 256).trim();
+    const found =
+      search === ""
+        ? { changes: await listChanges(db, id, { after, limit: changesShown }), isCut: false }
+        : await searchChanges(id, search);
+    const next =
+      search === "" ? nextCursorOf(found.changes, changesShown, (last) => [last.directoryId]) : null;
+    return runPage(visit, {
+      run,
+      changes: found.changes,
+      skips: await listSkips(db, id, skipsShown),
+      search,
+      next: next && `/runs/${id}?cursor=${next}`,
+      isSearchCut: found.isCut,
+      notice: runNotices[query.get("done") ?? ""],
+    });
+  });
+
+  async function searchChanges(
+    runId: string,
+    search: string,
+  ): Promise<{ changes: SyncChange[]; isCut: boolean }> {
+    const wanted = search.toLowerCase();
+    const changes: SyncChange[] = [];
+    let after: string | undefined;
+    for (let read = 0; read < changesSearched; ) {
+      const some = await listChanges(db, runId, { after, limit: 1_000 });
+      read += some.length;
+      changes.push(
+        ...some.filter(
+          ({ username, dn }) => username.toLowerCase().includes(wanted) || dn.toLowerCase().includes(wanted),
+        ),
+      );
+      const last = some.at(-1);
+      if (!last || some.length < 1_000)
+        return { changes: changes.slice(0, changesShown), isCut: changes.length > changesShown };
+      after = last.directoryId;
+    }
+    return { changes: changes.slice(0, changesShown), isCut: true };
+  }
+
+  site.post("/runs/:id/approve", adminAlone, async (asked) => {
+    const { visit, id, form, actor } = asked;
+    const held = await findRun(db, id);
+    const directory = held && directoryNamed(held.directory);
+    if (!held || !directory) return notFound(asked);
+    if (form.get("sure") !== "yes")
+      return {
+        page: conflictPage(visit, "It was not ticked that the plan was looked at.", `/runs/${id}`),
+        status: 400,
+      };
+    if (held.status !== "held" || held.approvedAt !== null || held.dryRun)
+      return {
+        page: conflictPage(visit, "This run waits for no approval any more.", `/runs/${id}`),
+        status: 409,
+      };
+    const started = await runner.start({
+      directory,
+      trigger: "approval",
+      actor,
+      dryRun: false,
+      approves: held,
+    });
+    if (started.kind === "already-running")
+      return {
+        page: conflictPage(
+          visit,
+          "Another run of this directory is under way. Approve it when that has ended.",
+          `/runs/${id}`,
+        ),
+        status: 409,
+      };
+    return { goTo: `/runs/${started.run.id}?done=approved` };
+  });
+}
+
+const runNotices: Readonly<Record<string, string>> = {
+  started: "The run has begun. Load this page again to see how far it is.",
+  running: "A run was under way already; this is that one.",
+  approved: "Approved: this is the run that carries it out. Load this page again to see how far it is.",
+};
+
+function notFound({ visit }: SessionAsked): Answer {
+  return { page: notFoundPage(visit), status: 404 };
+}

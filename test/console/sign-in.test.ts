@@ -1,0 +1,223 @@
+// Rule 30: the console lets in who has shown the directory's password and a second factor, and ends with either.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type ConsoleWorld, codeOf, openConsoleWorld, passwordOf, type Uid } from "./console-world.ts";
+
+let world: ConsoleWorld;
+
+beforeAll(async () => {
+  world = await openConsoleWorld();
+});
+afterAll(() => world?.close());
+
+async function typePassword(username: string, password: string, headers: Record<string, string> = {}) {
+  const visitor = world.visitor(headers);
+  await visitor.get("/sign-in");
+  return { visitor, answer: await visitor.post("/sign-in", { username, password }) };
+}
+
+async function withPassword(uid: Uid) {
+  const { visitor } = await typePassword(uid, passwordOf(uid));
+  await visitor.get("/sign-in/code");
+  return visitor;
+}
+
+test("a first visit enrolls, shows the backup codes once, and is signed in", async () => {
+  const carol = await world.signIn("carol");
+  const page = await carol.get("/settings");
+  expect(page.text).toContain("Regenerate Backup Codes");
+  expect(page.text).toContain("Registered a device");
+  const { rows } = await world.database.db.raw(
+    "select actor, via, action from audit_events where user_id = ? order by id",
+    [await world.idOf("carol")],
+  );
+  expect(rows).toEqual([
+    { actor: "carol (main)", via: "console", action: "enrollment-begin" },
+    { actor: "carol (main)", via: "console", action: "verification" },
+    { actor: "carol (main)", via: "console", action: "enrollment-confirm" },
+  ]);
+});
+
+test("a later one asks for a code, and takes each once", async () => {
+  await world.signIn("alice");
+  const alice = await withPassword("alice");
+  expect((await alice.get("/users")).location).toBe("/sign-in/code");
+  const code = codeOf(world, "alice");
+  expect((await alice.post("/sign-in/code", { code })).location).toBe("/");
+  expect((await alice.get("/users")).status).toBe(200);
+  const thief = await withPassword("alice");
+  expect((await thief.post("/sign-in/code", { code })).status).toBe(403);
+  expect((await thief.get("/users")).status).toBe(303);
+  world.clock.step();
+});
+
+test.each([
+  ["a wrong password", "bob", "wrong"],
+  ["no password, which a directory would take as anonymous", "bob", ""],
+  ["a null character as the password", "bob", "\0"],
+  ["another one's password", "bob", passwordOf("carol")],
+  ["an unknown name", "nobody", "whatever"],
+  ["no name", "", passwordOf("bob")],
+  ["a DN as the name", "uid=bob,ou=people,dc=example,dc=org", passwordOf("bob")],
+  ["a filter as the name", "b*", passwordOf("bob")],
+  ["the password of the account that reads the directory", "dirmfa", "x"],
+])("%s is refused in the same words", async (_, username, password) => {
+  const { visitor, answer } = await typePassword(username, password);
+  expect(answer.status).toBe(403);
+  expect(answer.text).toContain("The user name or the password is not right.");
+  expect((await visitor.get("/settings")).location).toBe("/sign-in");
+  world.clock.step(40); // the limit of attempts counts on another day
+});
+
+test("passwords of one user are tried five times, from wherever, and then not looked at for a while", async () => {
+  for (let times = 0; times < 5; times += 1)
+    expect((await typePassword("alan", "wrong")).answer.status).toBe(403);
+  const { answer } = await typePassword("ALAN ", passwordOf("alan"));
+  expect(answer.status).toBe(429);
+  expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(60);
+  expect((await typePassword("carol", passwordOf("carol"))).answer.status).toBe(303);
+  world.clock.step(40);
+  expect((await typePassword("alan", passwordOf("alan"))).answer.status).toBe(303);
+});
+
+test("a password is in no line of the log, nor a code or the cookie", async () => {
+  const carol = await world.signIn("carol");
+  await typePassword("carol", "secret-that-was-mistyped");
+  const logged = world.logged.join("");
+  for (const secret of [passwordOf("carol"), "secret-that-was-mistyped", carol.cookie.split("=")[1] ?? ""])
+    expect(logged).not.toContain(secret);
+});
+
+describe("a session ends", () => {
+  test("with the sign-out, also for whoever kept the cookie", async () => {
+    const carol = await world.signIn("carol");
+    const { cookie } = carol;
+    await carol.get("/settings");
+    await carol.post("/sign-out");
+    const thief = world.visitor();
+    thief.cookie = cookie;
+    expect((await thief.get("/settings")).location).toBe("/sign-in");
+  });
+
+  test("in another browser than its own", async () => {
+    const carol = await world.signIn("carol");
+    const thief = world.visitor({ "user-agent": "another" });
+    thief.cookie = carol.cookie;
+    expect((await thief.get("/settings")).location).toBe("/sign-in");
+    expect((await carol.get("/settings")).status).toBe(200);
+  });
+
+  test("when the role is lost, at once after the run that sees it", async () => {
+    const helen = await world.signIn("helen");
+    expect((await helen.get("/users")).status).toBe(200);
+    const dn = "cn=help desk,ou=groups,dc=example,dc=org";
+    const putIn = (to: string) =>
+      world.slapd.modify(
+        `dn: ${dn}\nchangetype: modify\nreplace: member\nmember: uid=${to},ou=people,dc=example,dc=org\n\n`,
+      );
+    await putIn("bob");
+    await world.sync();
+    const id = await world.idOf("carol");
+    expect((await helen.post(`/users/${id}/unlock`)).status).toBe(403);
+    expect((await helen.get("/users")).location).toBe("/sign-in");
+    await putIn("helen");
+    await world.sync();
+  });
+
+  test("when the configuration takes the role away", async () => {
+    const helen = await world.signIn("helen");
+    await world.reload({ roles: { admin: [], helpDesk: [], auditor: [] } });
+    expect((await helen.get("/users")).location).toBe("/sign-in");
+    await world.reload({});
+  });
+
+  test("when an admin disables MFA", async () => {
+    const carol = await world.signIn("carol");
+    const alice = await world.signIn("alice");
+    const id = await world.idOf("carol");
+    await alice.get(`/users/${id}`);
+    expect((await alice.post(`/users/${id}/disable-mfa`, { sure: "yes" })).location).toBe(
+      `/users/${id}?done=disabled`,
+    );
+    expect((await carol.get("/settings")).location).toBe("/sign-in");
+  });
+
+  test("when the user is disabled or removed", async () => {
+    const bob = await world.signIn("bob");
+    const id = await world.idOf("bob");
+    const { db } = world.database;
+    for (const state of ["disabled", "removed"]) {
+      await db("users")
+        .where({ id })
+        .update({ state, removed_at: state === "removed" ? new Date() : null });
+      expect((await bob.get("/settings")).location).toBe("/sign-in");
+      await db("users").where({ id }).update({ state: "active", removed_at: null });
+    }
+  });
+
+  test("after its idle time, and at the latest after its whole time", async () => {
+    const { db } = world.database;
+    for (const past of [
+      { seen_at: db.raw("clock_timestamp() - interval '61 seconds'") },
+      { ends_at: db.raw("clock_timestamp()") },
+    ]) {
+      const bob = await world.signIn("bob");
+      await db("console_sessions")
+        .where({ user_id: await world.idOf("bob") })
+        .update(past);
+      expect((await bob.get("/settings")).location).toBe("/sign-in");
+    }
+  });
+});
+
+test("a session gets another token with each step, and a planted one is worth nothing", async () => {
+  const bob = world.visitor();
+  const planted = "A".repeat(43);
+  bob.cookie = `dirmfa=${planted}`;
+  await bob.get("/sign-in");
+  await bob.post("/sign-in", { username: "bob", password: passwordOf("bob") });
+  expect(bob.cookie).not.toContain(planted);
+  const afterPassword = bob.cookie;
+  await bob.get("/sign-in/code");
+  await bob.post("/sign-in/code", { code: codeOf(world, "bob") });
+  world.clock.step();
+  expect(bob.cookie).not.toBe(afterPassword);
+  const thief = world.visitor();
+  for (const cookie of [`dirmfa=${planted}`, afterPassword, `${bob.cookie}; ${bob.cookie}x`]) {
+    thief.cookie = cookie;
+    expect((await thief.get("/settings")).location).toBe("/sign-in");
+  }
+});
+
+test("the database holds no token that a browser has", async () => {
+  const bob = await world.signIn("bob");
+  const token = bob.cookie.split("=")[1] ?? "";
+  const rows = await world.database.db("console_sessions").select("token_hash");
+  expect(JSON.stringify(rows)).not.toContain(token);
+  expect(rows.map((row) => row.token_hash.toString("base64url"))).not.toContain(token);
+});
+
+test("a role that was got meanwhile counts from the next sign-in on", async () => {
+  const bob = await world.signIn("bob");
+  await world.reload({
+    roles: { admin: ["auditors", "help desk", "mfa admins"], helpDesk: [], auditor: [] },
+  });
+  expect((await bob.get("/users")).status).toBe(403);
+  await world.reload({});
+});
+
+test("somebody else in the place of a DN does not sign in as the user who had it", async () => {
+  const dn = "uid=alan,ou=people,dc=example,dc=org";
+  await world.slapd.modify(
+    `dn: ${dn}\nchangetype: delete\n\ndn: ${dn}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: alan\ncn: Another\nsn: Alan\nuserPassword: mine\n\n`,
+  );
+  expect((await typePassword("alan", "mine")).answer.status).toBe(403);
+});
+
+test("with the directory away nobody new gets in, and the word is that it is not available", async () => {
+  await world.slapd.kill();
+  const { answer } = await typePassword("carol", passwordOf("carol"));
+  expect(answer.status).toBe(503);
+  expect(answer.text).toContain("It is not your fault");
+  await world.slapd.restart();
+});
