@@ -1,13 +1,16 @@
 // Environment variables to configuration; README.md describes them. Refuses what would send passwords over a network in plain.
 
 import { readFileSync } from "node:fs";
+import { type Applications, readApplications } from "./applications.ts";
 import type { LdapConfiguration } from "./password.ts";
 
 export interface Configuration {
   host: string;
   port: number;
-  /** Whether browsers reach this service by https. */
-  https: boolean;
+  /** Where browsers reach this service. */
+  publicUrl: URL;
+  /** The applications behind a reverse proxy that asks here. */
+  applications: Applications;
   dirmfa: { baseUrl: string; token: string; directory: string | undefined };
   ldap: LdapConfiguration;
 }
@@ -29,7 +32,11 @@ export function readConfiguration(env: NodeJS.ProcessEnv): Configuration {
   return {
     host: listen.hostname.replace(/^\[|\]$/g, ""), // of IPv6
     port: Number(listen.port || 80), // which URL leaves out
-    https: publicUrl.protocol === "https:",
+    publicUrl,
+    applications: readApplications(publicUrl, {
+      applications: env.APPLICATIONS ?? "",
+      cookieDomain: env.COOKIE_DOMAIN,
+    }),
     dirmfa: {
       baseUrl: get("DIRMFA_URL"),
       token: contentOf("DIRMFA_TOKEN_FILE"),

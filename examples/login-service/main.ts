@@ -7,9 +7,10 @@ import { createPasswordCheck } from "./password.ts";
 import { createLoginService } from "./server.ts";
 
 try {
-  const { host, port, https, dirmfa, ldap } = readConfiguration(process.env);
+  const { host, port, publicUrl, applications, dirmfa, ldap } = readConfiguration(process.env);
   const app = createLoginService({
-    https,
+    publicUrl,
+    applications,
     dirmfa: createClient(dirmfa),
     directory: dirmfa.directory,
     checkPassword: createPasswordCheck(ldap),

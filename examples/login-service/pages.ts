@@ -73,9 +73,13 @@ function dateOf(instant: string): string {
   return new Intl.DateTimeFormat("en", { dateStyle: "long", timeZone: "UTC" }).format(new Date(instant));
 }
 
-export function signInPage(visit: Visit, usernameAsTyped?: string): Html {
+export function signInPage(
+  visit: Visit,
+  { returnTo, usernameAsTyped }: { returnTo?: string | undefined; usernameAsTyped?: string },
+): Html {
   const isWrong = usernameAsTyped !== undefined;
   const content = html`${problem(isWrong ? "The user name or the password is not right." : undefined)}
+${returnTo === undefined ? undefined : html`<input type="hidden" name="rd" value="${returnTo}">`}
 <label for="username">User name</label>
 <input id="username" name="username" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="1024"
  required ${isWrong ? undefined : focus} value="${usernameAsTyped}" aria-describedby="problem">
@@ -165,10 +169,15 @@ them where you keep passwords. Earlier backup codes no longer work.</p>
   );
 }
 
-export function homePage(visit: Visit, user: Session["user"], notice: string | undefined): Html {
+export function homePage(
+  visit: Visit,
+  user: Session["user"],
+  { notice, returnTo }: { notice: string | undefined; returnTo: string | undefined },
+): Html {
   return page(
     `Hello, ${user.displayName}`,
-    html`${noticeOf(notice)}<p>You are signed in as <strong>${user.username}</strong>.</p>`,
+    html`${noticeOf(notice)}<p>You are signed in as <strong>${user.username}</strong>.</p>
+${returnTo === undefined ? undefined : html`<p><a href="${returnTo}">Continue to ${new URL(returnTo).host}</a></p>`}`,
     visit,
   );
 }

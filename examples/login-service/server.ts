@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FastifyInstance, type FastifyRequest, fastify, LogController } from "fastify";
 import { type Client, DirmfaClientError } from "../../src/client/client.ts";
+import type { Applications } from "./applications.ts";
+import { addForwardAuth } from "./forward-auth.ts";
 import { addMfaRoutes } from "./mfa.ts";
 import { deniedPage, lockedOutPage, outdatedPage, unavailablePage } from "./pages.ts";
 import type { CheckPassword } from "./password.ts";
@@ -13,7 +15,9 @@ import { addSignInRoutes } from "./sign-in.ts";
 import { createSite, send } from "./site.ts";
 
 export interface LoginServiceDeps {
-  https: boolean;
+  /** Where browsers find it. */
+  publicUrl: URL;
+  applications: Applications;
   dirmfa: Client;
   /** Needed where dirmfa knows more than one. */
   directory: string | undefined;
@@ -32,26 +36,29 @@ export function createLoginService(deps: LoginServiceDeps): FastifyInstance {
     { parseAs: "string" },
     async (_: FastifyRequest, body: string) => new URLSearchParams(body),
   );
-  app.addHook("onRequest", async (_, reply) => void reply.headers(securityHeaders));
+  const headers = securityHeaders(deps.applications);
+  app.addHook("onRequest", async (_, reply) => void reply.headers(headers));
 
-  const sessions = new Sessions(deps);
+  const https = deps.publicUrl.protocol === "https:";
+  const sessions = new Sessions({ https, cookieDomain: deps.applications.cookieDomain });
   answerErrors(app, sessions);
-  const site = createSite(app, sessions, deps.directory);
+  const site = createSite(app, { ...deps, sessions });
   addSignInRoutes(site, deps);
   addMfaRoutes(site, deps);
+  addForwardAuth(app, { ...deps, sessions, nameOf: site.nameOf });
   const style = readFileSync(join(import.meta.dirname, "style.css"));
   app.get("/style.css", async (_, reply) => reply.type("text/css").send(style));
   return app;
 }
 
-const securityHeaders = {
-  // No scripts at all: whatever might get into a page, it does not run.
-  "content-security-policy":
-    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+const securityHeaders = ({ origins }: Applications) => ({
+  // No scripts at all: whatever might get into a page, it does not run. Browsers hold form-action against the redirect after
+  // a form as well, which leads to an application.
+  "content-security-policy": `default-src 'none'; style-src 'self'; img-src data:; form-action ${["'self'", ...origins].join(" ")}; base-uri 'none'; frame-ancestors 'none'`,
   "cache-control": "no-store", // pages show secrets and backup codes
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
-};
+});
 
 // Nothing here lets anybody in: what gave no answer is a page that says so.
 function answerErrors(app: FastifyInstance, sessions: Sessions): void {

@@ -10,6 +10,8 @@ export interface Session {
   stage: Stage;
   /** `username` is how the directory spells it; `id` is dirmfa's, which no other user ever gets. */
   user: { id: string; username: string; displayName: string };
+  /** The page of an application that sent the visitor here, from the list of applications. */
+  returnTo?: string | undefined;
   /** Begun and not confirmed; its secret never leaves this process but on the enrollment page. */
   enrollment?: Enrollment | undefined;
   /** Shown on the next page, once. */
@@ -29,41 +31,79 @@ const lifetimesMs: Record<Stage, number> = {
   "signed-in": 8 * 3_600_000, // a working day
 };
 
-export class Sessions {
-  readonly #sessions = new Map<string, { session: Session; endsAt: number }>();
-  readonly #csrfKey = randomBytes(32);
-  readonly #cookie: { name: string; attributes: string };
+interface Cookie {
+  name: string;
+  attributes: string;
+}
 
-  constructor({ https }: { https: boolean }) {
-    const attributes = "Path=/; HttpOnly; SameSite=Strict";
+export class Sessions {
+  readonly #sessions = new Map<string, { session: Session; endsAt: number; badge: string }>();
+  /** Badge to session id. */
+  readonly #badges = new Map<string, string>();
+  readonly #csrfKey = randomBytes(32);
+  readonly #cookie: Cookie;
+  readonly #badgeCookie: Cookie;
+
+  /** `cookieDomain` is the domain that this service and the applications behind the proxy have in common, if any. */
+  constructor({ https, cookieDomain }: { https: boolean; cookieDomain?: string | undefined }) {
+    const attributes = `Path=/; HttpOnly${https ? "; Secure" : ""}`;
     // With the prefix __Host- browsers take the cookie from this very host alone, over https.
-    this.#cookie = https
-      ? { name: "__Host-session", attributes: `${attributes}; Secure` }
-      : { name: "session", attributes };
+    this.#cookie = {
+      name: https ? "__Host-session" : "session",
+      attributes: `${attributes}; SameSite=Strict`,
+    };
+    // Lax, so that a link in a mail opens an application without a new sign-in.
+    this.#badgeCookie = {
+      name: `${https ? (cookieDomain ? "__Secure-" : "__Host-") : ""}badge`,
+      attributes: `${attributes}; SameSite=Lax${cookieDomain ? `; Domain=${cookieDomain}` : ""}`,
+    };
   }
 
   /** The visit that a Cookie header names, or undefined without one. */
   find(cookieHeader: string | undefined): Visit | undefined {
-    const cookies = (cookieHeader ?? "").split(/; */).map((pair) => pair.split("="));
-    const id = cookies.find(([name]) => name === this.#cookie.name)?.[1];
-    return id === undefined || !/^[\w-]{43}$/.test(id) ? undefined : this.#visit(id);
+    const id = cookieValue(cookieHeader, this.#cookie.name);
+    return id === undefined ? undefined : this.#visit(id);
+  }
+
+  /**
+   * The visit whose badge a Cookie header has. Applications behind the proxy get to see the badge, so it opens the
+   * applications and nothing else: no page here takes it.
+   */
+  findByBadge(cookieHeader: string | undefined): Visit | undefined {
+    const badge = cookieValue(cookieHeader, this.#badgeCookie.name);
+    const id = badge === undefined ? undefined : this.#badges.get(badge);
+    return id === undefined ? undefined : this.#visit(id);
   }
 
   /** Always under a new id, so that an id which somebody planted or saw before is worth nothing. */
   begin(session?: Session): Visit {
-    const id = randomBytes(32).toString("base64url"); // 43 characters
+    const id = randomId();
     const now = Date.now();
-    for (const [old, { endsAt }] of this.#sessions) if (endsAt <= now) this.#sessions.delete(old);
-    if (session) this.#sessions.set(id, { session, endsAt: now + lifetimesMs[session.stage] });
+    for (const [old, { endsAt }] of this.#sessions) if (endsAt <= now) this.#forget(old);
+    if (session) {
+      const badge = randomId();
+      this.#sessions.set(id, { session, endsAt: now + lifetimesMs[session.stage], badge });
+      this.#badges.set(badge, id);
+    }
     return this.#visit(id);
   }
 
   end(visit: Visit): void {
-    this.#sessions.delete(visit.id);
+    this.#forget(visit.id);
   }
 
-  setCookie(visit: Visit): string {
-    return `${this.#cookie.name}=${visit.id}; ${this.#cookie.attributes}`;
+  /** For the header Set-Cookie. */
+  cookiesOf(visit: Visit): string[] {
+    const cookies = [`${this.#cookie.name}=${visit.id}; ${this.#cookie.attributes}`];
+    const badge = this.#sessions.get(visit.id)?.badge;
+    if (visit.session?.stage !== "signed-in" || badge === undefined) return cookies;
+    return [...cookies, `${this.#badgeCookie.name}=${badge}; ${this.#badgeCookie.attributes}`];
+  }
+
+  #forget(id: string): void {
+    const badge = this.#sessions.get(id)?.badge;
+    if (badge !== undefined) this.#badges.delete(badge);
+    this.#sessions.delete(id);
   }
 
   isCsrfToken(visit: Visit, token: string): boolean {
@@ -77,4 +117,14 @@ export class Sessions {
     const csrfToken = createHmac("sha256", this.#csrfKey).update(id).digest("base64url");
     return { id, csrfToken, session: known && known.endsAt > Date.now() ? known.session : undefined };
   }
+}
+
+function randomId(): string {
+  return randomBytes(32).toString("base64url"); // 43 characters
+}
+
+function cookieValue(header: string | undefined, wanted: string): string | undefined {
+  const cookies = (header ?? "").split(/; */).map((pair) => pair.split("="));
+  const value = cookies.find(([name]) => name === wanted)?.[1];
+  return value !== undefined && /^[\w-]{43}$/.test(value) ? value : undefined;
 }

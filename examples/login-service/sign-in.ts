@@ -20,14 +20,16 @@ export function addSignInRoutes(
   get(
     "/",
     atStage(["signed-in"], async ({ visit }, session) => {
-      const { notice } = session;
+      const { notice, returnTo } = session;
+      session.returnTo = undefined;
+      if (returnTo !== undefined && notice === undefined) return { goTo: returnTo };
       session.notice = undefined;
-      return homePage(visit, session.user, notice);
+      return homePage(visit, session.user, { notice, returnTo });
     }),
   );
 
-  get("/sign-in", async ({ visit }) =>
-    visit.session?.stage === "signed-in" ? { goTo: "/" } : signInPage(visit),
+  get("/sign-in", async ({ visit, returnTo }) =>
+    visit.session?.stage === "signed-in" ? { goTo: returnTo ?? "/" } : signInPage(visit, { returnTo }),
   );
 
   post("/sign-in", async (asked) => {
@@ -35,7 +37,7 @@ export function addSignInRoutes(
     const username = await checkPassword(usernameAsTyped.trim(), asked.form.get("password") ?? "");
     if (username === undefined) {
       asked.reply.code(403);
-      return signInPage(asked.visit, usernameAsTyped);
+      return signInPage(asked.visit, { returnTo: asked.returnTo, usernameAsTyped });
     }
     return followDecision(asked, username, await dirmfa.signIn(nameOf({ username })));
   });
@@ -49,7 +51,11 @@ export function addSignInRoutes(
     }
     const { stage, goTo } = steps[answer.decision];
     const { id, displayName } = answer.user;
-    enter(asked, { stage, user: { id, username, displayName: displayName ?? username } });
+    enter(asked, {
+      stage,
+      user: { id, username, displayName: displayName ?? username },
+      returnTo: asked.returnTo,
+    });
     return { goTo };
   }
 

@@ -1,9 +1,10 @@
 // How a page is asked for and sent: the cookie, the form's token, the stage that was reached; and what routes share. Asks
 // dirmfa nothing.
 
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { DirmfaClientError, type UserRequest } from "../../src/client/client.ts";
 import type { Html } from "../../src/pages/html.ts";
+import type { Applications } from "./applications.ts";
 import { outdatedPage } from "./pages.ts";
 import type { Session, Sessions, Stage, Visit } from "./sessions.ts";
 
@@ -14,6 +15,8 @@ export interface Asked {
   visit: Visit;
   /** Of a POST, its token checked; empty for a GET. */
   form: URLSearchParams;
+  /** Where the visitor wants to go afterwards: a page of a listed application. */
+  returnTo: string | undefined;
   reply: FastifyReply;
 }
 
@@ -26,7 +29,17 @@ export interface Site {
   nameOf(user: { username: string }): UserRequest;
 }
 
-export function createSite(app: FastifyInstance, sessions: Sessions, directory: string | undefined): Site {
+interface SiteParts {
+  sessions: Sessions;
+  /** Of dirmfa, where it knows more than one. */
+  directory: string | undefined;
+  applications: Applications;
+}
+
+export function createSite(app: FastifyInstance, { sessions, directory, applications }: SiteParts): Site {
+  const wishOf = (request: FastifyRequest, form: URLSearchParams) =>
+    applications.pageOf(form.get("rd") ?? new URL(request.url, "http://here").searchParams.get("rd"));
+
   return {
     get(path, route) {
       app.get(path, async (request, reply) => {
@@ -36,8 +49,9 @@ export function createSite(app: FastifyInstance, sessions: Sessions, directory: 
           return reply.header("refresh", "0").type("text/html").send("");
         }
         const visit = known ?? sessions.begin();
-        if (!known) reply.header("set-cookie", sessions.setCookie(visit));
-        return send(reply, await route({ visit, form: new URLSearchParams(), reply }));
+        if (!known) reply.header("set-cookie", sessions.cookiesOf(visit));
+        const form = new URLSearchParams();
+        return send(reply, await route({ visit, form, returnTo: wishOf(request, form), reply }));
       });
     },
     post(path, route) {
@@ -47,13 +61,15 @@ export function createSite(app: FastifyInstance, sessions: Sessions, directory: 
         if (!visit || !sessions.isCsrfToken(visit, form.get("csrf") ?? "")) {
           return send(reply.code(403), outdatedPage());
         }
-        return send(reply, await route({ visit, form, reply }));
+        return send(reply, await route({ visit, form, returnTo: wishOf(request, form), reply }));
       });
     },
     enter({ visit, reply }, session) {
       sessions.end(visit);
-      const next = sessions.begin(session);
-      reply.header("set-cookie", sessions.setCookie(next));
+      // Kept until it is followed; a session that is signed in has no other use for it.
+      const returnTo = session?.returnTo ?? visit.session?.returnTo;
+      const next = sessions.begin(session && { ...session, returnTo });
+      reply.header("set-cookie", sessions.cookiesOf(next));
       return next;
     },
     nameOf: ({ username }) => (directory === undefined ? { username } : { username, directory }),

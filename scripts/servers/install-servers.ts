@@ -25,7 +25,11 @@ export type ServerName =
   | "python3"
   | "php"
   | "go"
-  | "java";
+  | "java"
+  | "nginx"
+  | "apache"
+  | "caddy"
+  | "haproxy";
 
 interface Server {
   packages: string[];
@@ -95,6 +99,20 @@ const servers: Record<ServerName, Server> = {
   php: { packages: ["php-cli", "php-curl"], programs: [["php"]], folders: () => [], units: [] },
   go: { packages: ["golang-go"], programs: [["go"]], folders: () => [], units: [] },
   java: { packages: ["default-jdk-headless"], programs: [["java"], ["javac"]], folders: () => [], units: [] },
+  nginx: { packages: ["nginx-light"], programs: [["nginx"]], folders: () => ["/usr/sbin"], units: ["nginx"] },
+  apache: {
+    packages: ["apache2", "lua-socket"],
+    programs: [["apache2"]],
+    folders: () => ["/usr/sbin"],
+    units: ["apache2"],
+  },
+  caddy: { packages: ["caddy"], programs: [["caddy"]], folders: () => [], units: ["caddy", "caddy-api"] },
+  haproxy: {
+    packages: ["haproxy"],
+    programs: [["haproxy"]],
+    folders: () => ["/usr/sbin"],
+    units: ["haproxy"],
+  },
   zbar: { packages: ["zbar-tools"], programs: [["zbarimg"]], folders: () => [], units: [] },
 };
 

@@ -100,6 +100,32 @@ export async function recordAuditEvent(trx: Transaction, event: NewAuditEvent): 
   });
 }
 
+/** Adds one event for each of the users, whose rows must be there. */
+export async function recordUserEvents(
+  trx: Transaction,
+  event: {
+    actor: Actor;
+    action: AuditAction;
+    userIds: readonly string[];
+    details: Readonly<Record<string, unknown>>;
+  },
+): Promise<void> {
+  const { actor, action, userIds, details } = event;
+  await trx.raw(
+    `insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
+     select :name, :via, :requestId::text, :action, u.id, u.directory, 'done', :details::jsonb
+     from users u where u.id = any(:userIds::uuid[]) order by u.id`,
+    {
+      name: actor.name,
+      via: actor.via,
+      requestId: actor.requestId ?? null,
+      action,
+      userIds: [...userIds],
+      details: JSON.stringify(details),
+    },
+  );
+}
+
 /** When the last event was written, by the database's clock. */
 export async function findLastEventTime(db: Database): Promise<Date | null> {
   const row = await db("audit_events").orderBy("id", "desc").first<{ at: Date } | undefined>("at");

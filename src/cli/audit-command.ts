@@ -19,6 +19,7 @@ import {
   type OpenCommand,
   type OutputOptions,
   parseLimit,
+  parseTime,
   withDatabase,
   withinLimit,
   wordOption,
@@ -158,7 +159,7 @@ async function printEvents(context: CliContext, db: Database, options: ListOptio
   const limit = parseLimit(options.limit, 100_000);
   const listed = await listAuditEvents(db, {
     limit: limit + 1,
-    ...(options.since === undefined ? {} : { since: parseTime(options.since) }),
+    ...(options.since === undefined ? {} : { since: parseTime("--since", options.since) }),
     ...(options.action === undefined ? {} : { action: options.action }),
     ...(options.user === undefined ? {} : { userId: await userIdOf(db, options.user, options.directory) }),
   });
@@ -191,10 +192,4 @@ function detailsOf(event: AuditEvent): string | null {
     ([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
   );
   return texts.join(" ") || null;
-}
-
-function parseTime(text: string): Date {
-  const time = new Date(text);
-  if (!Number.isNaN(time.getTime())) return time;
-  throw new AppError("invalid-usage", `--since wants a time as 2026-01-31T12:00:00Z, not ${text}.`);
 }

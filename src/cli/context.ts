@@ -120,3 +120,10 @@ export function parseLimit(text: string, max = 1000): number {
   if (Number.isInteger(value) && value >= 1 && value <= max) return value;
   throw new AppError("invalid-usage", `--limit wants a whole number from 1 to ${max}, not ${text}.`);
 }
+
+/** The time that an option says. */
+export function parseTime(option: string, text: string): Date {
+  const time = new Date(text);
+  if (!Number.isNaN(time.getTime())) return time;
+  throw new AppError("invalid-usage", `${option} wants a time as 2026-01-31T12:00:00Z, not ${text}.`);
+}

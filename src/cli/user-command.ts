@@ -1,11 +1,14 @@
 // dirmfa user: find users, see what decides about their MFA, and change what an admin may change.
 
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import { decideRequirement } from "../users/policy.ts";
 import { setRequiredByAdmin } from "../users/require-mfa.ts";
 import { type User, type UserState, userStates } from "../users/user.ts";
+import type { UserConditions } from "../users/user-filter-table.ts";
+import { usersAsCsv } from "../users/users-csv.ts";
 import { listUsers } from "../users/users-table.ts";
 import type { IssuedPass } from "../verification/answers.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
@@ -18,6 +21,7 @@ import {
   type OpenCommand,
   type OutputOptions,
   parseLimit,
+  parseTime,
   withDatabase,
   withinLimit,
   wordOption,
@@ -26,13 +30,20 @@ import { getUser } from "./get-user.ts";
 import { printFacts, printJson, printLine, printTable } from "./print.ts";
 import { userAsJson, userFacts } from "./user-facts.ts";
 
+// One screen.
+const usualLimit = "50";
+
 interface ListOptions extends OutputOptions {
   search?: string;
   state?: UserState;
   directory?: string;
   required?: boolean;
   enrolled?: boolean;
-  limit: string;
+  notEnrolled?: boolean;
+  locked?: boolean;
+  deadlineBefore?: string;
+  csv?: boolean;
+  limit?: string;
 }
 
 interface UserOptions extends OutputOptions {
@@ -55,8 +66,15 @@ export function addUserCommand(program: Command, context: CliContext): void {
     .option("--no-required", "only those who need not")
     .option("--enrolled", "only those with an authenticator")
     .option("--no-enrolled", "only those without")
-    .option("--limit <count>", "how many", "50")
+    .option("--not-enrolled", "the same")
+    .option("--locked", "only those who are locked out")
+    .option(
+      "--deadline-before <time>",
+      "only those who must enroll before this, as 2026-01-31 or 2026-01-31T12:00:00Z",
+    )
+    .option("--limit <count>", `how many; ${usualLimit}, or with --csv all, when not given`)
     .option("--json", "print JSON")
+    .option("--csv", "print CSV")
     .action((options: ListOptions) => withDatabase(context, (open) => printUsers(context, open, options)));
   addUserAction(user, context, "show", "one user: directory facts, state, and why MFA is required", showUser);
   addUserAction(user, context, "require", "require MFA of one user", (ctx, open, found, options) =>
@@ -99,8 +117,14 @@ function addUserAction(
 }
 
 async function printUsers(context: CliContext, open: OpenCommand, options: ListOptions): Promise<void> {
-  const limit = parseLimit(options.limit, 100_000);
-  const listed = await listUsers(open.db, { ...options, limit: limit + 1 });
+  const { search, state, directory, required, locked } = options;
+  const enrolled = options.notEnrolled ? false : options.enrolled;
+  const deadlineBefore =
+    options.deadlineBefore === undefined ? undefined : parseTime("--deadline-before", options.deadlineBefore);
+  const filter = { search, state, directory, required, enrolled, locked, deadlineBefore };
+  if (options.csv) return printCsv(context, open, filter, options);
+  const limit = parseLimit(options.limit ?? usualLimit, 100_000);
+  const listed = await listUsers(open.db, { ...filter, limit: limit + 1 });
   const { rows: users, more } = withinLimit(listed, limit);
   noteMore(context, more, limit);
   if (options.json) return printJson(context, { more, users: users.map((user) => userAsJson(user)) });
@@ -115,6 +139,21 @@ async function printUsers(context: CliContext, open: OpenCommand, options: ListO
       decideRequirement(user).requiredBy.join(", ") || null,
     ]),
   );
+}
+
+async function printCsv(
+  context: CliContext,
+  { db }: OpenCommand,
+  filter: UserConditions,
+  { json, limit }: ListOptions,
+): Promise<void> {
+  if (json || limit !== undefined) {
+    throw new AppError("invalid-usage", "--csv prints the whole list, and not JSON.");
+  }
+  for await (const records of usersAsCsv(db, filter)) {
+    // A pipe that is read slowly is waited for.
+    if (!context.stdout.write(records)) await once(context.stdout, "drain");
+  }
 }
 
 async function showUser(

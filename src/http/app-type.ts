@@ -23,6 +23,8 @@ declare module "fastify" {
     isEnrollment?: true;
     /** It changes something: told in the log when it did. */
     isChange?: true;
+    /** It answers with CSV as well, where that is asked for; for the API description. */
+    alsoCsv?: true;
     /** Codes that the route can answer beside those of every route; for the API description. */
     problems?: readonly ProblemCode[];
   }

@@ -49,7 +49,7 @@ function wantedOf({ keyword, params, schema }: Finding): string {
     case "oneOf":
       return `must have exactly one of ${fieldsOf(schema).join(" and ")}`;
     case "not":
-      return "has fields that exclude each other";
+      return `must have one at most of ${fieldsOf(alternativesOf(schema)).join(" and ")}`;
     case "minimum":
     case "maximum":
       return `must be ${String(params.comparison)} ${String(params.limit)}`;
@@ -58,8 +58,14 @@ function wantedOf({ keyword, params, schema }: Finding): string {
   }
 }
 
-/** The fields that a `oneOf` of `required` asks for, one of. */
-function fieldsOf(schema: unknown): string[] {
-  if (!Array.isArray(schema)) return ["the fields that exclude each other"];
-  return schema.flatMap(({ required }: { required?: string[] }) => required ?? []).map((name) => `"${name}"`);
+/** The alternatives of a `not` over `anyOf`. */
+function alternativesOf(schema: unknown): unknown {
+  return typeof schema === "object" && schema !== null && "anyOf" in schema ? schema.anyOf : undefined;
+}
+
+/** The fields that some schemas of `required` name, each once. */
+function fieldsOf(schemas: unknown): string[] {
+  if (!Array.isArray(schemas)) return ["the fields that exclude each other"];
+  const names = schemas.flatMap(({ required }: { required?: string[] }) => required ?? []);
+  return [...new Set(names)].map((name) => `"${name}"`);
 }

@@ -26,6 +26,7 @@ export const problemKinds = {
   "username-ambiguous": { status: 409, title: "The username lives in more than one directory" },
   "run-in-progress": { status: 409, title: "A sync run of this directory is under way" },
   "run-not-held": { status: 409, title: "The sync run is not held" },
+  "too-many-users": { status: 409, title: "More users fit than the call allows for" },
   "request-too-large": { status: 413, title: "The body is too large" },
   "unsupported-media-type": { status: 415, title: "The body must be application/json" },
   "locked-out": { status: 429, title: "Too many failed codes" },

@@ -12,7 +12,10 @@ export function Nullable<T extends TSchema & { type: string }>(schema: T) {
 }
 
 /** One of a few words. */
-export function Words<const W extends readonly string[]>(words: W, options: { description?: string } = {}) {
+export function Words<const W extends readonly string[]>(
+  words: W,
+  options: { title?: string; description?: string } = {},
+) {
   return Type.Unsafe<W[number]>({ type: "string", enum: words, ...options });
 }
 
@@ -27,6 +30,14 @@ export function Line(maxLength: number, options: { description?: string } = {}) 
 }
 
 export const Instant = Type.String({ format: "date-time", description: "UTC, ISO 8601" });
+/** A time in a request, to be read with `timeOf` (request-time.ts). */
+export function TimeText(meaning?: string) {
+  const form = "Date, or date and time with its zone, ISO 8601";
+  return Type.String({
+    pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?(Z|[+-]\\d{2}:\\d{2}))?$",
+    description: meaning === undefined ? form : `${meaning}. ${form}`,
+  });
+}
 export const Uuid = Type.String({ pattern: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" });
 export const IdParams = Type.Object({ id: Uuid }, closed);
 
@@ -49,20 +60,17 @@ export const EnrollmentPass = Line(codeMaxLength, {
 });
 
 /** What can be locked out. */
-export const GuardedKindWord = Words(["totp", "backup-code", "enrollment-pass"]);
-export const MethodWord = Words(["totp", "backup-code"]);
+export const GuardedKindWord = Words(["totp", "backup-code", "enrollment-pass"], { title: "GuardedKind" });
+export const MethodWord = Words(["totp", "backup-code"], { title: "Method" });
 
-export const UserSummary = Type.Object(
-  {
-    id: Type.String(),
-    username: Type.String(),
-    displayName: Nullable(Type.String()),
-    email: Nullable(Type.String()),
-    directory: Type.String(),
-    groups: Type.Array(Type.String()),
-  },
-  closed,
-);
+export const UserSummary = Named("UserSummary", {
+  id: Type.String(),
+  username: Type.String(),
+  displayName: Nullable(Type.String()),
+  email: Nullable(Type.String()),
+  directory: Type.String(),
+  groups: Type.Array(Type.String()),
+});
 
 /** Requests of calls without a body: none, or an empty object. */
 export const NoBody = Type.Unsafe<null | Record<never, never>>({
@@ -87,4 +95,13 @@ export function Closed<P extends Record<string, TSchema>>(
   options: Record<string, unknown> = {},
 ) {
   return Type.Object(properties, { ...options, ...closed });
+}
+
+/** One with a name (`title`) of its own in the API description, where all uses of it become references to it. */
+export function Named<P extends Record<string, TSchema>>(
+  name: string,
+  properties: P,
+  options: Record<string, unknown> = {},
+) {
+  return Closed(properties, { ...options, title: name });
 }

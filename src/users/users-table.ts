@@ -3,6 +3,13 @@
 import type { Database, Transaction } from "../store/database.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type NameMatch, type User, type UserState } from "./user.ts";
+import {
+  conditionBindings,
+  conditionSql,
+  enrolledSql,
+  lockedSql,
+  type UserConditions,
+} from "./user-filter-table.ts";
 
 /** The columns of a user as `UserRow`, from a table aliased `u`; for statements elsewhere that read users with more. */
 export const userColumns = `
@@ -110,14 +117,7 @@ export async function findUser(db: Database, id: string): Promise<User | undefin
   return rows[0] && userOf(rows[0]);
 }
 
-export interface UserFilter {
-  /** Part of the username, display name or e-mail address, in any case. */
-  search?: string | undefined;
-  state?: UserState | undefined;
-  directory?: string | undefined;
-  /** Removed users must do nothing: with this they are only listed where `state` asks for them. */
-  required?: boolean | undefined;
-  enrolled?: boolean | undefined;
+export interface UserFilter extends UserConditions {
   /** The last user of the page before, as (username key, id). */
   after?: { usernameKey: string; id: string } | undefined;
   limit: number;
@@ -126,36 +126,25 @@ export interface UserFilter {
 /** A user in a list: with what an admin looks through a list for. */
 export interface ListedUser extends User {
   enrolled: boolean;
+  /** A kind of code is locked out now. */
+  locked: boolean;
 }
 
 /** A page of users in the order of their matched usernames. */
 export async function listUsers(db: Database, filter: UserFilter): Promise<ListedUser[]> {
-  const { rows } = await db.raw<{ rows: (UserRow & { enrolled: boolean })[] }>(
-    `select ${userColumns},
-       exists (select from authenticators a where a.user_id = u.id and a.state = 'active') as enrolled
+  const { rows } = await db.raw<{ rows: (UserRow & { enrolled: boolean; locked: boolean })[] }>(
+    `select ${userColumns}, ${enrolledSql} as enrolled, ${lockedSql} as locked
      from users u
-     where (:state::text is null or u.state = :state)
-       and (:directory::text is null or u.directory = :directory)
-       and (:required::boolean is null
-         or (u.required_since is not null) = :required and (u.state <> 'removed' or :state::text = 'removed'))
-       and (:enrolled::boolean is null
-         or exists (select from authenticators a where a.user_id = u.id and a.state = 'active') = :enrolled)
-       and (:search::text is null or strpos(u.username_key, :search) > 0
-         or strpos(lower(u.display_name), :search) > 0 or strpos(lower(u.email), :search) > 0)
-       and (:afterKey::text is null or (u.username_key, u.id) > (:afterKey, :afterId::uuid))
+     where ${conditionSql} and (:afterKey::text is null or (u.username_key, u.id) > (:afterKey, :afterId::uuid))
      order by u.username_key, u.id limit :limit`,
     {
-      state: filter.state ?? null,
-      directory: filter.directory ?? null,
-      required: filter.required ?? null,
-      enrolled: filter.enrolled ?? null,
-      search: filter.search === undefined ? null : usernameKeyOf(filter.search),
+      ...conditionBindings(filter),
       afterKey: filter.after?.usernameKey ?? null,
       afterId: filter.after?.id ?? null,
       limit: filter.limit,
     },
   );
-  return rows.map((row) => ({ ...userOf(row), enrolled: row.enrolled }));
+  return rows.map((row) => ({ ...userOf(row), enrolled: row.enrolled, locked: row.locked }));
 }
 
 /**
@@ -171,6 +160,20 @@ export async function endGrace(trx: Transaction, userId: string): Promise<boolea
     { userId },
   );
   return rowCount > 0;
+}
+
+/** The same for many users, locked before. Returns those for whom it was not decided so already. */
+export async function updateManyRequiredByAdmin(
+  trx: Transaction,
+  userIds: readonly string[],
+  required: boolean,
+): Promise<string[]> {
+  const { rows } = await trx.raw<{ rows: { id: string }[] }>(
+    `update users set required_by_admin = :required
+     where id = any(:ids::uuid[]) and required_by_admin is distinct from :required returning id`,
+    { ids: [...userIds], required },
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** Writes an admin's decision (F4). Returns the user's directory, or undefined when there is no such user. */

@@ -1,6 +1,7 @@
 // Lockouts outside the guard: the rows are made when an enrollment begins, and cleared by an admin. Failures are counted in
 // guard-table.ts alone.
 
+import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import type { GuardedKind } from "./answers.ts";
 
@@ -41,6 +42,34 @@ export async function clearLockouts(
     { userId, methods: [...methods] },
   );
   return rows.toSorted((a, b) => a.method.localeCompare(b.method));
+}
+
+/** The same for many users, locked before, with an audit event for each who had something to end. Returns how many. */
+export async function endLockoutsOfMany(
+  trx: Transaction,
+  userIds: readonly string[],
+  actor: Actor,
+): Promise<number> {
+  const { rowCount } = await trx.raw<{ rowCount: number }>(
+    `with present as materialized (
+       select user_id, method, refused from lockouts
+       where user_id = any(:userIds::uuid[]) and (failures > 0 or level > 0 or locked_until is not null)
+       order by user_id, method for update
+     ), ended as (
+       update lockouts l set failures = 0, level = 0, locked_until = null, refused = 0 from present p
+       where l.user_id = p.user_id and l.method = p.method
+       returning l.user_id, l.method, p.refused
+     ), of_users as (
+       select user_id, sum(refused) as refused, jsonb_agg(method order by method) as methods from ended group by user_id
+     )
+     insert into audit_events (actor, via, request_id, action, user_id, directory, outcome, details)
+     select :name, :via, :requestId::text, 'unlock', u.id, u.directory, 'done',
+       jsonb_build_object('methods', o.methods, 'byFilter', true)
+         || case when o.refused > 0 then jsonb_build_object('refused', o.refused) else '{}' end
+     from of_users o join users u on u.id = o.user_id order by u.id`,
+    { userIds: [...userIds], name: actor.name, via: actor.via, requestId: actor.requestId ?? null },
+  );
+  return rowCount;
 }
 
 /** Counts an attempt that was refused unseen. Nothing when the lockout is over by now. */

@@ -75,6 +75,25 @@ test("user list finds by parts of names and by requirement", async () => {
   expect((await json("user", "list", "--required", "--limit", "5")).users).toHaveLength(5);
 });
 
+test("user list prints those who have to enroll before a date as CSV, whole", async () => {
+  const { code, stdout } = await dirmfa(
+    "user",
+    "list",
+    "--not-enrolled",
+    "--deadline-before",
+    "2100-01-01",
+    "--csv",
+  );
+  expect(code).toBe(0);
+  const lines = stdout.split("\r\n");
+  expect(lines[0]).toMatch(/^id,directory,username,displayName,email,state,required,requiredBy,/);
+  expect(lines).toHaveLength(1 + 29 + 1); // user0001 is exempt
+  expect((await dirmfa("user", "list", "--csv", "--limit", "3")).code).toBe(2);
+  expect((await dirmfa("user", "list", "--deadline-before", "soon")).stderr).toContain(
+    "--deadline-before wants a time",
+  );
+});
+
 test("a list that ends at its limit says so, to programs too", async () => {
   const { code, stdout, stderr } = await dirmfa("user", "list", "--limit", "5", "--json");
   expect(JSON.parse(stdout)).toMatchObject({ more: true });

@@ -43,7 +43,11 @@ export function personLdif(uid: string, cn = `${uid} Test`, rdn = `uid=${uid}`):
   ]);
 }
 
-export async function openLoginServiceWorld(ldif: string): Promise<LoginServiceWorld> {
+/** `settings` are environment variables of the login service. */
+export async function openLoginServiceWorld(
+  ldif: string,
+  settings: Record<string, string> = {},
+): Promise<LoginServiceWorld> {
   await using started = new AsyncDisposableStack();
   const [slapd, database] = await Promise.all([startSlapd({ ldif }), createTestDatabase()]);
   started.defer(() => slapd.stop());
@@ -65,7 +69,7 @@ export async function openLoginServiceWorld(ldif: string): Promise<LoginServiceW
   await succeeds(installation, "sync");
   const { process: daemon, address } = await installation.serve();
   const dirmfa = createClient({ baseUrl: address, token: tokens.login });
-  const loginService = await startLoginService(installation, slapd, address);
+  const loginService = await startLoginService(installation, slapd, { DIRMFA_URL: address, ...settings });
   started.defer(() => loginService.stop());
 
   const running = started.move();
@@ -92,7 +96,7 @@ export async function succeeds(installation: Installation, ...args: string[]): P
   if (code !== 0) throw new Error(`dirmfa ${args.join(" ")} ended with ${code}: ${stderr}`);
 }
 
-async function startLoginService(installation: Installation, slapd: Slapd, dirmfaUrl: string) {
+async function startLoginService(installation: Installation, slapd: Slapd, settings: Record<string, string>) {
   const tokenFile = join(installation.folder, "login.token");
   await writeFile(tokenFile, `${tokens.login}\n`, { mode: 0o600 });
   const mainFile = resolve(import.meta.dirname, "../../examples/login-service/main.ts");
@@ -101,12 +105,12 @@ async function startLoginService(installation: Installation, slapd: Slapd, dirmf
     env: {
       ...process.env,
       LISTEN: "127.0.0.1:0",
-      DIRMFA_URL: dirmfaUrl,
       DIRMFA_TOKEN_FILE: tokenFile,
       LDAP_URL: slapd.url,
       LDAP_BIND_DN: slapd.syncDn,
       LDAP_BIND_PASSWORD_FILE: slapd.syncPasswordFile,
       LDAP_BASE: `ou=people,${slapd.suffix}`,
+      ...settings,
     },
   });
   const exited = once(child, "exit");

@@ -135,7 +135,9 @@ test("the help desk issues a pass, a user enrolls with it, and the events name b
 
   const both = await ask("/v1/enrollment", tokens.login, { username, enrollmentPass, totp: "000000" });
   expect(both.status).toBe(400);
-  expect(both.json).toMatchObject({ detail: "The body has fields that exclude each other." });
+  expect(both.json).toMatchObject({
+    detail: 'The body must have one at most of "totp" and "enrollmentPass" and "backupCode".',
+  });
   expect((await ask("/v1/enrollment", tokens.login, { username, enrollmentPass })).status).toBe(201);
   expect((await ask("/v1/enrollment", tokens.login, { username, enrollmentPass })).json).toMatchObject({
     code: "code-rejected",
@@ -164,6 +166,111 @@ test("no pass is issued to a user who is enrolled, removed or unknown; a reset c
   const { username } = enrolled;
   const begun = await world.login("/v1/enrollment", { username, enrollmentPass: issued?.enrollmentPass });
   expect(begun.status).toBe(201);
+});
+
+const count = Math.random().toString(36).slice(2);
+
+test("users come as CSV when it is asked for, all of them, and no display name is a formula", async () => {
+  const { db } = world.database;
+  const marked = `csv-${count}`;
+  const names = Array.from({ length: 1203 }, (_, index) => `${marked}-${String(index).padStart(5, "0")}`);
+  for (const username of names.slice(0, 3)) await world.addUser({ username });
+  await db.raw(
+    `insert into users (id, directory, directory_id, username, username_key, display_name, dn, dn_key, entry_hash,
+       required_new_user, state)
+     select gen_random_uuid(), 'main', n, n, n, '=cmd|'' /C calc''!A0', n, n, '-', false, 'active' from unnest(?::text[]) as n`,
+    [names.slice(3)],
+  );
+  const ask = (query: string, accept: string) =>
+    call(`${world.url}/v1/admin/users?${query}`, { token: tokens.audit, headers: { accept } });
+  const csv = await ask(`search=${marked}`, "text/csv");
+  expect(csv.headers.get("content-type")).toContain("text/csv");
+  expect(csv.headers.get("content-disposition")).toBe('attachment; filename="users.csv"');
+  const lines = csv.text.split("\r\n");
+  expect(lines).toHaveLength(1 + names.length + 1);
+  expect(lines[0]).toMatch(/^id,directory,username,/);
+  expect(lines.slice(1, -1).map((line) => line.split(",")[2])).toEqual(names);
+  expect(lines[5]).toContain(",'=cmd|");
+  expect((await ask(`search=${marked}&limit=5`, "text/csv")).json).toMatchObject({ code: "invalid-request" });
+  for (const accept of ["*/*", "application/json, text/csv;q=0.5", "text/html", "text/csv;q=0"]) {
+    expect((await ask(`search=${marked}&limit=5`, accept)).json).toMatchObject({ users: expect.any(Array) });
+  }
+  await db("users").where("username", "like", `${marked}%`).delete();
+});
+
+test("counts tell who has to enroll, and take the conditions of the list", async () => {
+  const search = `counts-${count}`;
+  const [, late, early] = [
+    await world.addEnrolledUser(`${search}-a`),
+    await world.addUser({ username: `${search}-b` }),
+    await world.addUser({ username: `${search}-c` }),
+    await world.addUser({ username: `${search}-d`, state: "removed" }),
+  ];
+  const { db } = world.database;
+  const required = (id: string, deadline: string) =>
+    db("users").where({ id }).update({ required_since: "2026-01-01", enrollment_deadline: deadline });
+  await required(late.id, "2026-01-02");
+  await required(early.id, "2100-01-01");
+  expect((await world.admin(`/v1/admin/users/counts?search=${search}`)).json).toEqual({
+    users: 4,
+    states: { active: 3, disabled: 0, removed: 1 },
+    active: { required: 2, enrolled: 1, mayDefer: 1, mustEnroll: 1, locked: 0 },
+  });
+  const before = await world.admin(
+    `/v1/admin/users?search=${search}&enrolled=false&deadlineBefore=2027-01-01`,
+  );
+  expect(readAs(UserPage, before).users.map(({ id }) => id)).toEqual([late.id]);
+  const nonsense = await world.admin("/v1/admin/users?deadlineBefore=2026-02-31T99:00Z");
+  expect(nonsense.json).toMatchObject({ code: "invalid-request", field: "deadlineBefore" });
+});
+
+test("MFA is required of all who fit a filter, with an event each, or of nobody", async () => {
+  const search = `many-${count}`;
+  const users = [];
+  for (const letter of ["a", "b", "c"]) users.push(await world.addUser({ username: `${search}-${letter}` }));
+  const removed = await world.addUser({ username: `${search}-d`, state: "removed" });
+  const post = (body: unknown) => world.admin("/v1/admin/users/mfa-required", { body, actor: "jane" });
+  expect((await post({ filter: {}, required: true })).status).toBe(400);
+  const tooMany = await post({ filter: { search }, required: true, atMost: 2 });
+  expect([tooMany.status, tooMany.json]).toMatchObject([409, { code: "too-many-users" }]);
+  expect(await eventsOf(users[0]?.id ?? "")).toEqual([]);
+
+  const both = await Promise.all([1, 2].map(() => post({ filter: { search }, required: true, atMost: 3 })));
+  const changed = both.map(({ json }) => (json as { changed: number }).changed);
+  expect(changed.toSorted()).toEqual([0, 3]);
+  for (const { id } of users) {
+    expect(await eventsOf(id)).toEqual([
+      { action: "mfa-require", actor: "jane (caller:help-desk)", via: "api", outcome: "done" },
+    ]);
+    expect(readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`)).policy).toMatchObject({
+      requiredBy: ["required-by-admin"],
+      requiredSince: expect.any(String),
+    });
+  }
+  expect(await eventsOf(removed.id)).toEqual([]);
+  expect((await post({ filter: { search }, required: false })).json).toEqual({ matched: 3, changed: 3 });
+});
+
+test("lockouts of all who fit a filter end, with an event for each who had one", async () => {
+  const search = `unlock-${count}`;
+  const locked = await world.addEnrolledUser(`${search}-a`);
+  const calm = await world.addEnrolledUser(`${search}-b`);
+  const totp = world.wrongCodeOf(locked);
+  for (let i = 0; i < 6; i++) await world.login("/v1/verify", { username: locked.username, totp });
+  expect((await world.admin(`/v1/admin/users?locked=true&search=${search}`)).json).toMatchObject({
+    users: [{ id: locked.id, locked: true }],
+  });
+  const answer = await world.admin("/v1/admin/users/unlock", { body: { filter: { search } }, actor: "jane" });
+  expect(answer.json).toEqual({ matched: 2, changed: 1 });
+  expect((await eventsOf(locked.id)).at(-1)).toMatchObject({
+    action: "unlock",
+    actor: "jane (caller:help-desk)",
+  });
+  expect((await eventsOf(calm.id)).map(({ action }) => action)).not.toContain("unlock");
+  expect((await world.login("/v1/sign-in", { username: locked.username })).json).toMatchObject({
+    decision: "challenge",
+    lockedUntil: null,
+  });
 });
 
 test("an admin ends a lockout", async () => {

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Log } from "../../src/log.ts";
+import { readDescription } from "../support/api-description.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
 import { type Answer, call, sendBytes, tokens } from "../support/http-server.ts";
 
@@ -14,6 +15,7 @@ interface Schema {
   properties?: Record<string, Schema>;
   required?: string[];
   items?: Schema;
+  anyOf?: Schema[];
   enum?: unknown[];
   pattern?: string;
   minimum?: number;
@@ -49,8 +51,7 @@ beforeAll(async () => {
   ];
   usernames = users.map(({ username }) => username);
   ids = users.map(({ id }) => id);
-  const description = await call(`${world.url}/openapi.json`);
-  const { paths } = description.json as { paths: Record<string, Record<string, Operation>> };
+  const { paths } = await readDescription<{ paths: Record<string, Record<string, Operation>> }>(world.url);
   calls = Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => ({ method, path, operation })),
   );
@@ -130,6 +131,12 @@ function fittingOf(schema: Schema, name: string): fc.Arbitrary<unknown> {
   }
 }
 
+/** Of a body that may be left out, what it is when it is there. */
+function bodySchemaOf({ operation }: Call): Schema | undefined {
+  const schema = operation.requestBody?.content["application/json"]?.schema;
+  return schema?.anyOf?.[0] ?? schema;
+}
+
 function bodyOf(schema: Schema): fc.Arbitrary<unknown> {
   const fields = Object.entries(schema.properties ?? {});
   const optional = fields.map(([name]) => name).filter((name) => !schema.required?.includes(name));
@@ -178,7 +185,7 @@ function requestArbitrary(): fc.Arbitrary<Request> {
           : fc.option(anyValueOf(schema, name), { nil: undefined, freq: 2 }),
       ),
     );
-    const schema = one.operation.requestBody?.content["application/json"]?.schema;
+    const schema = bodySchemaOf(one);
     return fc.tuple(values, schema ? bodyOf(schema) : fc.constant(undefined)).map(([given, body]) => {
       const query = new URLSearchParams();
       let path = one.path;
@@ -312,7 +319,7 @@ test("no finding carries a value, or an unknown field's name, into an answer or 
     expect(answer.text, `${method} ${path} ${JSON.stringify(body)}`).not.toContain(mark);
   };
   for (const one of calls) {
-    const schema = one.operation.requestBody?.content["application/json"]?.schema;
+    const schema = bodySchemaOf(one);
     const names = Object.keys(schema?.properties ?? {});
     const none = new URLSearchParams();
     for (const value of schema ? wrongValues : []) {

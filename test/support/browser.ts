@@ -3,8 +3,8 @@
 import { type Browser, chromium } from "playwright-core";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
 
-/** Ends with close(). Each newContext() is a browser of its own, with no cookies. */
-export async function startBrowser(): Promise<Browser> {
+/** Ends with close(). Each newContext() is a browser of its own, with no cookies. `hosts` are names that lead to this machine. */
+export async function startBrowser({ hosts = "" } = {}): Promise<Browser> {
   const programs = await ensureServers(["chromium"]);
   return chromium.launch({
     ...(programs.chromium === undefined ? {} : { executablePath: programs.chromium }),
@@ -17,6 +17,7 @@ export async function startBrowser(): Promise<Browser> {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...(hosts === "" ? [] : [`--host-resolver-rules=MAP ${hosts} 127.0.0.1`]),
     ],
   });
 }

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { usernameKeyOf } from "../../src/username.ts";
+import { countUsers } from "../../src/users/user-filter-table.ts";
 import { findUserByName, listUsers } from "../../src/users/users-table.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 
@@ -99,6 +100,45 @@ test("users are listed by name and narrowed by every filter", async () => {
   expect(await names({ required: true })).toEqual(["ben"]);
   expect(await names({ enrolled: true })).toEqual([]);
   expect(await names({ enrolled: false, directory: "east" })).toEqual(["Ada", "ben", "cleo", "dora"]);
+});
+
+test("those who are locked out now and those who must enroll before a time are found", async () => {
+  const { db } = database;
+  const [ada] = await listUsers(db, { search: "ada", limit: 1 });
+  await db("lockouts").insert({
+    user_id: ada?.id,
+    method: "totp",
+    locked_until: new Date(Date.now() + 60_000),
+  });
+  expect(await names({ locked: true })).toEqual(["Ada"]);
+  expect(await names({ locked: false, directory: "east" })).toEqual(["ben", "cleo", "dora"]);
+  await db("lockouts").update({ locked_until: new Date(Date.now() - 1) });
+  expect(await names({ locked: true })).toEqual([]);
+
+  const inAnHour = new Date(Date.now() + 3_600_000);
+  expect(await names({ deadlineBefore: inAnHour })).toEqual(["ben"]);
+  expect(await names({ deadlineBefore: new Date(Date.now() - 3_600_000) })).toEqual([]);
+});
+
+test("counts are those of the list, whatever the condition", async () => {
+  const conditions = [
+    {},
+    { state: "disabled" },
+    { directory: "east", required: true },
+    { search: "office" },
+  ] as const;
+  for (const one of conditions) {
+    const listed = await listUsers(database.db, { ...one, limit: 100 });
+    const counted = await countUsers(database.db, one);
+    expect(counted.users).toBe(listed.length);
+    expect(counted.states.active).toBe(listed.filter(({ state }) => state === "active").length);
+    const required = listed.filter((user) => user.state === "active" && user.requiredSince !== null);
+    expect(counted.active).toMatchObject({
+      required: required.length,
+      mustEnroll: required.length,
+      mayDefer: 0,
+    });
+  }
 });
 
 test("pages follow each other without a gap or a repeat, equal names included", async () => {

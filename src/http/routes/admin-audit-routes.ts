@@ -8,6 +8,7 @@ import { findUser } from "../../users/users-table.ts";
 import type { App } from "../app-type.ts";
 import { cursorOf, parseCursor } from "../cursor.ts";
 import { ProblemAnswer } from "../problems.ts";
+import { timeOf } from "../request-time.ts";
 import { IdParams, pageLimit } from "../schemas.ts";
 import { AuditEventPage, AuditEventsQuery, UserEventsQuery } from "./admin-schemas.ts";
 
@@ -25,7 +26,7 @@ export function addAdminAuditRoutes(app: App, deps: { db: Database }): void {
     },
     async ({ query }) =>
       listPage(deps.db, query, {
-        ...(query.since === undefined ? {} : { since: timeOf(query.since) }),
+        ...(query.since === undefined ? {} : { since: timeOf(query.since, "since") }),
         ...(query.action === undefined ? {} : { action: query.action }),
         ...(query.user === undefined ? {} : { userId: query.user }),
       }),
@@ -86,17 +87,4 @@ function placeOf(cursor: string | undefined): AuditPlace | undefined {
 
 function answerOf(event: AuditEvent) {
   return { ...event, at: event.at.toISOString() };
-}
-
-/** The pattern of the query lets through 31 February and hour 99. */
-function timeOf(text: string): Date {
-  const time = new Date(text);
-  if (Number.isNaN(time.getTime())) {
-    throw new ProblemAnswer({
-      code: "invalid-request",
-      detail: 'The query\'s field "since" is not a time that exists.',
-      members: { field: "since" },
-    });
-  }
-  return time;
 }

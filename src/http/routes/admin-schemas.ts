@@ -10,9 +10,11 @@ import {
   GuardedKindWord,
   Instant,
   Line,
+  Named,
   NextCursor,
   Nullable,
   pageQuery,
+  TimeText,
   UserSummary,
   Uuid,
   Words,
@@ -20,28 +22,76 @@ import {
 
 const Facts = Type.Object({}, { additionalProperties: true });
 
-export const UserState = Words(userStates);
+export const UserState = Words(userStates, { title: "UserState" });
 
-export const ListUsersQuery = Closed({
+/** Which users are meant. Those that are removed only where `state` asks for them, once `required` or `deadlineBefore` is given. */
+const userConditions = {
   search: Type.Optional(Line(200, { description: "Part of the username, display name or e-mail address" })),
   state: Type.Optional(UserState),
   directory: Type.Optional(DirectoryName),
   required: Type.Optional(Type.Boolean()),
   enrolled: Type.Optional(Type.Boolean()),
-  ...pageQuery,
+  locked: Type.Optional(Type.Boolean({ description: "A kind of code is locked out now" })),
+  deadlineBefore: Type.Optional(
+    TimeText("MFA is required, and may be deferred until a time before this at most"),
+  ),
+};
+export const ListUsersQuery = Closed({ ...userConditions, ...pageQuery });
+export const CountUsersQuery = Closed(userConditions);
+
+// One transaction's worth; more is asked for in several calls.
+const mostUsersAtOnce = 5000;
+const atMost = Type.Optional(
+  Type.Integer({
+    minimum: 1,
+    maximum: mostUsersAtOnce,
+    description: "1000 when not given. When more users fit, nobody is changed",
+  }),
+);
+export const atMostDefault = 1000;
+const ManyUsers = Named("ManyUsers", userConditions, {
+  minProperties: 1,
+  description: "At least one condition; removed users are left out",
+});
+export const RequireMfaOfManyRequest = Named("RequireMfaOfManyRequest", {
+  filter: ManyUsers,
+  required: Type.Boolean(),
+  atMost,
+});
+export const UnlockManyRequest = Named("UnlockManyRequest", { filter: ManyUsers, atMost });
+export const ManyUsersResult = Named("ManyUsersResult", {
+  matched: Type.Integer({ description: "Users who fit" }),
+  changed: Type.Integer({ description: "Those for whom it was not so already; each has an audit event" }),
 });
 
-const listedUser = {
+const Count = Type.Integer();
+export const UserCounts = Named("UserCounts", {
+  users: Count,
+  states: Closed({ active: Count, disabled: Count, removed: Count }),
+  active: Closed(
+    {
+      required: Count,
+      enrolled: Count,
+      mayDefer: Type.Integer({ description: "Required, not enrolled, and still in the grace period" }),
+      mustEnroll: Type.Integer({ description: "Required, not enrolled, and stopped at the next sign-in" }),
+      locked: Count,
+    },
+    { description: "Of the active users among them" },
+  ),
+});
+
+const ListedUser = Named("ListedUser", {
   ...UserSummary.properties,
   state: UserState,
   required: Type.Boolean(),
   requiredBy: Type.Array(Type.String()),
   enrollmentDeadline: Nullable(Instant),
   enrolled: Type.Boolean(),
-};
-export const UserPage = Closed({ users: Type.Array(Closed(listedUser)), nextCursor: NextCursor });
+  locked: Type.Boolean(),
+});
+export const UserPage = Named("UserPage", { users: Type.Array(ListedUser), nextCursor: NextCursor });
 
-export const UserDetail = Closed({
+export const UserDetail = Named("User", {
   ...UserSummary.properties,
   state: UserState,
   directoryId: Type.String(),
@@ -49,7 +99,7 @@ export const UserDetail = Closed({
   createdAt: Instant,
   changedAt: Instant,
   removedAt: Nullable(Instant),
-  policy: Closed({
+  policy: Named("UserPolicy", {
     required: Type.Boolean(),
     requiredBy: Type.Array(Type.String()),
     requiredNewUser: Type.Boolean(),
@@ -60,7 +110,7 @@ export const UserDetail = Closed({
     requiredSince: Nullable(Instant),
     enrollmentDeadline: Nullable(Instant),
   }),
-  authenticator: Closed({
+  authenticator: Named("AuthenticatorState", {
     enrolled: Type.Boolean(),
     enrolledAt: Nullable(Instant),
     pendingUntil: Nullable(Instant),
@@ -68,18 +118,18 @@ export const UserDetail = Closed({
     backupCodesRemaining: Type.Integer(),
   }),
   lockouts: Type.Array(
-    Closed({ method: GuardedKindWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
+    Named("Lockout", { method: GuardedKindWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
   ),
 });
 
-const issuedPass = {
+export const IssuedPass = Named("IssuedPass", {
   enrollmentPass: Type.String({ description: "Shown this once; it works once" }),
   expiresAt: Instant,
-};
-export const IssuedPass = Closed(issuedPass);
+});
 
 /** None, or an object. */
 export const DisableMfaRequest = Type.Unsafe<null | { keepGrace?: boolean; issuePass?: boolean }>({
+  title: "DisableMfaRequest",
   type: ["object", "null"],
   additionalProperties: false,
   properties: {
@@ -90,14 +140,15 @@ export const DisableMfaRequest = Type.Unsafe<null | { keepGrace?: boolean; issue
     issuePass: { type: "boolean", description: "Answer with an enrollment pass as well" },
   },
 });
-export const DisabledMfa = Closed({
+export const DisabledMfa = Named("DisabledMfa", {
   ...UserDetail.properties,
-  issued: Nullable(Closed(issuedPass, { description: "Where `issuePass` asked for one" })),
+  /** Where `issuePass` asked for one. */
+  issued: Nullable(IssuedPass),
 });
 
-export const RequireMfaRequest = Closed({ required: Type.Boolean() });
+export const RequireMfaRequest = Named("RequireMfaRequest", { required: Type.Boolean() });
 
-const AuditEvent = Closed({
+const AuditEvent = Named("AuditEvent", {
   id: Type.String(),
   at: Instant,
   actor: Type.String(),
@@ -116,23 +167,18 @@ const AuditEvent = Closed({
 
 export const UserEventsQuery = Closed(pageQuery);
 export const AuditEventsQuery = Closed({
-  since: Type.Optional(
-    Type.String({
-      pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?(Z|[+-]\\d{2}:\\d{2}))?$",
-      description: "Date, or date and time with its zone, ISO 8601",
-    }),
-  ),
-  action: Type.Optional(Words(auditActions)),
+  since: Type.Optional(TimeText()),
+  action: Type.Optional(Words(auditActions, { title: "AuditAction" })),
   user: Type.Optional(Uuid),
   ...pageQuery,
 });
-export const AuditEventPage = Closed({
+export const AuditEventPage = Named("AuditEventPage", {
   events: Type.Array(AuditEvent, { description: "Oldest first" }),
   nextCursor: NextCursor,
 });
 
-const RunStatus = Words(runStatuses);
-const RunRemark = Closed({ code: Type.String(), text: Type.String() });
+const RunStatus = Words(runStatuses, { title: "SyncRunStatus" });
+const RunRemark = Named("SyncRunRemark", { code: Type.String(), text: Type.String() });
 
 const syncRun = {
   id: Type.String(),
@@ -149,7 +195,7 @@ const syncRun = {
   finishedAt: Nullable(Instant),
   serverUrl: Nullable(Type.String()),
   counts: Nullable(
-    Closed({
+    Named("SyncRunCounts", {
       listed: Type.Integer(),
       unchanged: Type.Integer(),
       added: Type.Integer(),
@@ -165,32 +211,40 @@ const syncRun = {
   planDigest: Nullable(Type.String()),
   approvedAt: Nullable(Instant),
   approvedBy: Nullable(Type.String()),
-  error: Nullable(Closed({ code: Type.String(), message: Type.String(), remedy: Nullable(Type.String()) })),
+  error: Nullable(
+    Named("SyncRunError", { code: Type.String(), message: Type.String(), remedy: Nullable(Type.String()) }),
+  ),
 };
 
-export const SyncRun = Closed(syncRun);
-export const SyncRunDetail = Closed({
+export const SyncRun = Named("SyncRun", syncRun);
+export const SyncRunDetail = Named("SyncRunDetail", {
   ...syncRun,
-  skips: Type.Array(Closed({ dn: Type.String(), reason: Type.String(), detail: Type.String() }), {
-    description: "The first entries that could not be used, and why; `counts.skipped` has their number",
-  }),
+  skips: Type.Array(
+    Named("SkippedEntry", { dn: Type.String(), reason: Type.String(), detail: Type.String() }),
+    {
+      description: "The first entries that could not be used, and why; `counts.skipped` has their number",
+    },
+  ),
 });
 
-export const StartRunRequest = Closed({ directory: Line(100), dryRun: Type.Optional(Type.Boolean()) });
+export const StartRunRequest = Named("StartRunRequest", {
+  directory: Line(100),
+  dryRun: Type.Optional(Type.Boolean()),
+});
 export const ListRunsQuery = Closed({
   directory: Type.Optional(DirectoryName),
   status: Type.Optional(RunStatus),
   ...pageQuery,
 });
-export const SyncRunPage = Closed({
+export const SyncRunPage = Named("SyncRunPage", {
   runs: Type.Array(SyncRun, { description: "Newest first" }),
   nextCursor: NextCursor,
 });
 
 export const ChangesQuery = Closed(pageQuery);
-export const SyncChangePage = Closed({
+export const SyncChangePage = Named("SyncChangePage", {
   changes: Type.Array(
-    Closed({
+    Named("SyncChange", {
       directoryId: Type.String(),
       userId: Nullable(Type.String()),
       action: Words(["add", "change", "restore", "disable", "remove"]),

@@ -3,11 +3,11 @@
 import Type from "typebox";
 import {
   BackupCode,
-  Closed,
   DirectoryName,
   EnrollmentPass,
   Instant,
   MethodWord,
+  Named,
   Nullable,
   Totp,
   Username,
@@ -17,9 +17,15 @@ import {
 
 const who = { username: Username, directory: Type.Optional(DirectoryName) };
 
-export const UserRequest = Closed(who);
-export const TotpRequest = Closed({ ...who, totp: Totp });
-export const BeginEnrollmentRequest = Closed(
+/** With its properties, which linters of API descriptions ask for. */
+function both(...[a, b]: [string, string]) {
+  return { required: [a, b], properties: { [a]: {}, [b]: {} } };
+}
+
+export const UserRequest = Named("UserRequest", who);
+export const TotpRequest = Named("TotpRequest", { ...who, totp: Totp });
+export const BeginEnrollmentRequest = Named(
+  "BeginEnrollmentRequest",
   {
     ...who,
     /** Needed to replace an active authenticator, unless a backup code comes. */
@@ -32,14 +38,15 @@ export const BeginEnrollmentRequest = Closed(
   {
     not: {
       anyOf: [
-        { required: ["totp", "enrollmentPass"] },
-        { required: ["totp", "backupCode"] },
-        { required: ["backupCode", "enrollmentPass"] },
+        both("totp", "enrollmentPass"),
+        both("totp", "backupCode"),
+        both("backupCode", "enrollmentPass"),
       ],
     },
   },
 );
-export const VerifyRequest = Closed(
+export const VerifyRequest = Named(
+  "VerifyRequest",
   { ...who, totp: Type.Optional(Totp), backupCode: Type.Optional(BackupCode) },
   { oneOf: [{ required: ["totp"] }, { required: ["backupCode"] }] },
 );
@@ -50,8 +57,9 @@ const RequirementReason = Type.String({
     "`required-new-user` or `required-by-admin`",
 });
 
-export const SignInAnswer = Closed({
+export const SignInAnswer = Named("SignInAnswer", {
   decision: Words(["allow", "challenge", "enroll", "deny"], {
+    title: "Decision",
     description: "Nothing is asked; ask for a code; must enroll now; no sign-in",
   }),
   reasons: Type.Array(
@@ -67,7 +75,7 @@ export const SignInAnswer = Closed({
   backupCodesRemaining: Type.Integer(),
   lockedUntil: Nullable(Instant),
   enrollment: Nullable(
-    Closed({
+    Named("EnrollmentTerms", {
       deadline: Nullable(Instant),
       mayDefer: Type.Boolean(),
       passRequired: Type.Boolean({ description: "To begin an enrollment takes an enrollment pass" }),
@@ -75,14 +83,14 @@ export const SignInAnswer = Closed({
   ),
 });
 
-export const VerifyAnswer = Closed({
+export const VerifyAnswer = Named("VerifyAnswer", {
   verified: Type.Unsafe<true>({ type: "boolean", const: true }),
   method: MethodWord,
   user: UserSummary,
   backupCodesRemaining: Type.Integer(),
 });
 
-export const StatusAnswer = Closed({
+export const StatusAnswer = Named("StatusAnswer", {
   user: UserSummary,
   enrolled: Type.Boolean(),
   enrolledAt: Nullable(Instant),
@@ -93,7 +101,7 @@ export const StatusAnswer = Closed({
   passRequired: Type.Boolean({ description: "To begin an enrollment now takes an enrollment pass" }),
 });
 
-export const EnrollmentAnswer = Closed({
+export const EnrollmentAnswer = Named("EnrollmentAnswer", {
   secret: Type.String({ description: "Base32; shown this once" }),
   uri: Type.String({ description: "`otpauth://` URI for authenticator apps" }),
   qrSvg: Type.String({ description: "The URI as QR code, SVG" }),
@@ -101,6 +109,6 @@ export const EnrollmentAnswer = Closed({
   expiresAt: Instant,
 });
 
-export const BackupCodesAnswer = Closed({
+export const BackupCodesAnswer = Named("BackupCodesAnswer", {
   backupCodes: Type.Array(Type.String(), { description: "Shown this once" }),
 });

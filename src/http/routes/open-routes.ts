@@ -10,7 +10,7 @@ import { getDirectoryMemory } from "../../sync/directories-table.ts";
 import type { App } from "../app-type.ts";
 import type { Metrics } from "../metrics.ts";
 import { ProblemAnswer } from "../problems.ts";
-import { Closed, Nullable, Words } from "../schemas.ts";
+import { Named, Nullable, Words } from "../schemas.ts";
 
 export interface OpenRoutesDeps {
   db: Database;
@@ -21,9 +21,9 @@ export interface OpenRoutesDeps {
   metricsHere: boolean;
 }
 
-const Health = Closed({ status: Words(["alive"]) });
+const Health = Named("Health", { status: Words(["alive"]) });
 
-const Readiness = Closed({
+const Readiness = Named("Readiness", {
   status: Words(["ready"]),
   lastCompleteAt: Nullable(
     Type.String({
