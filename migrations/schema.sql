@@ -61,6 +61,46 @@ CREATE FUNCTION public.refuse_delete_of_uncut_seal() RETURNS trigger
     raise exception 'table audit_seals is append-only' using errcode = 'insufficient_privilege';
   end $$;
 
+CREATE FUNCTION public.write_notices() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  declare
+    kind text := case
+      when new.action = 'enrollment-confirm' and new.details -> 'replaces' = 'true' then 'replaced'
+      when new.action = 'enrollment-confirm' then 'enrolled'
+      when new.action = 'mfa-disable' and new.details -> 'byAdmin' = 'true' then 'disabled-by-admin'
+      when new.action = 'mfa-disable' then 'disabled'
+      when new.action = 'verification' and new.outcome = 'accepted' then 'backup-code-used'
+      when new.action = 'verification' then 'locked-out'
+      when new.action = 'sync-hold' then 'run-held'
+      else 'seal-broken'
+    end;
+    facts jsonb := jsonb_build_object('at', new.at);
+  begin
+    if kind in ('run-held', 'seal-broken') then
+      insert into notices (kind, channel, directory, facts, once_key)
+      select kind, channel, new.directory, facts || jsonb_build_object('runId', new.details -> 'runId'),
+        -- One an hour: while a key is missing each sign-in finds it.
+        case when kind = 'seal-broken' then kind || ':' || channel || ':' || date_trunc('hour', new.at) end
+      from unnest(array['mail', 'webhook']) as channel
+      on conflict do nothing;
+      return null;
+    end if;
+    if kind = 'backup-code-used' then
+      facts := facts || jsonb_build_object('remaining', (
+        select count(*) from authenticators a join backup_code_sets s on s.authenticator_id = a.id
+          join backup_codes c on c.set_id = s.id
+        where a.user_id = new.user_id and a.state = 'active' and c.spent_at is null));
+    elsif kind = 'locked-out' then
+      facts := facts || jsonb_build_object('method', new.details -> 'method', 'lockedUntil', new.details -> 'lockedUntil');
+    end if;
+    insert into notices (kind, channel, user_id, address, directory, facts)
+    select kind, 'mail', u.id, u.email, u.directory, facts from users u
+    where u.id = new.user_id and u.email is not null and u.state <> 'removed';
+    return null;
+  end $$;
+
 CREATE TABLE public.audit_anchors (
     "position" bigint NOT NULL,
     chain_mac bytea NOT NULL,
@@ -240,6 +280,28 @@ CREATE TABLE public.mfa_policy (
     CONSTRAINT mfa_policy_grace_positive CHECK ((grace_ms >= 0)),
     CONSTRAINT mfa_policy_initial_import_known CHECK ((initial_import = ANY (ARRAY['exempt'::text, 'include'::text]))),
     CONSTRAINT mfa_policy_only_row CHECK (only_row)
+);
+
+CREATE TABLE public.notices (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    channel text NOT NULL,
+    user_id uuid,
+    address text,
+    directory text,
+    facts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    once_key text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    state text DEFAULT 'waiting'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    last_error text,
+    ended_at timestamp with time zone,
+    CONSTRAINT notices_address_of_user CHECK (((user_id IS NULL) = (address IS NULL))),
+    CONSTRAINT notices_attempts_positive CHECK ((attempts >= 0)),
+    CONSTRAINT notices_channel_known CHECK ((channel = ANY (ARRAY['mail'::text, 'webhook'::text]))),
+    CONSTRAINT notices_ended CHECK (((state = 'waiting'::text) = (ended_at IS NULL))),
+    CONSTRAINT notices_state_known CHECK ((state = ANY (ARRAY['waiting'::text, 'delivered'::text, 'dead'::text])))
 );
 
 CREATE TABLE public.replicas (
@@ -514,6 +576,12 @@ ALTER TABLE ONLY public.lockouts
 ALTER TABLE ONLY public.mfa_policy
     ADD CONSTRAINT mfa_policy_pkey PRIMARY KEY (only_row);
 
+ALTER TABLE ONLY public.notices
+    ADD CONSTRAINT notices_once UNIQUE (once_key);
+
+ALTER TABLE ONLY public.notices
+    ADD CONSTRAINT notices_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.replicas
     ADD CONSTRAINT replicas_pkey PRIMARY KEY (holder);
 
@@ -567,6 +635,12 @@ CREATE INDEX console_sessions_user_id ON public.console_sessions USING btree (us
 
 CREATE INDEX lockouts_refused ON public.lockouts USING btree (locked_until) WHERE (refused > 0);
 
+CREATE INDEX notices_ended ON public.notices USING btree (ended_at) WHERE (state <> 'waiting'::text);
+
+CREATE INDEX notices_of_user ON public.notices USING btree (user_id) WHERE (user_id IS NOT NULL);
+
+CREATE INDEX notices_waiting ON public.notices USING btree (channel, next_attempt_at) WHERE (state = 'waiting'::text);
+
 CREATE UNIQUE INDEX sealing_keys_one_active ON public.sealing_keys USING btree (state) WHERE (state = 'active'::text);
 
 CREATE INDEX staged_entries_run ON public.staged_entries USING btree (run_id);
@@ -592,6 +666,8 @@ CREATE TRIGGER audit_anchors_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON 
 CREATE TRIGGER audit_events_append_only BEFORE UPDATE OR TRUNCATE ON public.audit_events FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON public.audit_events FOR EACH ROW EXECUTE FUNCTION public.refuse_delete_of_uncut_event();
+
+CREATE TRIGGER audit_events_notices AFTER INSERT ON public.audit_events FOR EACH ROW WHEN (((new.action = ANY (ARRAY['sync-hold'::text, 'seal-broken'::text])) OR ((new.action = ANY (ARRAY['enrollment-confirm'::text, 'mfa-disable'::text])) AND (new.outcome = 'done'::text)) OR ((new.action = 'verification'::text) AND (((new.outcome = 'accepted'::text) AND ((new.details ->> 'method'::text) = 'backup-code'::text)) OR ((new.outcome <> ALL (ARRAY['accepted'::text, 'locked-out'::text])) AND ((new.details -> 'lockedUntil'::text) IS NOT NULL)))))) EXECUTE FUNCTION public.write_notices();
 
 CREATE TRIGGER audit_seals_append_only BEFORE UPDATE OR TRUNCATE ON public.audit_seals FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -629,6 +705,9 @@ ALTER TABLE ONLY public.group_members
 
 ALTER TABLE ONLY public.lockouts
     ADD CONSTRAINT lockouts_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.notices
+    ADD CONSTRAINT notices_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.user_absences
     ADD CONSTRAINT user_absences_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -13,6 +13,8 @@ import { startHousekeeping } from "./housekeeping.ts";
 import { createMetrics } from "./http/metrics.ts";
 import { createApplication, createHttpServer } from "./http/server.ts";
 import type { Log } from "./log.ts";
+import { startNotices } from "./notices/notices.ts";
+import { countNotices } from "./notices/notices-table.ts";
 import { newRequestId } from "./request-id.ts";
 import { openChainKey } from "./sealing/chain-key.ts";
 import { startKeyReports } from "./sealing/report-keys.ts";
@@ -66,6 +68,16 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const requirements = await applyPolicy(policyDepsOf(db, config), actor);
   await tellGaps({ db, log }, config);
 
+  const notices = started.adopt(
+    startNotices({
+      db,
+      log,
+      holder,
+      config: () => running.notices,
+      directories: () => namesOf(running),
+    }),
+    (it) => it.stop(),
+  );
   const auditSealing = started.adopt(
     startAuditSealing({
       db,
@@ -76,6 +88,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       actor: retention,
       headFolder: config.audit.headFolder,
       retentionMs: () => running.retention.auditEventsMs,
+      onBroken: (kind) => notices.tellBrokenChain(kind),
     }),
     (it) => it.stop(),
   );
@@ -87,6 +100,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     () => listSyncAges(db),
     () => auditSealing.measure(),
     () => listGroupsNotFound(db),
+    () => countNotices(db),
   );
   const onFinished = (run: SyncRun) =>
     metrics.countSyncRun(run.directory, run.status, run.error?.code ?? null);

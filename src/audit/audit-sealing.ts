@@ -25,6 +25,8 @@ export interface AuditSealingDeps extends SealAuditDeps {
   headFolder: string;
   /** Who cuts off old events. */
   actor: Actor;
+  /** Told each round in which the chain does not go on, with the kind of break. A failure of it is logged. */
+  onBroken?(kind: string): Promise<void>;
   /** How long events are kept; undefined: for ever. Asked each time, since the configuration may be read again. */
   retentionMs(): number | undefined;
 }
@@ -56,6 +58,7 @@ export function startAuditSealing(deps: AuditSealingDeps): AuditSealing {
         "the audit chain is broken; nothing is sealed until someone looks",
         factsOf(answer.broken),
       );
+      await deps.onBroken?.(answer.broken.kind);
       return;
     }
     tell.forget("broken");

@@ -6,8 +6,9 @@ import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { type DirectoryProbe, probeDirectory, type ServerProbe } from "../directory/probe/probe-directory.ts";
 import { AppError } from "../errors.ts";
-import { checkStart, type Finding } from "./check-start.ts";
+import { checkStart } from "./check-start.ts";
 import { type CliContext, exitCodes, type OutputOptions } from "./context.ts";
+import type { Finding } from "./finding.ts";
 import { paint, printJson, printLine, printTable, visible } from "./print.ts";
 
 export function addCheckCommand(program: Command, context: CliContext): void {

@@ -20,17 +20,10 @@ import { findOtherPolicy } from "../users/apply-policy.ts";
 import { mfaPolicyOf } from "../users/policy.ts";
 import { listGroupsNotFound } from "../users/policy-table.ts";
 import { listUsers } from "../users/users-table.ts";
+import { checkNotices } from "./check-notices.ts";
 import { type CliContext, createCommandLog } from "./context.ts";
+import type { Finding } from "./finding.ts";
 import { knownFailure } from "./report-failure.ts";
-
-export interface Finding {
-  level: "good" | "warning" | "failed";
-  /** What it is about: `database`, `keys`, `http.listen`. */
-  about: string;
-  message: string;
-  code?: string;
-  remedy?: string | undefined;
-}
 
 interface StartCheck {
   about: string;
@@ -46,7 +39,7 @@ export async function checkStart(context: CliContext, config: Config): Promise<F
     { about: "http.metricsListen", look: () => checkListener(config.http, "metricsListen") },
     { about: "http.tls", look: () => checkCertificate(config.http, new Date()) },
   ]);
-  return [...database, ...rest];
+  return [...database, ...rest, ...(await checkNotices(config.notices))];
 }
 
 async function checkDatabase(context: CliContext, config: Config): Promise<Finding[]> {

@@ -13,6 +13,7 @@ import { addDirectoryCommand } from "./directory-command.ts";
 import { addHealthCommand } from "./health-command.ts";
 import { addKeyCommand } from "./key-command.ts";
 import { addMigrateCommand } from "./migrate-command.ts";
+import { addNoticeCommand } from "./notice-command.ts";
 import { reportFailure } from "./report-failure.ts";
 import { addRunCommand } from "./run-command.ts";
 import { addServeCommand } from "./serve-command.ts";
@@ -69,6 +70,7 @@ const commands = [
   addDirectoryCommand,
   addDatabaseCommand,
   addAuditCommand,
+  addNoticeCommand,
   addKeyCommand,
   addTokenCommand,
   addConfigCommand,

@@ -2,6 +2,7 @@
 // and without decisions: everything that can be wrong was told before.
 
 import { dirname, resolve } from "node:path";
+import { buildNotices } from "./build-notices.ts";
 import type {
   Config,
   ConsoleConfig,
@@ -38,6 +39,7 @@ export function buildConfig({ path, file, contents, warnings }: CheckedConfig): 
     audit: { headFolder: resolve(folder, file.audit.headFolder ?? file.keys.folder) },
     directories: file.directories.map((directory, index) => buildDirectory(directory, index, contents)),
     mfa: buildMfa(file),
+    notices: buildNotices(file, contents),
     retention: {
       removedUsersMs: milliseconds(file.retention.removedUsers),
       syncRunsMs: milliseconds(file.retention.syncRuns),

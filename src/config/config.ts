@@ -14,6 +14,7 @@ export interface Config {
   audit: { /** Where this replica notes the end of the audit chain. */ headFolder: string };
   directories: DirectoryConfig[];
   mfa: MfaConfig;
+  notices: NoticesConfig;
   retention: RetentionConfig;
   log: { level: LogLevel };
 }
@@ -188,6 +189,46 @@ export interface MfaConfig {
   totp: { windowSteps: 0 | 1 | 2; enrollmentExpiresMs: number };
   backupCodes: { count: number };
   lockout: { failures: number; firstMs: number; maximumMs: number };
+}
+
+export interface NoticesConfig {
+  mail: MailConfig | undefined;
+  webhook: WebhookConfig | undefined;
+  /** Of those who look after dirmfa. */
+  adminAddresses: readonly string[];
+  /** Failed runs of a directory in a row before they are told. */
+  failedRuns: number;
+  /** Age of a directory's last complete listing at which they are told. */
+  staleAfterMs: number;
+  /** When users are reminded, before their deadline. */
+  remindersMs: readonly number[];
+  giveUpAfterMs: number;
+}
+
+export interface MailConfig {
+  host: string;
+  port: number;
+  /** TLS from the start; else STARTTLS is demanded. */
+  implicitTls: boolean;
+  tls: { caPem: string | undefined; serverName: string | undefined; allowPlaintext: boolean };
+  auth: { user: string; passwordSecret: string } | undefined;
+  from: string;
+  fromName: string;
+  words: {
+    language: "en" | "de";
+    /** By kind of notice. */
+    texts: Readonly<Record<string, { subject: string; text: string }>>;
+    organization: string;
+    /** Whom users turn to. */
+    help: string;
+    timeZone: string;
+  };
+}
+
+export interface WebhookConfig {
+  url: string;
+  keySecret: Buffer;
+  caPem: string | undefined;
 }
 
 export interface RetentionConfig {

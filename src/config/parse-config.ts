@@ -3,6 +3,7 @@
 
 import { dirname, resolve } from "node:path";
 import { checkDirectories } from "./check-directories.ts";
+import { checkNotices } from "./check-notices.ts";
 import { checkService } from "./check-service.ts";
 import { type Environment, expandReferences } from "./env-references.ts";
 import { createMeaning } from "./meaning.ts";
@@ -22,7 +23,7 @@ export interface ParsedConfig {
   fileReferences: FileReference[];
 }
 
-export type FileContent = "secret" | "certificates" | "private-key";
+export type FileContent = "secret" | "certificates" | "private-key" | "webhook-key" | "notice-texts";
 
 export interface FileReference extends Position {
   /** `directories[0].bind.passwordFile` */
@@ -53,6 +54,7 @@ export function parseConfig({ text, path, env }: ConfigText): ParsedConfig {
   const meaning = createMeaning({ source, folder: dirname(path), value, shape });
   checkService(meaning);
   checkDirectories(meaning);
+  checkNotices(meaning);
   problems.push(...("problems" in checked ? checked.problems : []), ...meaning.problems);
   return {
     file: "file" in checked && problems.length === 0 ? checked.file : undefined,
@@ -74,6 +76,11 @@ const fileKeys: readonly (readonly [FileContent, KeyPath])[] = [
   ["certificates", ["http", "tls", "clientCaFile"]],
   ["certificates", ["console", "tls", "certFile"]],
   ["private-key", ["console", "tls", "keyFile"]],
+  ["certificates", ["notices", "mail", "tls", "caFile"]],
+  ["secret", ["notices", "mail", "passwordFile"]],
+  ["notice-texts", ["notices", "mail", "textsFile"]],
+  ["webhook-key", ["notices", "admins", "webhook", "keyFile"]],
+  ["certificates", ["notices", "admins", "webhook", "caFile"]],
 ];
 
 const directoryFileKeys: readonly (readonly [FileContent, KeyPath])[] = [

@@ -6,8 +6,10 @@ import { stat } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import { databaseUrlWarning } from "./database-url.ts";
 import { parsePostgresUrl } from "./formats.ts";
+import { parseNoticeTexts } from "./notice-texts.ts";
 import type { FileReference } from "./parse-config.ts";
 import type { Problem } from "./problems.ts";
+import { parseWebhookKey } from "./webhook-key.ts";
 
 // The CA bundle of a system has 250 KB; more is a wrong file.
 const maxFileBytes = 1024 * 1024;
@@ -35,7 +37,7 @@ export async function readReferencedFile(reference: FileReference): Promise<Refe
   } catch (cause) {
     return { content: undefined, problems: tell(`cannot be read: ${readFailure(cause)}`), warnings: [] };
   }
-  const isSecret = content !== "certificates";
+  const isSecret = content !== "certificates" && content !== "notice-texts";
   const warnings =
     isSecret && (mode & readableForAll) !== 0
       ? tell("holds a secret and everyone on this machine can read it; chmod 600 keeps it to its owner")
@@ -57,6 +59,13 @@ function whatIsWrong(reference: FileReference, bytes: Buffer): string | undefine
     return "has no PEM certificate in it";
   }
   if (reference.content === "private-key") return whatIsWrongWithKey(text);
+  if (reference.content === "webhook-key" && parseWebhookKey(text) === undefined) {
+    return "holds no key: wanted 24 to 64 bytes in base64, as `openssl rand -base64 32` prints";
+  }
+  if (reference.content === "notice-texts") {
+    const parsed = parseNoticeTexts(text);
+    if ("wrong" in parsed) return parsed.wrong;
+  }
   // An editor's or template's extra lines would become part of the password.
   if (reference.content === "secret" && /[\r\n]/.test(text)) return "has several lines, wanted one";
   if (reference.key === "database.urlFile" && parsePostgresUrl(text) === undefined) {

@@ -5,6 +5,7 @@
 import Type, { type Static } from "typebox";
 import { consoleSchema } from "./console-schema.ts";
 import { directorySchema } from "./directory-schema.ts";
+import { noticesSchema } from "./notices-schema.ts";
 import { duration, flag, list, mapping, text, wholeNumber } from "./schema-parts.ts";
 
 const listenWanted = "HOST:PORT such as 127.0.0.1:8420 or [::1]:8420, or unix:PATH";
@@ -331,6 +332,7 @@ export const configSchema = mapping(
     audit: auditSchema,
     directories: list(directorySchema, { default: [], description: "The directories whose users are kept." }),
     mfa: mfaSchema,
+    notices: noticesSchema,
     retention: retentionSchema,
     log: logSchema,
   },

@@ -32,7 +32,7 @@ const verificationOutcomes = new Map([
 /**
  * `readSyncAges` is asked at every scrape, since any replica may have run the sync; seconds since the last complete listing
  * of each directory was applied, since its server has only older copies to show, and how many entries of the last one could not be
- * used. So are `readAudit` and `readGroupsNotFound`, where there are any. When one fails the rest is still answered.
+ * used. So are the other readers, where there are any. When one fails the rest is still answered.
  */
 export function createMetrics(
   readSyncAges: () => Promise<
@@ -40,6 +40,7 @@ export function createMetrics(
   >,
   readAudit?: () => Promise<{ unsealedSeconds: number; broken: boolean }>,
   readGroupsNotFound?: () => Promise<readonly string[]>,
+  readNotices?: () => Promise<{ waiting: number; dead: number; oldestSeconds: number }>,
 ): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -115,6 +116,7 @@ export function createMetrics(
     },
   });
   if (readAudit) addAuditGauges(registers, readAudit);
+  if (readNotices) addNoticeGauges(registers, readNotices);
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
@@ -126,6 +128,31 @@ export function createMetrics(
     },
     countSyncRun: (directory, status, error) => syncRuns.inc({ directory, status, error: error ?? "" }),
   };
+}
+
+function addNoticeGauges(
+  registers: Registry[],
+  readNotices: () => Promise<{ waiting: number; dead: number; oldestSeconds: number }>,
+): void {
+  const oldest = new Gauge({
+    name: "dirmfa_notices_oldest_seconds",
+    help: "Seconds that the oldest notice waits for its delivery.",
+    registers,
+  });
+  new Gauge({
+    name: "dirmfa_notices",
+    help: "Notices that wait for their delivery, and those that were given up.",
+    labelNames: ["state"],
+    registers,
+    async collect() {
+      this.reset();
+      const notices = await readNotices().catch(() => undefined);
+      if (!notices) return oldest.reset();
+      this.set({ state: "waiting" }, notices.waiting);
+      this.set({ state: "dead" }, notices.dead);
+      oldest.set(notices.oldestSeconds);
+    },
+  });
 }
 
 function addAuditGauges(

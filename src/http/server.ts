@@ -10,6 +10,7 @@ import { createAuthorize } from "./caller-auth.ts";
 import { type Application, createListeners, type HttpLimits, type HttpServer } from "./listeners.ts";
 import type { Metrics } from "./metrics.ts";
 import { addAdminAuditRoutes } from "./routes/admin-audit-routes.ts";
+import { addAdminNoticeRoutes } from "./routes/admin-notice-routes.ts";
 import { addAdminSyncRoutes } from "./routes/admin-sync-routes.ts";
 import { addAdminUserRoutes } from "./routes/admin-user-routes.ts";
 import { addLoginRoutes } from "./routes/login-routes.ts";
@@ -66,4 +67,5 @@ export function addApiRoutes(app: App, deps: Omit<HttpDeps, "limits">): void {
   addAdminUserRoutes(app, verification);
   addAdminSyncRoutes(app, { db, directories, runner });
   addAdminAuditRoutes(app, { db });
+  addAdminNoticeRoutes(app, { db });
 }

@@ -94,6 +94,25 @@ test("user list prints those who have to enroll before a date as CSV, whole", as
   );
 });
 
+test("notice list shows what was given up, and retry lets it wait again", async () => {
+  await world.database.db("notices").insert({
+    kind: "run-held",
+    channel: "mail",
+    directory: "main",
+    state: "dead",
+    ended_at: new Date(),
+    last_error: "mail: EENVELOPE 550",
+  });
+  const [dead] = (await json("notice", "list", "--state", "dead")).notices;
+  expect((await dirmfa("notice", "list")).stdout).toMatch(
+    /run-held +mail +admins +dead +0 +mail: EENVELOPE 550/,
+  );
+  expect((await dirmfa("notice", "retry")).code).toBe(2);
+  expect((await dirmfa("notice", "retry", dead.id)).stdout).toBe("1 dead notice waits for delivery again.\n");
+  expect((await dirmfa("notice", "retry", dead.id)).code).toBe(1);
+  await world.database.db("notices").delete();
+});
+
 test("a list that ends at its limit says so, to programs too", async () => {
   const { code, stdout, stderr } = await dirmfa("user", "list", "--limit", "5", "--json");
   expect(JSON.parse(stdout)).toMatchObject({ more: true });

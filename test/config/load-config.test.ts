@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
+import { noticeTexts } from "../../src/config/notice-texts.ts";
 import { AppError } from "../../src/errors.ts";
 import { directoryWith } from "./parsing.ts";
 
@@ -50,6 +51,9 @@ test("everything that can be written is read", async () => {
   await write("tls/cert.pem", certificate, 0o644);
   await write("tls/key.pem", privateKey);
   await write("tls/ca.pem", certificate);
+  await write("mail-password", "hunter2\n");
+  await write("webhook-key", `${Buffer.alloc(32).toString("base64")}\n`);
+  await write("texts.yaml", "enrolled: {subject: 'Hi {username}', text: 'Since {at}'}\n", 0o644);
   await write("url", "postgres://u:p@localhost/dirmfa\n");
   const config = await load(
     `database: {urlFile: url, poolSize: 5}
@@ -96,6 +100,12 @@ mfa:
   totp: {window: 2, enrollmentExpires: 5m}
   backupCodes: {count: 8}
   lockout: {failures: 3, first: 30s, maximum: 1h}
+notices:
+  mail: {server: "smtp://mail.example.org:2525", tls: {caFile: tls/ca.pem, serverName: mx.example.org}, user: mailer, passwordFile: mail-password,
+    from: dirmfa@example.org, language: de, textsFile: texts.yaml, timeZone: Europe/Vienna, help: phone 4711}
+  admins: {mail: [ops@example.org], webhook: {url: "https://alerts.example.org/x", keyFile: webhook-key}, failedRuns: 2, staleAfter: 2h}
+  reminders: [2d]
+  giveUpAfter: 1d
 retention: {removedUsers: 30d, syncRuns: 60d, auditEvents: 400d}
 log: {level: debug}
 `,
@@ -179,6 +189,30 @@ log: {level: debug}
       backupCodes: { count: 8 },
       lockout: { failures: 3, firstMs: 30_000, maximumMs: 3_600_000 },
     },
+    notices: {
+      mail: {
+        host: "mail.example.org",
+        port: 2525,
+        implicitTls: false,
+        tls: { caPem: certificate, serverName: "mx.example.org", allowPlaintext: false },
+        auth: { user: "mailer", passwordSecret: "hunter2" },
+        from: "dirmfa@example.org",
+        fromName: "Example Ltd",
+        words: {
+          language: "de",
+          texts: { ...noticeTexts.de, enrolled: { subject: "Hi {username}", text: "Since {at}" } },
+          organization: "Example Ltd",
+          help: "phone 4711",
+          timeZone: "Europe/Vienna",
+        },
+      },
+      webhook: { url: "https://alerts.example.org/x", keySecret: Buffer.alloc(32), caPem: undefined },
+      adminAddresses: ["ops@example.org"],
+      failedRuns: 2,
+      staleAfterMs: 7_200_000,
+      remindersMs: [172_800_000],
+      giveUpAfterMs: 86_400_000,
+    },
     retention: {
       removedUsersMs: 2_592_000_000,
       syncRunsMs: 5_184_000_000,
@@ -186,6 +220,25 @@ log: {level: debug}
     },
     log: { level: "debug" },
   });
+});
+
+test.each([
+  ["mail: {server: mail.example.org, from: a@b.org}", "notices.mail.server: found "],
+  ["mail: {server: 'smtps://m', from: 'A <a@b.org>'}", "notices.mail.from: found "],
+  ['mail: {server: "smtps://m", from: "a@b.org\\nBcc: c@d.org"}', "notices.mail.from: found "],
+  ["mail: {server: 'smtps://m', from: a@b.org, user: x}", "notices.mail.user: passwordFile is missing"],
+  ["mail: {server: 'smtps://m', from: a@b.org, textsFile: texts}", "stands for nothing in enrolled"],
+  ["admins: {webhook: {url: 'http://alerts.example.org/', keyFile: key}}", "notices.admins.webhook.url: "],
+  [
+    "admins: {webhook: {url: 'https://a.example.org/', keyFile: key}}",
+    "holds no key: wanted 24 to 64 bytes in base64",
+  ],
+  ["admins: {mail: ['a@b.org, c@d.org']}", "notices.admins.mail[0]: found "],
+  ["reminders: [5m]", "notices.reminders[0]: "],
+])("notices with %s are refused", async (notices, problem) => {
+  await write("key", "short");
+  await write("texts", "enrolled: {subject: x, text: '{secret}'}");
+  expect((await problemsOf(`notices:\n  ${notices}\n`)).join()).toContain(problem);
 });
 
 test("the embedded database lies beside the file unless told otherwise", async () => {

@@ -273,6 +273,27 @@ test("lockouts of all who fit a filter end, with an event for each who had one",
   });
 });
 
+test("notices are listed without addresses, and a dead one is tried again", async () => {
+  const { db } = world.database;
+  const facts = { runId: "r-1" };
+  const dead = { kind: "run-held", channel: "webhook", directory: "main", facts, state: "dead" };
+  const [{ id }] = await db("notices")
+    .insert({ ...dead, ended_at: new Date(), last_error: "webhook: status 500" })
+    .returning("id");
+  const listed = await world.admin("/v1/admin/notices?state=dead");
+  expect(listed.json).toMatchObject({
+    notices: [
+      { id, kind: "run-held", user: null, facts, lastError: "webhook: status 500", nextAttemptAt: null },
+    ],
+  });
+  expect(listed.text).not.toContain("address");
+  expect((await world.admin(`/v1/admin/notices/${id}/retry`, { method: "POST" })).status).toBe(204);
+  expect((await world.admin(`/v1/admin/notices/${id}/retry`, { method: "POST" })).json).toMatchObject({
+    code: "not-found",
+  });
+  await db("notices").delete();
+});
+
 test("an admin ends a lockout", async () => {
   const { id, username, secret } = await world.addEnrolledUser();
   const totp = world.wrongCodeOf({ secret });

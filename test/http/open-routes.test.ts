@@ -133,6 +133,8 @@ test("the description has every call of the specification, and no other", async 
   expect(calls.sort()).toEqual(
     [
       "POST /v1/sign-in",
+      "GET /v1/admin/notices",
+      "POST /v1/admin/notices/{id}/retry",
       "POST /v1/verify",
       "POST /v1/status",
       "POST /v1/enrollment",

@@ -199,7 +199,7 @@ export async function emptyDatabase({ db }: TestDatabase): Promise<void> {
   await db.transaction(async (trx) => {
     await trx.raw("set local session_replication_role = replica");
     await trx.raw(
-      "truncate users, sealing_keys, audit_events, audit_gaps, audit_anchors, replicas restart identity cascade",
+      "truncate users, notices, sealing_keys, audit_events, audit_gaps, audit_anchors, replicas restart identity cascade",
     );
     await trx.raw("delete from leases");
   });

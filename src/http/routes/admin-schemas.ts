@@ -2,6 +2,7 @@
 
 import Type from "typebox";
 import { auditActions } from "../../audit/audit-events-table.ts";
+import { noticeChannels, noticeKinds, noticeStates } from "../../notices/notice.ts";
 import { runStatuses } from "../../sync/sync-run.ts";
 import { userStates } from "../../users/user.ts";
 import {
@@ -256,4 +257,26 @@ export const SyncChangePage = Named("SyncChangePage", {
     }),
   ),
   nextCursor: NextCursor,
+});
+
+export const ListNoticesQuery = Closed({
+  state: Type.Optional(Words(noticeStates)),
+  limit: pageQuery.limit,
+});
+export const NoticePage = Closed({
+  notices: Type.Array(
+    Closed({
+      id: Type.String(),
+      kind: Words(noticeKinds),
+      channel: Words(noticeChannels),
+      user: Nullable(Type.String({ description: "The username; null for what admins are told" })),
+      directory: Nullable(Type.String()),
+      facts: Facts,
+      createdAt: Instant,
+      state: Words(noticeStates),
+      attempts: Type.Integer(),
+      nextAttemptAt: Nullable(Instant),
+      lastError: Nullable(Type.String()),
+    }),
+  ),
 });
