@@ -4,15 +4,16 @@ import { nextCursorOf, parseCursor } from "../http/cursor.ts";
 import type { Database } from "../store/database.ts";
 import { usernameKeyOf } from "../username.ts";
 import { findCoverage, listEnrolledByDay } from "../users/coverage-table.ts";
+import { usersAsCsv } from "../users/users-csv.ts";
 import { listUsers } from "../users/users-table.ts";
-import { csvLine } from "./csv.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { enrollmentPage } from "./enrollment-pages.ts";
 import type { Site } from "./site.ts";
 
 const who = ["admin", "auditor"] as const;
 const usersShown = 50;
-const usersAtOnce = 500; // of the export
+/** Who must, and has not. */
+const missingFilter = { state: "active", required: true, enrolled: false } as const;
 const daysShown = 90;
 
 export function addEnrollmentRoutes(site: Site, { verification: { db } }: ConsoleDeps): void {
@@ -30,7 +31,7 @@ export function addEnrollmentRoutes(site: Site, { verification: { db } }: Consol
   });
 
   site.get("/enrollment/missing.csv", who, async () => ({
-    file: missingLines(db),
+    file: usersAsCsv(db, missingFilter),
     name: "not-enrolled.csv",
     type: "text/csv; charset=utf-8",
   }));
@@ -39,20 +40,5 @@ export function addEnrollmentRoutes(site: Site, { verification: { db } }: Consol
 type Place = { usernameKey: string; id: string } | undefined;
 
 function listMissing(db: Database, after: Place, limit: number) {
-  return listUsers(db, { state: "active", required: true, enrolled: false, after, limit });
-}
-
-async function* missingLines(db: Database): AsyncGenerator<string> {
-  yield csvLine(["username", "name", "email", "directory", "required since", "must enroll by"]);
-  let after: Place;
-  for (;;) {
-    const users = await listMissing(db, after, usersAtOnce);
-    for (const { username, displayName, email, directory, requiredSince, enrollmentDeadline } of users) {
-      const [since, by] = [requiredSince?.toISOString(), enrollmentDeadline?.toISOString()];
-      yield csvLine([username, displayName, email, directory, since, by]);
-    }
-    const last = users.at(-1);
-    if (!last || users.length < usersAtOnce) return;
-    after = { usernameKey: usernameKeyOf(last.username), id: last.id };
-  }
+  return listUsers(db, { ...missingFilter, after, limit });
 }

@@ -84,12 +84,13 @@ export class Sessions {
   async begin(
     session: { stage: Stage; standing: Standing },
     request: { before: string | undefined; agent: string | undefined },
-  ): Promise<string> {
+  ): Promise<{ token: string; roles: ConsoleRole[] }> {
     const { db, config } = this.#deps;
     const { stage, standing } = session;
     const token = this.newToken();
     const { idleMs, absoluteMs } = config.session;
     const { authenticator, user } = standing;
+    const roles = stage === "signed-in" ? rolesOf(user, config.roles) : [];
     await inTransaction(db, async (trx) => {
       if (request.before) await deleteSession(trx, hashOf("token", request.before));
       await insertSession(trx, {
@@ -98,12 +99,12 @@ export class Sessions {
         userId: user.id,
         stage,
         authenticatorId: stage === "signed-in" ? (authenticator?.id ?? null) : null,
-        roles: stage === "signed-in" ? rolesOf(user, config.roles) : [],
+        roles,
         lastsMs: stage === "signed-in" ? absoluteMs : Math.min(absoluteMs, beforeCodeMs),
       });
       await deleteOldSessions(trx, { idleMs, userId: user.id, kept: sessionsOfUser });
     });
-    return token;
+    return { token, roles };
   }
 
   async end(token: string): Promise<void> {

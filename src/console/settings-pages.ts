@@ -34,7 +34,11 @@ export function settingsPage(visit: Visit, state: SettingsState): Html {
     ["Required of you", required ? `Yes: ${why}` : "No"],
   ])}`;
   const parts = isOn ? onParts(visit, state, required) : offParts(visit, state);
-  return page(visit, "Settings", html`${top}${parts}${lately(state.events)}`);
+  return page(
+    visit,
+    "Settings",
+    html`${top}${parts}${lately(state.events, `${user.username} (${user.directory})`)}`,
+  );
 }
 
 function offParts(visit: Visit, { standing, refused }: SettingsState): Html {
@@ -108,12 +112,16 @@ ${
 }</section>`;
 }
 
-function lately(events: readonly AuditEvent[]): Html {
+function lately(events: readonly AuditEvent[], self: string): Html {
   return html`<section aria-labelledby="lately"><h2 id="lately">What happened lately</h2>
 ${table(
   "Newest first",
   ["When", "What", "By"],
-  events.map((event) => [timeOf(event.at), eventText(event), `${event.actor}, ${viaNames[event.via]}`]),
+  events.map((event) => [
+    timeOf(event.at),
+    eventText(event),
+    event.actor === self && event.via === "console" ? "You, here" : `${event.actor}, ${viaNames[event.via]}`,
+  ]),
   "Nothing yet.",
 )}
 <p class="faint">Something here that was not you? Tell your help desk.</p></section>`;

@@ -146,11 +146,12 @@ export function createSite(
     post: (path: string, who: Who, route: (asked: never) => Promise<Answer>) => add("POST", path, who, route),
     async enter({ visit, request, reply }, session) {
       const agent = request.headers["user-agent"];
-      const token = await sessions.begin(session, { before: visit.token, agent });
+      const { token, roles } = await sessions.begin(session, { before: visit.token, agent });
       reply.header("set-cookie", sessions.setCookie(token));
       visit.token = token;
       visit.formToken = formTokenOf(token);
       visit.stage = session.stage;
+      visit.roles = roles;
     },
     async leave({ visit, reply }) {
       await sessions.end(visit.token);

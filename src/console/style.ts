@@ -37,7 +37,7 @@ nav a[aria-current] { color: var(--text); background: var(--raised); box-shadow:
 .who { display: flex; align-items: center; gap: 1rem; margin-left: auto; }
 .who .name { color: var(--faint); overflow-wrap: anywhere; }
 
-main { width: min(100% - 2rem, 34rem); margin: clamp(1rem, 5vh, 3rem) auto 3rem; padding: clamp(1.1rem, 4vw, 2rem);
+main { width: min(100% - 2rem, 38rem); margin: clamp(1rem, 5vh, 3rem) auto 3rem; padding: clamp(1.1rem, 4vw, 2rem);
   background: var(--card); border: 1px solid var(--line); border-radius: 0.9rem; }
 main.wide { width: min(100% - 2rem, 76rem); margin-top: clamp(1rem, 3vh, 2rem); }
 h1 { margin: 0 0 1rem; font-size: 1.55rem; line-height: 1.25; overflow-wrap: anywhere; }
@@ -96,7 +96,8 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .filters { display: flex; flex-wrap: wrap; align-items: end; gap: 0.75rem; margin-bottom: 1.25rem; }
 .filters > div { flex: 1 1 9rem; }
 .filters > .search { flex: 2 1 15rem; }
-.filters input, .filters select { margin: 0; }
+.filters input, .filters select { margin: 0; height: 2.85rem; }
+.filters button { height: 2.85rem; }
 .acts { display: flex; flex-wrap: wrap; gap: 0.75rem; margin-bottom: 1rem; align-items: center; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 2.5rem; align-items: start; }
 
@@ -108,7 +109,7 @@ th:first-child, td:first-child { padding-left: 0; }
 tbody tr:hover { background: var(--raised); }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 time { white-space: nowrap; }
-.chart { width: 100%; height: auto; margin-bottom: 0.5rem; }
+.chart { display: block; width: 100%; max-width: 46rem; height: auto; margin-bottom: 0.5rem; }
 .chart .line { fill: none; stroke: var(--accent); stroke-width: 2.5; }
 .chart .area { fill: var(--accent); opacity: 0.14; }
 .chart .axis { stroke: var(--line); }
@@ -123,6 +124,14 @@ details { border-top: 1px solid var(--line); }
 details:last-of-type { border-bottom: 1px solid var(--line); margin-bottom: 1rem; }
 summary { padding: 0.75rem 0; color: var(--accent); font-weight: 600; cursor: pointer; }
 details > form, details > div { padding: 0 0 1.1rem; }
+td details, td details:last-of-type { border: 0; margin: 0; }
+td summary { padding: 0; font-weight: 400; }
+td details > div { padding: 0.3rem 0 0; }
+.panel { margin-top: 2rem; padding: 1.1rem 1.25rem; background: var(--raised); border-radius: 0.7rem; }
+.panel h2 { margin-top: 0; }
+.panel h3 { margin: 1.5rem 0 0.5rem; }
+.panel h2 + h3 { margin-top: 0; }
+.panel form + form { margin-top: 0.75rem; }
 .steps { margin: 0; padding-left: 1.3rem; }
 .steps > li::marker { font-weight: 700; font-size: 1.15rem; }
 .steps > li > h2:first-child { margin-top: 0; }

@@ -17,6 +17,7 @@ export interface UserListFilter {
   directory: string;
   required: string;
   enrolled: string;
+  locked: string;
 }
 
 const yesNo = (yes: string, no: string) =>
@@ -48,6 +49,7 @@ ${choice("state", "State", [["", "Any"], ...Object.entries(stateNames)])}
 ${directories.length > 1 ? choice("directory", "Directory", [["", "Any"], ...directories.map((name) => [name, name] as const)]) : undefined}
 ${choice("required", "MFA required", yesNo("Required", "Not required"))}
 ${choice("enrolled", "MFA", yesNo("On", "Off"))}
+${choice("locked", "Locked", yesNo("Locked", "Not locked"))}
 <button class="primary">Show</button></form>`;
   const rows = users.map((user) => {
     const { required } = decideRequirement(user);
@@ -55,7 +57,7 @@ ${choice("enrolled", "MFA", yesNo("On", "Off"))}
       html`<a href="/users/${user.id}">${user.username}</a>`,
       user.displayName ?? undefined,
       directories.length > 1 ? user.directory : undefined,
-      stateTag(user.state),
+      user.locked ? html`${stateTag(user.state)} ${tag("Locked", "bad")}` : stateTag(user.state),
       user.enrolled ? tag("On", "good") : tag("Off", required && user.state === "active" ? "bad" : "faint"),
       user.state === "removed" ? undefined : required ? "Required" : "Optional",
     ].filter((_, column) => column !== 2 || directories.length > 1);
@@ -122,7 +124,7 @@ ${facts([
   ),
   ...failed.map(({ method, failures }) => [`Wrong ${kindNames[method]} in a row`, failures] as const),
 ])}
-</div><div>${actsOf(visit, state)}</div></div>
+</div>${actsOf(visit, state)}</div>
 <h2 id="history">History</h2>
 ${table(
   "Newest first",
@@ -150,7 +152,7 @@ function actsOf(visit: Visit, { standing, verification }: UserState): Html | und
   const path = `/users/${user.id}`;
   const isOn = verification.enrolledAt !== null;
   const isLocked = verification.lockouts.some(({ failures, lockedUntil }) => failures > 0 || lockedUntil);
-  const act = (title: string, content: Html) => html`<h2>${title}</h2>${content}`;
+  const act = (title: string, content: Html) => html`<h3>${title}</h3>${content}`;
   const unlock = isLocked
     ? act("Locked or mistyped", form(visit, `${path}/unlock`, html`<button>Unlock</button>`))
     : undefined;
@@ -172,7 +174,7 @@ function actsOf(visit: Visit, { standing, verification }: UserState): Html | und
     const reset = isOn
       ? html`<p class="faint">The phone is lost, and there are no backup codes? Only an admin can disable MFA.</p>`
       : undefined;
-    return html`${unlock}${pass}${reset}`;
+    return panel(html`${unlock}${pass}${reset}`);
   }
   const disable = isOn
     ? act(
@@ -203,7 +205,7 @@ function actsOf(visit: Visit, { standing, verification }: UserState): Html | und
       : form(
           visit,
           `${path}/mfa-required`,
-          html`<input type="hidden" name="required" value="true"><button>MFA (required): Enable</button>`,
+          html`<p>Ask for MFA, whatever the organization, the directory and the groups say.</p><input type="hidden" name="required" value="true"><button>MFA (required): Enable</button>`,
         ),
   );
   const take =
@@ -214,7 +216,11 @@ function actsOf(visit: Visit, { standing, verification }: UserState): Html | und
           html`<input type="hidden" name="required" value="false"><button>Take back what is required of new users</button>`,
         )
       : undefined;
-  return html`${unlock}${disable}${required}${take && html`<div class="acts"></div>${take}`}${pass}`;
+  return panel(html`${unlock}${disable}${required}${take}${pass}`);
+}
+
+function panel(content: Html): Html {
+  return html`<section class="panel" aria-labelledby="acts"><h2 id="acts">Change</h2>${content}</section>`;
 }
 
 export function passPage(

@@ -33,6 +33,7 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
       directory: query.get("directory") ?? "",
       required: query.get("required") ?? "",
       enrolled: query.get("enrolled") ?? "",
+      locked: query.get("locked") ?? "",
     };
     const cursor = query.get("cursor");
     const [usernameKey, id] = cursor === null ? [] : parseCursor(cursor, ["text", "uuid"]);
@@ -42,6 +43,7 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
       directory: directories.find((name) => name === filter.directory),
       required: flagOf(filter.required),
       enrolled: flagOf(filter.enrolled),
+      locked: flagOf(filter.locked),
       after: usernameKey === undefined || id === undefined ? undefined : { usernameKey, id },
       limit: usersShown,
     });
