@@ -4,7 +4,7 @@
 //
 //   BENCH_TOKEN=… node scripts/bench/load.ts ADDRESS LOAD
 
-import { Agent, request } from "node:http";
+import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { timeStepAt } from "../../src/verification/totp.ts";
 import { largeOrganizationUid } from "../servers/large-organization.ts";
@@ -13,6 +13,8 @@ import { totpCodeOf } from "./enrolled-users.ts";
 import type { Load } from "./serve.ts";
 
 export interface LoadAnswer {
+  /** Of all answers, those of the settling too. */
+  count: number;
   perSecond: number;
   /** From when a request was due, or sent where clients ask one after the other. */
   latencyMs: { mean: number; p99: number };
@@ -21,25 +23,75 @@ export interface LoadAnswer {
 const [address = "", json = "{}"] = process.argv.slice(2);
 const { work, users, settleSeconds, seconds, pace }: Omit<Load, "address" | "token"> = JSON.parse(json);
 const token = process.env.BENCH_TOKEN ?? "";
-const agent = new Agent({ keepAlive: true }); // any number of connections: nothing waits on this side
-const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+const { hostname, port } = new URL(address);
 const answered: { at: number; ms: number }[] = [];
+
+function requestOf(body: object): Buffer {
+  const text = JSON.stringify(body);
+  return Buffer.from(
+    `POST /v1/${work === "sign-in" ? "sign-in" : "verify"} HTTP/1.1\r\nhost: ${hostname}:${port}\r\n` +
+      `authorization: Bearer ${token}\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+  );
+}
+
+/**
+ * One kept connection with one request at a time. HTTP as little as dirmfa's answers need it: Node's own client takes more
+ * processor time a request than the daemon, on the cores that they share.
+ */
+class Connection {
+  readonly #socket: Socket;
+  #received = "";
+  #waiting: PromiseWithResolvers<void> | undefined;
+
+  constructor() {
+    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    this.#socket.setEncoding("latin1");
+    this.#socket.on("data", (text: string) => this.#receive(text));
+    this.#socket.on("error", (error) => this.#waiting?.reject(error));
+    this.#socket.on("close", () => this.#waiting?.reject(new Error("the connection was closed")));
+  }
+
+  ask(request: Buffer): Promise<void> {
+    this.#waiting = Promise.withResolvers();
+    this.#socket.write(request);
+    return this.#waiting.promise;
+  }
+
+  end(): void {
+    this.#socket.destroy();
+  }
+
+  #receive(text: string): void {
+    this.#received += text;
+    const headEnd = this.#received.indexOf("\r\n\r\n");
+    if (headEnd < 0) return;
+    const length = /\r\ncontent-length: (\d+)/i.exec(this.#received)?.[1];
+    if (this.#received.length < headEnd + 4 + Number(length)) return;
+    const status = this.#received.slice(9, 12);
+    this.#received = "";
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (status === "200" && length !== undefined) waiting?.resolve();
+    else waiting?.reject(new Error(`status ${status}`));
+  }
+}
 
 function* signIns(): Generator<Buffer> {
   for (;;) {
     const username = largeOrganizationUid(Math.floor(Math.random() * users));
-    yield Buffer.from(JSON.stringify({ username }));
+    yield requestOf({ username });
   }
 }
 
 /** Made before the first is sent. A code of this step stays good for the next one, 30 s from here at least. */
 function verifications(): Iterator<Buffer> {
   const step = timeStepAt(new Date());
-  const bodies = Array.from({ length: users }, (_, number) => {
+  const requests = Array.from({ length: users }, (_, number) => {
     const totp = totpCodeOf(token, number, step);
-    return Buffer.from(JSON.stringify({ username: largeOrganizationUid(number), totp }));
+    return requestOf({ username: largeOrganizationUid(number), totp });
   });
-  return shuffled(bodies).values();
+  return shuffled(requests).values();
 }
 
 // Fisher-Yates. In the order of their numbers, neighbors would share pages of the database.
@@ -51,29 +103,20 @@ function shuffled<Value>(values: Value[]): Value[] {
   return values;
 }
 
-function ask(body: Buffer, dueAt: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const call = request(
-      `${address}/v1/${work === "sign-in" ? "sign-in" : "verify"}`,
-      { method: "POST", agent, headers: { ...headers, "content-length": body.length } },
-      (response) => {
-        if (response.statusCode !== 200) reject(new Error(`status ${response.statusCode}`));
-        response.resume().on("end", () => {
-          const at = performance.now();
-          answered.push({ at, ms: at - dueAt });
-          resolve();
-        });
-      },
-    );
-    call.on("error", reject);
-    call.end(body);
-  });
+const idle: Connection[] = []; // any number of connections: nothing waits on this side
+
+async function ask(request: Buffer, dueAt: number): Promise<void> {
+  const connection = idle.pop() ?? new Connection();
+  await connection.ask(request);
+  const at = performance.now();
+  answered.push({ at, ms: at - dueAt });
+  idle.push(connection);
 }
 
-async function askInTurns(bodies: Iterator<Buffer>, clients: number, until: number): Promise<void> {
+async function askInTurns(requests: Iterator<Buffer>, clients: number, until: number): Promise<void> {
   const client = async () => {
     while (performance.now() < until) {
-      const next = bodies.next();
+      const next = requests.next();
       if (next.done) return;
       await ask(next.value, performance.now());
     }
@@ -81,7 +124,7 @@ async function askInTurns(bodies: Iterator<Buffer>, clients: number, until: numb
   await Promise.all(Array.from({ length: clients }, client));
 }
 
-async function askAtFixedTimes(bodies: Iterator<Buffer>, perSecond: number, until: number): Promise<void> {
+async function askAtFixedTimes(requests: Iterator<Buffer>, perSecond: number, until: number): Promise<void> {
   const asked: Promise<void>[] = [];
   const startAt = performance.now();
   for (;;) {
@@ -91,22 +134,23 @@ async function askAtFixedTimes(bodies: Iterator<Buffer>, perSecond: number, unti
       await sleep(1); // the finest that timers are
       continue;
     }
-    const next = bodies.next();
+    const next = requests.next();
     if (next.done) break;
     asked.push(ask(next.value, dueAt));
   }
   await Promise.all(asked);
 }
 
-const bodies = work === "sign-in" ? signIns() : verifications();
+const requests = work === "sign-in" ? signIns() : verifications();
 const settledAt = performance.now() + settleSeconds * 1000;
 const until = settledAt + seconds * 1000;
-if ("clients" in pace) await askInTurns(bodies, pace.clients, until);
-else await askAtFixedTimes(bodies, pace.perSecond, until);
+if ("clients" in pace) await askInTurns(requests, pace.clients, until);
+else await askAtFixedTimes(requests, pace.perSecond, until);
 const elapsedMs = performance.now() - settledAt;
-agent.destroy();
+for (const connection of idle) connection.end();
 const counted = answered.filter(({ at }) => at >= settledAt).map(({ ms }) => ms);
 const answer: LoadAnswer = {
+  count: answered.length,
   perSecond: (counted.length / elapsedMs) * 1000,
   latencyMs: {
     mean: mean(counted),

@@ -56,7 +56,8 @@ function buildDatabase(
 ): DatabaseConfig {
   const url = database.url ?? contents.get("database.urlFile");
   if (url === undefined) return { kind: "embedded", folder: resolve(folder, database.embedded) };
-  return { kind: "postgres", url, poolSize: database.poolSize };
+  const { poolSize, preparedStatements } = database;
+  return { kind: "postgres", url, poolSize, preparedStatements };
 }
 
 function buildHttp({ http }: ConfigFile, folder: string, contents: ReadonlyMap<string, string>): HttpConfig {

@@ -21,8 +21,11 @@ export interface Config {
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "silent";
 
+/** Whether the database carries prepared statements; `auto` finds it out. */
+export type PreparedStatements = "auto" | "on" | "off";
+
 export type DatabaseConfig =
-  | { kind: "postgres"; url: string; poolSize: number }
+  | { kind: "postgres"; url: string; poolSize: number; preparedStatements?: PreparedStatements }
   | { kind: "embedded"; folder: string };
 
 export interface HttpConfig {

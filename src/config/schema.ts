@@ -39,6 +39,11 @@ const databaseSchema = mapping(
         "Connections a replica opens to PostgreSQL; replicas times this must stay under the server's max_connections.",
       reason: "one connection would leave sign-ins waiting for a sync run",
     }),
+    preparedStatements: Type.Enum(["auto", "on", "off"], {
+      default: "auto",
+      description:
+        "Whether PostgreSQL keeps the plans of the statements that every sign-in runs. auto: until a connection pooler turns out not to carry them.",
+    }),
   },
   { default: {}, description: "Where users, authenticators and the audit live." },
 );

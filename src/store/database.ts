@@ -2,13 +2,16 @@
 // where knex is a value. Knows no tables.
 
 import knex, { type Knex } from "knex";
-import type { DatabaseConfig } from "../config/config.ts";
+import type { DatabaseConfig, PreparedStatements } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { databaseUnavailable } from "./database-errors.ts";
 import { embeddedPort, openEmbeddedDatabase } from "./embedded/embedded-database.ts";
+import { preparingOf } from "./preparing.ts";
 
 export type Database = Knex;
 export type Transaction = Knex.Transaction;
+
+type PostgresConfig = Extract<DatabaseConfig, { kind: "postgres" }>;
 
 export interface OpenDatabase {
   db: Database;
@@ -50,14 +53,13 @@ export async function openDatabase(
 ): Promise<OpenDatabase> {
   return config.kind === "embedded"
     ? await openEmbedded(config.folder, options)
-    : await openPostgres(config.url, config.poolSize, options.log);
+    : await openPostgres(config, options.log);
 }
 
-async function openPostgres(url: string, poolSize: number, log: Log): Promise<OpenDatabase> {
-  const db = createPool({ connectionString: url, connectionTimeoutMillis: limits.connectMs }, log, {
-    max: poolSize,
-    afterCreate: prepareConnection,
-  });
+async function openPostgres(config: PostgresConfig, log: Log): Promise<OpenDatabase> {
+  const connection = { connectionString: config.url, connectionTimeoutMillis: limits.connectMs };
+  const pool = { max: config.poolSize, afterCreate: prepareConnection };
+  const db = createPool(connection, log, pool, config.preparedStatements ?? "auto");
   await tryOut(db, log);
   return { db, engine: "postgres", close: () => db.destroy() };
 }
@@ -72,9 +74,9 @@ async function openEmbedded(folder: string, options: OpenDatabaseOptions): Promi
     database: "postgres",
     ssl: false,
   };
-  const db = createPool({ ...address, connectionTimeoutMillis: limits.embeddedConnectMs }, options.log, {
-    max: limits.embeddedPoolSize,
-  });
+  const connection = { ...address, connectionTimeoutMillis: limits.embeddedConnectMs };
+  // The bridge keeps the prepared statements of its connections apart.
+  const db = createPool(connection, options.log, { max: limits.embeddedPoolSize }, "on");
   const close = () => db.destroy().then(embedded.close);
   try {
     await tryOut(db, options.log);
@@ -85,8 +87,13 @@ async function openEmbedded(folder: string, options: OpenDatabaseOptions): Promi
   }
 }
 
-function createPool(connection: Knex.PgConnectionConfig, log: Log, pool: Knex.PoolConfig): Database {
-  return knex({
+function createPool(
+  connection: Knex.PgConnectionConfig,
+  log: Log,
+  pool: Knex.PoolConfig,
+  preparedStatements: PreparedStatements,
+): Database {
+  const db = knex({
     client: "pg",
     connection: {
       ...connection,
@@ -105,6 +112,8 @@ function createPool(connection: Knex.PgConnectionConfig, log: Log, pool: Knex.Po
       debug: () => {},
     },
   });
+  db.userParams = { preparing: preparingOf(preparedStatements, log) };
+  return db;
 }
 
 type Prepared = (error: Error | null, connection: unknown) => void;

@@ -4,6 +4,7 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
+import { rowsOf, type Statement, statementOf } from "../store/prepared.ts";
 import type { UserState } from "../users/user.ts";
 import type { GuardedKind } from "./answers.ts";
 
@@ -47,7 +48,7 @@ export async function spendStep(
   limits: LockoutLimits,
   code: { authenticatorId: string; state: "pending" | "active"; step: number | undefined },
 ): Promise<GuardOutcome | undefined> {
-  return runGuarded(db, spendStepSql, attempt, limits, { ...code, step: code.step ?? -1 });
+  return runGuarded(db, spendStepStatement, attempt, limits, { ...code, step: code.step ?? -1 });
 }
 
 // Matching again the state and, for an enrollment, the time left: both may have changed since they were read.
@@ -80,7 +81,10 @@ export async function spendBackupCode(
   limits: LockoutLimits,
   code: { setId: string; position: number | undefined },
 ): Promise<GuardOutcome | undefined> {
-  return runGuarded(db, spendBackupCodeSql, attempt, limits, { ...code, position: code.position ?? -1 });
+  return runGuarded(db, spendBackupCodeStatement, attempt, limits, {
+    ...code,
+    position: code.position ?? -1,
+  });
 }
 
 const spendBackupCodeSql = `
@@ -96,7 +100,7 @@ export async function spendPass(
   attempt: Attempt,
   limits: LockoutLimits,
 ): Promise<GuardOutcome | undefined> {
-  return runGuarded(db, spendPassSql, attempt, limits, {});
+  return runGuarded(db, spendPassStatement, attempt, limits, {});
 }
 
 const spendPassSql = `
@@ -107,12 +111,12 @@ const spendPassSql = `
 
 async function runGuarded(
   db: Database,
-  spendSql: string,
+  statement: Statement,
   attempt: Attempt,
   limits: LockoutLimits,
   code: Record<string, string | number>,
 ): Promise<GuardOutcome | undefined> {
-  const { rows } = await db.raw<{ rows: GuardRow[] }>(guardedSql(spendSql), {
+  const [row] = await rowsOf<GuardRow>(db, statement, {
     ...code,
     userId: attempt.userId,
     method: attempt.method,
@@ -126,8 +130,8 @@ async function runGuarded(
     directory: attempt.directory,
     details: JSON.stringify({ method: attempt.method, ...attempt.details }),
   });
-  if (!rows[0]) return undefined;
-  const { outcome, state, locked_until } = rows[0];
+  if (!row) return undefined;
+  const { outcome, state, locked_until } = row;
   return { outcome, state, lockedUntil: locked_until };
 }
 
@@ -198,3 +202,7 @@ const guardedSql = (spendSql: string) => `
     from answer a where a.outcome <> 'locked-out'
   )
   select outcome, state, locked_until from answer`;
+
+const spendStepStatement = statementOf(guardedSql(spendStepSql));
+const spendBackupCodeStatement = statementOf(guardedSql(spendBackupCodeSql));
+const spendPassStatement = statementOf(guardedSql(spendPassSql));

@@ -2,6 +2,7 @@
 // and the database's time. Every flow starts from this; what is decided on it is checked again by the statement that writes.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rowsOf, statementOf } from "../store/prepared.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
 import { holdUser, namedUsersSql, type UserRow, userColumns, userOf } from "../users/users-table.ts";
@@ -63,11 +64,10 @@ const standingColumns = `clock_timestamp() as now,
 export async function findStandingByName(db: Database, name: UserName): Promise<NamedStanding> {
   // No user has such a name, and PostgreSQL refuses text with a null character.
   if (!isUsableUsername(name.username) || name.directory?.includes("\0")) return { kind: "unknown" };
-  const { rows } = await db.raw<{ rows: (StandingRow & { match: NamedUser["match"] })[] }>(
-    `select named.match, ${userColumns}, ${standingColumns}
-     from (${namedUsersSql}) named join users u on u.id = named.id`,
-    { usernameKey: usernameKeyOf(name.username), directory: name.directory ?? null },
-  );
+  const rows = await rowsOf<StandingRow & { match: NamedUser["match"] }>(db, standingByName, {
+    usernameKey: usernameKeyOf(name.username),
+    directory: name.directory ?? null,
+  });
   const standings = rows.map((row) => ({ match: row.match, ...standingOf(row) }));
   const match = chooseNamedUser(standings);
   if (match.kind !== "user") return match;
@@ -75,13 +75,19 @@ export async function findStandingByName(db: Database, name: UserName): Promise<
   return standing ? { kind: "user", standing } : { kind: "unknown" };
 }
 
+const standingByName = statementOf(
+  `select named.match, ${userColumns}, ${standingColumns}
+   from (${namedUsersSql}) named join users u on u.id = named.id`,
+);
+
 export async function findStanding(db: Database, userId: string): Promise<Standing | undefined> {
-  const { rows } = await db.raw<{ rows: StandingRow[] }>(
-    `select ${userColumns}, ${standingColumns} from users u where u.id = :userId`,
-    { userId },
-  );
-  return rows[0] && standingOf(rows[0]);
+  const [row] = await rowsOf<StandingRow>(db, standingById, { userId });
+  return row && standingOf(row);
 }
+
+const standingById = statementOf(
+  `select ${userColumns}, ${standingColumns} from users u where u.id = :userId`,
+);
 
 /**
  * Takes the user's lock, and reads where they stand now: it stays so to the end of the transaction, but for what

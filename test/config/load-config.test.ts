@@ -56,7 +56,7 @@ test("everything that can be written is read", async () => {
   await write("texts.yaml", "enrolled: {subject: 'Hi {username}', text: 'Since {at}'}\n", 0o644);
   await write("url", "postgres://u:p@localhost/dirmfa\n");
   const config = await load(
-    `database: {urlFile: url, poolSize: 5}
+    `database: {urlFile: url, poolSize: 5, preparedStatements: off}
 http:
   listen: "[::1]:8443"
   metricsListen: unix:run/metrics.sock
@@ -114,7 +114,12 @@ log: {level: debug}
   expect(config).toEqual({
     path,
     warnings: [],
-    database: { kind: "postgres", url: "postgres://u:p@localhost/dirmfa", poolSize: 5 },
+    database: {
+      kind: "postgres",
+      url: "postgres://u:p@localhost/dirmfa",
+      poolSize: 5,
+      preparedStatements: "off",
+    },
     http: {
       listen: { kind: "tcp", host: "::1", port: 8443 },
       metricsListen: { kind: "unix", path: join(folder, "run/metrics.sock") },

@@ -10,7 +10,7 @@ describe("a sound file", () => {
     const { file, problems } = parse("log: {}\n");
     expect(problems).toEqual([]);
     expect(file).toMatchObject({
-      database: { embedded: "./data", poolSize: 10 },
+      database: { embedded: "./data", poolSize: 10, preparedStatements: "auto" },
       http: { listen: "127.0.0.1:8420", callers: [] },
       keys: { folder: "./keys" },
       directories: [],
