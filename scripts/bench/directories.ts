@@ -10,7 +10,7 @@ import type { DirectoryConfig } from "../../src/config/config.ts";
 import { createLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { migrateToLatest } from "../../src/store/migrate.ts";
-import { startSync } from "../../src/sync/run-sync.ts";
+import { startSync } from "../../src/sync/start-sync.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import {
   type DirectoryUnderTest,

@@ -1,12 +1,12 @@
 // When directories are synchronized: node-cron ticks in every replica, and a run at the start where one is overdue. Overlap is
-// not its concern: run-sync.ts decides, under the lease, whether a tick has had its run.
+// not its concern: start-sync.ts decides, under the lease, whether a tick has had its run.
 
 import cron, { type ScheduledTask } from "node-cron";
 import type { DirectoryConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import { awaitRunOf } from "./await-run.ts";
-import type { Due } from "./run-sync.ts";
+import type { Due } from "./start-sync.ts";
 import type { RunTrigger, SyncRun } from "./sync-run.ts";
 import type { SyncRunner } from "./sync-runner.ts";
 

@@ -11,7 +11,8 @@ import {
 } from "../../scripts/servers/slapd.ts";
 import type { Actor } from "../../src/audit/audit-events-table.ts";
 import type { DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
-import { type StartedSync, type SyncRequest, startSync } from "../../src/sync/run-sync.ts";
+import type { SyncRequest } from "../../src/sync/run-sync.ts";
+import { type StartedSync, startSync } from "../../src/sync/start-sync.ts";
 import { listChanges } from "../../src/sync/sync-changes-table.ts";
 import type { SyncChange, SyncRun } from "../../src/sync/sync-run.ts";
 import { applyPolicy } from "../../src/users/apply-policy.ts";

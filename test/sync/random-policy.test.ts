@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { pick, type Random, randomFrom } from "../../scripts/servers/seeded-random.ts";
 import { getDirectoryMemory } from "../../src/sync/directories-table.ts";
-import { startSync } from "../../src/sync/run-sync.ts";
+import { startSync } from "../../src/sync/start-sync.ts";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import type { User } from "../../src/users/user.ts";

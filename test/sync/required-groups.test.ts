@@ -4,7 +4,7 @@ import { pino } from "pino";
 import { beforeEach, expect, test } from "vitest";
 import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import type { MfaConfig } from "../../src/config/config.ts";
-import { startSync } from "../../src/sync/run-sync.ts";
+import { startSync } from "../../src/sync/start-sync.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { applyPolicy } from "../../src/users/apply-policy.ts";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";

@@ -2,7 +2,7 @@
 
 import type { DirectoryConfig } from "../../config/config.ts";
 import type { Database } from "../../store/database.ts";
-import type { StartedSync } from "../../sync/run-sync.ts";
+import type { StartedSync } from "../../sync/start-sync.ts";
 import { listChanges, listSkips } from "../../sync/sync-changes-table.ts";
 import type { SyncRun } from "../../sync/sync-run.ts";
 import type { SyncRunner } from "../../sync/sync-runner.ts";
