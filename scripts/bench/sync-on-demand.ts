@@ -7,8 +7,7 @@ import { createInterface } from "node:readline";
 import { loadConfig } from "../../src/config/load-config.ts";
 import { createLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
-import type { SyncDeps } from "../../src/sync/run-sync.ts";
-import { startSync } from "../../src/sync/start-sync.ts";
+import { type SyncDeps, startSync } from "../../src/sync/start-sync.ts";
 import type { RunCounts } from "../../src/sync/sync-run.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 

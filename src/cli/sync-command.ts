@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { DirectoryConfig } from "../config/config.ts";
 import { awaitRunOf } from "../sync/await-run.ts";
-import type { SyncDeps } from "../sync/run-sync.ts";
+import type { SyncDeps } from "../sync/start-sync.ts";
 import type { SyncRun } from "../sync/sync-run.ts";
 import { createSyncRunner, holderName, type SyncRunner } from "../sync/sync-runner.ts";
 import { mfaPolicyOf } from "../users/policy.ts";

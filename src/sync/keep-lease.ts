@@ -14,7 +14,7 @@ export function syncLeaseName(directory: string): string {
   return `sync:${directory}`;
 }
 
-export interface KeptLease {
+export interface KeptLease extends Disposable {
   /** Aborted with AppError `lease-lost` once the lease is lost. */
   signal: AbortSignal;
   stop(): void;
@@ -35,5 +35,6 @@ export function keepLease(deps: { db: Database; log: Log }, lease: Lease): KeptL
     }
   };
   const timer = setInterval(() => void renew(), renewEveryMs);
-  return { signal: controller.signal, stop: () => clearInterval(timer) };
+  const stop = () => clearInterval(timer);
+  return { signal: controller.signal, stop, [Symbol.dispose]: stop };
 }

@@ -1,5 +1,5 @@
-// The main flow: one pass over one directory. list and stage → plan → limits → apply → finish. Nothing that a user has is
-// touched before the last step, and that step is one transaction.
+// The main flow, one sync run over one directory: stage the listing, make the plan, then hold it, keep it (a dry run) or apply
+// it. No user changes before that last step, which is one transaction. How a run starts and ends is in start-sync.ts.
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
@@ -10,22 +10,20 @@ import type { Lease } from "../store/leases-table.ts";
 import { applyFirstPolicy } from "../users/apply-policy.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import { applyPlan, holdPlan, keepPlan } from "./apply-plan.ts";
-import { getDirectoryMemory } from "./directories-table.ts";
 import { keepLease } from "./keep-lease.ts";
 import { findPlanKeeper } from "./kept-rows-table.ts";
 import { makePlan } from "./make-plan.ts";
+import type { PlanRun } from "./plan-table.ts";
 import { stageListing } from "./stage-listing.ts";
 import type { RunTrigger, SyncRun } from "./sync-run.ts";
 
-export interface SyncDeps {
+export interface RunDeps {
   db: Database;
   log: Log;
   /** Comes into force where none is; a daemon that starts replaces it (users/apply-policy.ts). */
   policy: MfaPolicy;
   /** Names of the configured directories, this one's among them. */
   directories: readonly string[];
-  /** Names this process in leases: host name and process id. */
-  holder: string;
 }
 
 export interface SyncRequest {
@@ -41,56 +39,44 @@ export interface SyncRequest {
   onProgress?: (entries: number) => void;
 }
 
+/**
+ * Carries out a run that holds its directory's lease: everything that ends it well, a hold among it, is stored when this
+ * resolves. Rejects with the AppError of whatever failed; then no user has changed.
+ */
 export async function runSync(
-  deps: SyncDeps,
+  deps: RunDeps,
   request: SyncRequest,
   { run, lease }: { run: SyncRun; lease: Lease },
 ): Promise<void> {
-  const { db, log } = deps;
-  const { directory, dryRun } = request;
-  const approvedPlan = run.approves === null ? null : await findPlanKeeper(db, run.approves);
-  const planRun = { id: run.id, directory: run.directory, approves: run.approves, approvedPlan };
-  const kept = keepLease({ db, log }, lease);
-  try {
-    const signal = AbortSignal.any([request.signal, kept.signal]);
-    await applyFirstPolicy(deps, request.actor);
-    const memory = await getDirectoryMemory(db, run.directory);
-    const listing = await stageListing(
-      { db, log },
-      {
-        run,
-        directory,
-        rememberedKind: memory.kind ?? undefined,
-        usersStored: memory.firstImportedAt !== null,
-        signal,
-        onProgress: request.onProgress ?? (() => {}),
-      },
-    );
-    const approvedHolds = request.approves?.holdReasons ?? [];
-    const plan = await makePlan(db, {
-      run: planRun,
-      directory,
-      directories: deps.directories,
-      listing,
-      approvedHolds,
-      askAgain: (ids) =>
-        askAgain({ ...directory, kind: listing.kind }, { ids, server: listing.server, signal }),
-    });
-    signal.throwIfAborted();
-    kept.stop();
-    const { confirmRemovals } = directory.limits;
-    const decided = {
-      run: planRun,
-      plan,
-      listing,
-      confirmRemovals,
-      lease,
-      actor: request.actor,
-    };
-    if (plan.holdReasons.length > 0) await holdPlan(db, decided, dryRun);
-    else if (dryRun) await keepPlan(db, decided);
-    else await applyPlan(db, decided);
-  } finally {
-    kept.stop();
-  }
+  const { db } = deps;
+  const { directory, actor, dryRun } = request;
+  using kept = keepLease(deps, lease);
+  const signal = AbortSignal.any([request.signal, kept.signal]);
+  await applyFirstPolicy(deps, actor);
+
+  const listing = await stageListing(deps, { run, directory, signal, onProgress: request.onProgress });
+
+  const planRun = await planRunOf(db, run);
+  const plan = await makePlan(db, {
+    run: planRun,
+    directory,
+    directories: deps.directories,
+    listing,
+    approvedHolds: request.approves?.holdReasons ?? [],
+    askAgain: (ids) =>
+      askAgain({ ...directory, kind: listing.kind }, { ids, server: listing.server, signal }),
+  });
+  signal.throwIfAborted();
+  kept.stop(); // from here on the transaction that ends the run looks at the lease itself
+
+  const { confirmRemovals } = directory.limits;
+  const decided = { run: planRun, plan, listing, confirmRemovals, lease, actor };
+  if (plan.holdReasons.length > 0) await holdPlan(db, decided, dryRun);
+  else if (dryRun) await keepPlan(db, decided);
+  else await applyPlan(db, decided);
+}
+
+async function planRunOf(db: Database, { id, directory, approves }: SyncRun): Promise<PlanRun> {
+  const approvedPlan = approves === null ? null : await findPlanKeeper(db, approves);
+  return { id, directory, approves, approvedPlan };
 }

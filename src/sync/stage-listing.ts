@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../clock.ts";
-import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
+import type { DirectoryConfig } from "../config/config.ts";
 import { serversAfter } from "../directory/ldap/connect-session.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type {
@@ -19,6 +19,7 @@ import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { newUserIds } from "../users/user-ids.ts";
+import { getDirectoryMemory } from "./directories-table.ts";
 import {
   countStaged,
   insertSkips,
@@ -35,11 +36,9 @@ import {
 export interface StageInput {
   run: StagingRun;
   directory: DirectoryConfig;
-  /** False spares a first import the comparison with stored users. */
-  usersStored: boolean;
-  rememberedKind?: DirectoryKind | undefined;
   signal: AbortSignal;
-  onProgress: (entries: number) => void;
+  /** Called with the number of entries listed so far. */
+  onProgress?: ((entries: number) => void) | undefined;
 }
 
 export interface StagedListing extends ListingReport {
@@ -56,9 +55,11 @@ export async function stageListing(
   deps: { db: Database; log: Log },
   input: StageInput,
 ): Promise<StagedListing> {
-  const { directory, signal, rememberedKind } = input;
+  const { directory, signal } = input;
+  const memory = await getDirectoryMemory(deps.db, directory.name);
+  const rememberedKind = memory.kind ?? undefined;
   for (let { urls } = directory; ; ) {
-    const staging = new Staging(deps.db, input);
+    const staging = new Staging(deps.db, input, memory.firstImportedAt !== null);
     try {
       const report = await listDirectory(
         { ...directory, urls },
@@ -88,17 +89,20 @@ class Staging {
   readonly #changedGroups = new Set<string>();
   readonly #db: Database;
   readonly #input: StageInput;
+  /** False spares a first import the comparison with stored users. */
+  readonly #usersStored: boolean;
 
-  constructor(db: Database, input: StageInput) {
+  constructor(db: Database, input: StageInput, usersStored: boolean) {
     this.#db = db;
     this.#input = input;
+    this.#usersStored = usersStored;
   }
 
   async add(page: ListingPage): Promise<void> {
     if (page.kind === "entries") {
       await this.#addEntries(page.entries);
       this.#listed += page.entries.rows + page.skipped.length;
-      this.#input.onProgress(this.#listed);
+      this.#input.onProgress?.(this.#listed);
       await this.#addSkips("users", [...page.skipped, ...page.leftOut]);
     } else {
       await this.#addGroups(page.groups, page.members);
@@ -112,10 +116,10 @@ class Staging {
   }
 
   async #addEntries(entries: Packed<EntryColumns>): Promise<void> {
-    const { run, usersStored } = this.#input;
+    const { run } = this.#input;
     if (entries.rows === 0) return;
     let differing = entries;
-    if (usersStored) {
+    if (this.#usersStored) {
       const number = this.#pages++;
       const rows = await stageUnchanged(this.#db, run, { table: "users", number, listed: entries });
       differing = pickRows(entries, (row) => rows.has(row));

@@ -8,7 +8,7 @@ import { databaseFailure } from "../store/database-errors.ts";
 import { acquireLease, type Lease, releaseLease } from "../store/leases-table.ts";
 import { leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
 import { dropKept } from "./kept-rows-table.ts";
-import { runSync, type SyncDeps, type SyncRequest } from "./run-sync.ts";
+import { type RunDeps, runSync, type SyncRequest } from "./run-sync.ts";
 import { deleteLeftStaging, deleteStaging } from "./staging-table.ts";
 import type { RunError, SyncRun } from "./sync-run.ts";
 import {
@@ -22,7 +22,12 @@ import {
   unmarkApproved,
 } from "./sync-runs-table.ts";
 
-/** What makes a run of the schedule's due: the tick that it is for, or that none was for longer than the schedule has between two. */
+export interface SyncDeps extends RunDeps {
+  /** Names this process in leases: host name and process id. */
+  holder: string;
+}
+
+/** Why the schedule wants a run: its tick at this time, or that no run has succeeded for longer than its ticks are apart. */
 export type Due = { slot: Date } | { overdueAfterMs: number };
 
 export type StartedSync =
@@ -58,44 +63,59 @@ async function begin(
   request: SyncRequest,
   due: Due | undefined,
 ): Promise<StartedSync | { kind: "not-due" }> {
-  const { directory, trigger, actor, dryRun, approves } = request;
+  const { name } = request.directory;
   for (;;) {
-    const begun = await deps.db.transaction(async (trx) => {
-      const lease = await acquireLease(trx, {
-        name: syncLeaseName(directory.name),
-        holder: deps.holder,
-        ttlMs: leaseTtlMs,
-      });
-      if (!lease.won) return undefined;
-      for (const { id, approves: open } of await abandonRuns(trx, directory.name)) {
-        await dropKept(trx, id);
-        if (open !== null)
-          await reopenApproval(trx, { id, approves: open, directory: directory.name }, actor);
-      }
-      await deleteLeftStaging(trx);
-      if (due && (await hasScheduledRun(trx, directory.name, due))) {
-        await releaseLease(trx, lease.lease);
-        return "not-due";
-      }
-      if (approves) await approve(trx, approves, actor);
-      const run = await insertRun(trx, {
-        directory: directory.name,
-        trigger,
-        requestedBy: actor.name,
-        dryRun,
-        approves: approves?.id ?? null,
-        fencingToken: lease.lease.token,
-        slot: due && "slot" in due ? due.slot : null,
-      });
-      return { run, lease: lease.lease };
-    });
+    const begun = await deps.db.transaction((trx) => beginUnderLease(trx, deps.holder, request, due));
     if (begun === "not-due") return { kind: "not-due" };
     if (begun) return { kind: "started", run: begun.run, finished: finishSync(deps, request, begun) };
-    const running = await findRunningRun(deps.db, directory.name);
+    const running = await findRunningRun(deps.db, name);
     if (running) return { kind: "already-running", run: running };
-    // The other run ended between the two looks, or its process has died in between: try again.
+    // The other run has just ended, or its process has died and its lease has not expired yet: try again.
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
+}
+
+interface BegunRun {
+  run: SyncRun;
+  lease: Lease;
+}
+
+/** Undefined when another run holds the lease. */
+async function beginUnderLease(
+  trx: Transaction,
+  holder: string,
+  request: SyncRequest,
+  due: Due | undefined,
+): Promise<BegunRun | "not-due" | undefined> {
+  const { directory, trigger, actor, dryRun, approves } = request;
+  const asked = await acquireLease(trx, { name: syncLeaseName(directory.name), holder, ttlMs: leaseTtlMs });
+  if (!asked.won) return undefined;
+  const { lease } = asked;
+  await clearAfterDeadRuns(trx, directory.name, actor);
+  if (due && (await hasScheduledRun(trx, directory.name, due))) {
+    await releaseLease(trx, lease);
+    return "not-due";
+  }
+  if (approves) await approve(trx, approves, actor);
+  const run = await insertRun(trx, {
+    directory: directory.name,
+    trigger,
+    requestedBy: actor.name,
+    dryRun,
+    approves: approves?.id ?? null,
+    fencingToken: lease.token,
+    slot: due && "slot" in due ? due.slot : null,
+  });
+  return { run, lease };
+}
+
+/** Whoever has the lease knows that no other run is alive: those that say they run belong to processes that died. */
+async function clearAfterDeadRuns(trx: Transaction, directory: string, actor: Actor): Promise<void> {
+  for (const { id, approves } of await abandonRuns(trx, directory)) {
+    await dropKept(trx, id);
+    if (approves !== null) await reopenApproval(trx, { id, approves, directory }, actor);
+  }
+  await deleteLeftStaging(trx);
 }
 
 async function approve(trx: Transaction, held: SyncRun, actor: Actor): Promise<void> {
@@ -113,7 +133,7 @@ async function approve(trx: Transaction, held: SyncRun, actor: Actor): Promise<v
   });
 }
 
-/** An approval holds for a run that ends by itself: where that failed or was cut off, the held run waits for approval again. */
+/** When the run that was to carry out an approved plan failed or was cut off, the held run waits for approval again. */
 async function reopenApproval(
   trx: Transaction,
   run: { id: string; approves: string; directory: string },
@@ -129,12 +149,8 @@ async function reopenApproval(
   });
 }
 
-/** Carries the run out and releases the directory whatever happens. */
-async function finishSync(
-  deps: SyncDeps,
-  request: SyncRequest,
-  begun: { run: SyncRun; lease: Lease },
-): Promise<SyncRun> {
+/** Runs it, and releases the directory whatever happens. */
+async function finishSync(deps: SyncDeps, request: SyncRequest, begun: BegunRun): Promise<SyncRun> {
   const { run } = begun;
   const log = deps.log.child({ runId: run.id, directory: run.directory });
   log.info({ trigger: run.trigger, dryRun: run.dryRun }, "sync run started");
@@ -143,14 +159,10 @@ async function finishSync(
   return finished;
 }
 
-async function endOf(
-  deps: SyncDeps,
-  request: SyncRequest,
-  begun: { run: SyncRun; lease: Lease },
-): Promise<SyncRun> {
+async function endOf(deps: SyncDeps, request: SyncRequest, begun: BegunRun): Promise<SyncRun> {
   const { db, log } = deps;
   const { run, lease } = begun;
-  // Without a database nothing can be recorded, but whoever waits must not take that for a success.
+  // Nothing can be stored while the database is away, but whoever waits must not take that for a success.
   const failed = (error: RunError): SyncRun => ({ ...run, status: "failed", finishedAt: new Date(), error });
   try {
     await runSync(deps, request, begun);
@@ -171,14 +183,14 @@ async function endOf(
 const resultUnknown: RunError = {
   code: "database-unavailable",
   message: "The database went away before the run's result could be read.",
-  remedy: "`dirmfa run list` tells how it ended.",
+  remedy: "`dirmfa run list` shows how it ended.",
 };
 
 function runErrorOf(error: unknown): RunError {
   const told = databaseFailure(error) ?? error;
   if (told instanceof AppError)
     return { code: told.code, message: told.message, remedy: told.remedy ?? null };
-  return { code: "internal", message: "An unexpected error; the log has it.", remedy: null };
+  return { code: "internal", message: "An unexpected error; see the log.", remedy: null };
 }
 
 /** The run's own record of why it failed; false when the database is gone too, and the next run declares this one abandoned. */

@@ -2,8 +2,8 @@
 
 import { hostname } from "node:os";
 import { AppError } from "../errors.ts";
-import type { SyncDeps, SyncRequest } from "./run-sync.ts";
-import { type Due, type StartedSync, startDueSync, startSync } from "./start-sync.ts";
+import type { SyncRequest } from "./run-sync.ts";
+import { type Due, type StartedSync, type SyncDeps, startDueSync, startSync } from "./start-sync.ts";
 import type { SyncRun } from "./sync-run.ts";
 
 export type RunnerRequest = Omit<SyncRequest, "signal">;

@@ -37,10 +37,7 @@ test("what is lost of any table before the plan is missed by it", async () => {
   const signal = new AbortController().signal;
   for (const table of [...staged, "sync_skips"]) {
     const run = { id: randomUUID(), directory: "example", approves: null, approvedPlan: null };
-    const listing = await stageListing(
-      { db, log: pino({ level: "silent" }) },
-      { run, directory, usersStored: true, signal, onProgress: () => {} },
-    );
+    const listing = await stageListing({ db, log: pino({ level: "silent" }) }, { run, directory, signal });
     expect(await db(table).where({ run_id: run.id }).delete(), table).toBeGreaterThan(0);
     const plan = makePlan(db, {
       run,
