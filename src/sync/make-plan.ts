@@ -1,12 +1,12 @@
 // From a staged, complete listing to a sync plan and the decision whether it may be applied. Changes no user.
 
 import type { DirectoryConfig } from "../config/config.ts";
-import { mostAskedAgain } from "../directory/ask-again.ts";
 import { dnKeyOf } from "../ldap-text/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import { findPolicy, type PolicyInForce } from "../users/policy-table.ts";
+import { type Answer, findQuestion, mostSharedAsked, movedTo, type Question } from "./ask-before-planning.ts";
 import { decideNameClashes } from "./decide-name-clashes.ts";
 import {
   type Copy,
@@ -27,32 +27,25 @@ import {
 import {
   listContestedClaims,
   listSharedIds,
-  type MovedEntry,
   skipIdClashes,
   skipNameClashes,
   unstageMoved,
   unstageSkippedMembers,
 } from "./plan-clashes-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
-import {
-  countToEnroll,
-  findLostGroups,
-  planRequirementEnds,
-  type ToEnroll,
-} from "./plan-requirements-table.ts";
+import { findNotes, notesOfAnswer, notesOfEnrollment, notesOfListing } from "./plan-notes.ts";
+import { countToEnroll, findLostGroups, planRequirementEnds } from "./plan-requirements-table.ts";
 import {
   analyzePlan,
   countPlan,
   countSkippedGroups,
   countStoredGroups,
   countUnchangedInPlan,
-  countUnlistedKept,
   digestPlan,
   type PlanRun,
   planChanges,
   planDisablesOfSkipped,
   planRemovals,
-  takeBackRemovals,
 } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import { analyzeStaging, countStaged, dropDuplicates, dropKnown, type StagedRows } from "./staging-table.ts";
@@ -95,9 +88,6 @@ export interface PlanInput {
   approvedHolds: RunRemark<HoldCode>[];
 }
 
-// Entries move one by one; more ids that are listed twice are clashes, which need no question.
-const mostSharedAsked = 200;
-
 // Below this many staged rows every way to join them is fast, above it statistics pay for themselves.
 const largePlan = 500;
 
@@ -118,29 +108,6 @@ export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
   });
   if (!("counts" in plan)) throw new Error("a plan asked twice");
   return plan;
-}
-
-/** What to ask the directory for again, by directory ids. */
-interface Question {
-  /** Undefined when too many are to be removed to ask for each. */
-  removals: string[] | undefined;
-  /** Ids that the listing names more than once. */
-  shared: string[];
-}
-
-/** What the directory has said when it was asked again. */
-interface Answer {
-  /** Of those to be removed: who is gone (undefined where that was not asked), and how many are there. */
-  gone: string[] | undefined;
-  found: number;
-  /** Where those are that were listed more than once, and are one entry. */
-  moved: MovedEntry[];
-}
-
-function movedTo(directoryId: string, dns: string[] | undefined): MovedEntry[] {
-  const [dn, ...more] = dns ?? [];
-  if (dn === undefined || more.length > 0) return [];
-  return [{ directoryId, dnKey: dnKeyOf(dn) ?? dn }];
 }
 
 async function planOrAsk(
@@ -243,64 +210,10 @@ async function planOrAsk(
   });
 }
 
-/** Undefined when there is nothing to ask; otherwise the plan is empty again. */
-async function findQuestion(
-  trx: Transaction,
-  run: PlanRun,
-  { removals, shared }: { removals: number; shared: string[] },
-): Promise<Question | undefined> {
-  const asksForRemovals = removals <= mostAskedAgain;
-  const asksForShared = shared.length <= mostSharedAsked;
-  if (!(asksForRemovals && removals > 0) && !(asksForShared && shared.length > 0)) return undefined;
-  const ids = await takeBackRemovals(trx, run);
-  return { removals: asksForRemovals ? ids : undefined, shared: asksForShared ? shared : [] };
-}
-
 async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[]) {
   const byKey = new Map(bases.map((base) => [dnKeyOf(base) ?? base, base]));
   const emptied = await listEmptiedBases(trx, run, [...byKey.keys()]);
   return emptied.map(({ key, removals }) => ({ base: byKey.get(key) ?? key, removals }));
-}
-
-function notesOfAnswer(answer: Answer | undefined): RunRemark<NoteCode>[] {
-  if (answer === undefined || answer.found === 0) return [];
-  return [
-    {
-      code: "moved-during-listing",
-      text: `${answer.found} users were not in the listing, but are in the directory: they moved while it was listed, and stay as they are until the next run.`,
-    },
-  ];
-}
-
-/** Tells of what was listed, and did not count whole. */
-function notesOfListing(listing: StagedListing & { skippedGroups: number }): RunRemark<NoteCode>[] {
-  const { statesUnknown, leftOut, skippedGroups, references } = listing;
-  const notes: RunRemark<NoteCode>[] = [];
-  if (statesUnknown > 0) {
-    notes.push({
-      code: "states-unknown",
-      text: `${statesUnknown} entries do not say whether they are disabled: users keep the state that they had, and new ones are disabled. Give the bind DN the right to read userAccountControl, or set users.disabled.`,
-    });
-  }
-  if (leftOut > 0) {
-    notes.push({
-      code: "attributes-left-out",
-      text: `${leftOut} entries have attributes that cannot be used, and count without them; the skips of the run name them.`,
-    });
-  }
-  if (skippedGroups > 0) {
-    notes.push({
-      code: "groups-skipped",
-      text: `${skippedGroups} groups cannot be used and stay as they are stored; the skips of the run name them.`,
-    });
-  }
-  if (references.length > 0) {
-    notes.push({
-      code: "parts-elsewhere",
-      text: `Parts of the directory are on other servers, and are not listed: ${references.join(", ")}.`,
-    });
-  }
-  return notes;
 }
 
 const membershipChangesOf = { same: "all", another: "joins", older: "of-new-users" } as const;
@@ -317,60 +230,4 @@ function isApproved(hold: RunRemark<HoldCode>, approved: RunRemark<HoldCode>[]):
   return approved.some(
     ({ code, text }) => code === hold.code && (code !== "required-group-lost" || text === hold.text),
   );
-}
-
-/** Tells whom the plan stops at their next sign-in, and why. */
-function notesOfEnrollment(toEnroll: ToEnroll, graceMs: number): RunRemark<NoteCode>[] {
-  if (toEnroll.all === 0) return [];
-  const reasons = [
-    ["for the whole organization", toEnroll.organization],
-    ["for the directory", toEnroll.directory],
-    ["for new users", toEnroll.newUser],
-    ["for a group", toEnroll.groups],
-  ] as const;
-  const why = reasons.flatMap(([reason, users]) => (users > 0 ? [`${reason} (${users})`] : [])).join(", ");
-  const stopped = `${toEnroll.all} of them will be stopped at their next sign-in until they enroll`;
-  const asked = `${toEnroll.all} of them will be asked to enroll at their next sign-in, and stopped there once mfa.enrollmentGrace is over`;
-  return [{ code: "enrollment-required", text: `${graceMs > 0 ? asked : stopped}: MFA is required ${why}.` }];
-}
-
-/** Tells of users that the listing does not name and the plan keeps all the same. */
-async function findNotes(
-  trx: Transaction,
-  run: PlanRun,
-  { copy, left, confirmRemovals }: { copy: Copy; left: number; confirmRemovals: number },
-): Promise<RunRemark<NoteCode>[]> {
-  if (copy === "older") {
-    return [
-      {
-        code: "older-copy",
-        text: `The listing is of an older copy of the directory than the last one. It adds users who are new, and leaves ${left} users and groups that differ as they are until the server has caught up.`,
-      },
-    ];
-  }
-  if (copy === "same" && run.approves === null && confirmRemovals === 1) return [];
-  const kept = await countUnlistedKept(trx, run);
-  if (kept === 0) return [];
-  if (copy === "another") {
-    return [
-      {
-        code: "another-server",
-        text: `The listing came from another server than the last one, so ${kept} users that it does not name are left to the next complete listing from the same server.`,
-      },
-    ];
-  }
-  if (run.approves === null) {
-    return [
-      {
-        code: "removals-unconfirmed",
-        text: `${kept} users are missing from the listing; they are removed when ${confirmRemovals} complete listings in a row do not name them.`,
-      },
-    ];
-  }
-  return [
-    {
-      code: "removals-beyond-approval",
-      text: `${kept} more users are gone from the directory but were not in the approved plan; the next run will plan them.`,
-    },
-  ];
 }
