@@ -26,13 +26,7 @@ export interface Answer {
   moved: MovedEntry[];
 }
 
-export function movedTo(directoryId: string, dns: string[] | undefined): MovedEntry[] {
-  const [dn, ...more] = dns ?? [];
-  if (dn === undefined || more.length > 0) return [];
-  return [{ directoryId, dnKey: dnKeyOf(dn) ?? dn }];
-}
-
-/** Undefined when there is nothing to ask; otherwise the plan is empty again. */
+/** Undefined when there is nothing to ask; otherwise the planned removals are taken back, and the plan is empty again. */
 export async function findQuestion(
   trx: Transaction,
   run: PlanRun,
@@ -43,4 +37,24 @@ export async function findQuestion(
   if (!(asksForRemovals && removals > 0) && !(asksForShared && shared.length > 0)) return undefined;
   const ids = await takeBackRemovals(trx, run);
   return { removals: asksForRemovals ? ids : undefined, shared: asksForShared ? shared : [] };
+}
+
+/** `askAgain` gives the DNs of the entries that the directory has now, by directory id. */
+export async function askDirectory(
+  { removals, shared }: Question,
+  askAgain: (ids: string[]) => Promise<ReadonlyMap<string, string[]>>,
+): Promise<Answer> {
+  const there = await askAgain([...(removals ?? []), ...shared]);
+  return {
+    gone: removals?.filter((id) => !there.has(id)),
+    found: removals?.filter((id) => there.has(id)).length ?? 0,
+    moved: shared.flatMap((id) => movedTo(id, there.get(id))),
+  };
+}
+
+/** Several DNs are several entries: only one entry can have moved. */
+function movedTo(directoryId: string, dns: string[] | undefined): MovedEntry[] {
+  const [dn, ...more] = dns ?? [];
+  if (dn === undefined || more.length > 0) return [];
+  return [{ directoryId, dnKey: dnKeyOf(dn) ?? dn }];
 }

@@ -1,13 +1,17 @@
-// From a staged, complete listing to a sync plan and the decision whether it may be applied. Changes no user.
+// From a staged, complete listing to a sync plan: what to do to each user, and whether it may be applied. Changes no user.
 
 import type { DirectoryConfig } from "../config/config.ts";
-import { dnKeyOf } from "../ldap-text/dn.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import { findPolicy, type PolicyInForce } from "../users/policy-table.ts";
-import { type Answer, findQuestion, mostSharedAsked, movedTo, type Question } from "./ask-before-planning.ts";
-import { decideNameClashes } from "./decide-name-clashes.ts";
+import {
+  type Answer,
+  askDirectory,
+  findQuestion,
+  mostSharedAsked,
+  type Question,
+} from "./ask-before-planning.ts";
 import {
   type Copy,
   copyOf,
@@ -15,31 +19,16 @@ import {
   getDirectoryMemory,
   type MembershipsAs,
 } from "./directories-table.ts";
-import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
-import {
-  countKnownElsewhere,
-  countStoredUsers,
-  listEarlierRuns,
-  listEmptiedBases,
-  measurePlan,
-  noUsers,
-} from "./measures-table.ts";
-import {
-  listContestedClaims,
-  listSharedIds,
-  skipIdClashes,
-  skipNameClashes,
-  unstageMoved,
-  unstageSkippedMembers,
-} from "./plan-clashes-table.ts";
+import { findHolds } from "./find-holds.ts";
+import type { Measured } from "./limits.ts";
+import { listSharedIds } from "./plan-clashes-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import { findNotes, notesOfAnswer, notesOfEnrollment, notesOfListing } from "./plan-notes.ts";
-import { countToEnroll, findLostGroups, planRequirementEnds } from "./plan-requirements-table.ts";
+import { countToEnroll, planRequirementEnds } from "./plan-requirements-table.ts";
 import {
   analyzePlan,
   countPlan,
   countSkippedGroups,
-  countStoredGroups,
   countUnchangedInPlan,
   digestPlan,
   type PlanRun,
@@ -47,8 +36,9 @@ import {
   planDisablesOfSkipped,
   planRemovals,
 } from "./plan-table.ts";
+import { skipIds, skipNames } from "./skip-clashes.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
-import { analyzeStaging, countStaged, dropDuplicates, dropKnown, type StagedRows } from "./staging-table.ts";
+import { analyzeStaging, countStaged, dropKnown, type StagedRows } from "./staging-table.ts";
 import type { HoldCode, NoteCode, RunCounts, RunRemark } from "./sync-run.ts";
 
 export interface Plan {
@@ -92,114 +82,79 @@ export interface PlanInput {
 const largePlan = 500;
 
 /**
- * Makes the plan, in one transaction, so that a plan in the store is always a whole one. Before a plan removes users, and where
- * several entries have one directory id, the directory is asked for them once more, with no transaction open meanwhile.
+ * Makes the plan in one transaction, so that a plan in the store is always a whole one. Before a plan removes users, and where
+ * several entries have one directory id, the directory is asked for them once more, while no transaction is open.
  */
 export async function makePlan(db: Database, input: PlanInput): Promise<Plan> {
   const first = await planOrAsk(db, input, undefined);
-  if ("counts" in first) return first;
-  const { removals, shared } = first;
-  const there = await input.askAgain([...(removals ?? []), ...shared]);
-  const found = removals?.filter((id) => there.has(id)) ?? [];
-  const plan = await planOrAsk(db, input, {
-    gone: removals?.filter((id) => !there.has(id)),
-    found: found.length,
-    moved: shared.flatMap((id) => movedTo(id, there.get(id))),
-  });
-  if (!("counts" in plan)) throw new Error("a plan asked twice");
-  return plan;
+  if ("plan" in first) return first.plan;
+  const answer = await askDirectory(first.question, input.askAgain);
+  const second = await planOrAsk(db, input, answer);
+  if (!("plan" in second)) throw new Error("a plan asked twice");
+  return second.plan;
 }
 
 async function planOrAsk(
   db: Database,
   input: PlanInput,
   answer: Answer | undefined,
-): Promise<Plan | Question> {
+): Promise<{ plan: Plan } | { question: Question }> {
   const { run, directory, listing } = input;
   const isLarge = listing.entries - listing.unchanged + listing.members > largePlan;
   return db.transaction(async (trx) => {
     await prepareBulkWork(trx);
     await requireStaged(trx, run, listing.staged);
+    if (isLarge) await analyzeStaging(trx);
     const memory = await getDirectoryMemory(trx, run.directory);
     const copy = copyOf(memory, listing.server);
     const policy = await findPolicy(trx);
     if (!policy) throw new Error("a plan without a policy in force");
-    if (isLarge) await analyzeStaging(trx);
+
     const { confirmRemovals } = directory.limits;
     const removals =
       copy === "same" ? await planRemovals(trx, run, { confirmRemovals, gone: answer?.gone }) : 0;
     const shared = await listSharedIds(trx, run, mostSharedAsked);
     if (answer === undefined) {
       const question = await findQuestion(trx, run, { removals, shared });
-      if (question !== undefined) return question;
+      if (question !== undefined) return { question };
     }
-    const moved = answer?.moved ?? [];
-    if (moved.length > 0) await unstageMoved(trx, run, moved);
-    const skippedUnchanged = shared.length > 0 ? await skipIdClashes(trx, run, { of: "users", moved }) : 0;
-    if (directory.groups !== undefined) {
-      await skipIdClashes(trx, run, { of: "groups", moved: [] });
-      await unstageSkippedMembers(trx, run);
-    }
-    await dropDuplicates(trx, run);
+    const readsGroups = directory.groups !== undefined;
+    const skippedUnchanged = await skipIds(trx, run, { shared, moved: answer?.moved ?? [], readsGroups });
     const left = copy === "older" ? await dropKnown(trx, run) : 0;
-    const losing = decideNameClashes(await listContestedClaims(trx, run));
-    if (losing.length > 0) await skipNameClashes(trx, run, losing);
+    await skipNames(trx, run);
     await planChanges(trx, run);
     if (copy !== "older") await planDisablesOfSkipped(trx, run);
     if (isLarge) await analyzePlan(trx);
-    const nested = directory.groups?.nested ?? false;
-    const membershipsAs = nested ? "nested" : "direct";
-    const membershipsDiffer =
-      (copy !== "older" && memory.membershipsAs !== membershipsAs && directory.groups !== undefined) ||
-      (await groupsMayDiffer(trx, run));
-    if (membershipsDiffer) {
-      await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy] });
-      await planGroupReasons(trx, run);
-      if (policy.groupKeys.length > 0) await planRequirementEnds(trx, run);
-    }
+    const groups = await planGroups(trx, run, { directory, memory, copy, policy });
+
     const counts = await countPlan(trx, run);
-    const newUserFlag = newUserFlagOf(policy, memory);
-    const mayRequire = counts.added + counts.restored > 0 || membershipsDiffer;
     const listed = listing.entries + listing.skipped;
     const usable = listed - counts.skipped;
     const changedByGroups = counts.changed > 0 ? await countUnchangedInPlan(trx, run) : 0;
     const unchanged = listing.unchanged - skippedUnchanged - changedByGroups;
-    const measured = await measurePlan(trx, run);
-    const measuresAny = Object.values(measured).some((users) => users > 0);
-    // Counting all users is slow, and a plan that does nothing measured, on a listing that has users, needs no measure.
-    const stored = measuresAny || listed === 0 ? await countStoredUsers(trx, run) : noUsers;
-    const holdReasons = decideHold(
-      {
-        measured,
-        earlier: measuresAny ? sumOfDay(await listEarlierRuns(trx, run.directory)) : nothingMeasured(),
-        stored,
-        listed,
-        usable,
-        lostGroups: copy === "same" && policy.groupKeys.length > 0 ? await findLostGroups(trx, run) : [],
-        emptiedBases: counts.removed > 0 ? await findEmptiedBases(trx, run, directory.users.bases) : [],
-        // Once: whoever has agreed to the first import need not be asked about every new user.
-        knownElsewhere:
-          memory.firstImportedAt === null ? await countKnownElsewhere(trx, run, input.directories) : [],
-        groupsStored: directory.groups ? await countStoredGroups(trx, run) : 0,
-        groupsListed: directory.groups ? listing.groups : 0,
-      },
-      directory.limits,
-    );
-    return {
+    const newUserFlag = newUserFlagOf(policy, memory);
+    const mayRequire = counts.added + counts.restored > 0 || groups.membershipsDiffer;
+    const { measured, holdReasons } = await findHolds(trx, {
+      ...input,
+      counts,
+      listed,
+      usable,
+      groupsListed: listing.groups,
+      isFirstImport: memory.firstImportedAt === null,
+      mayLoseGroups: copy === "same" && policy.groupKeys.length > 0,
+    });
+    const plan: Plan = {
       counts: { listed, unchanged, ...counts },
       usable,
       memory,
       copy,
-      staged: await countStaged(trx, run),
-      groupsDiffer: membershipsDiffer && copy !== "older",
-      membershipsDiffer,
-      // Another server ends no membership, so that the next listing has to look again.
-      membershipsAs: copy === "another" && membershipsDiffer ? null : membershipsAs,
       policy,
       newUserFlag,
+      ...groups,
+      staged: await countStaged(trx, run),
       digest: await digestPlan(trx, run),
       measured,
-      holdReasons: holdReasons.filter((hold) => !isApproved(hold, input.approvedHolds)),
+      holdReasons,
       notes: [
         ...notesOfListing({ ...listing, skippedGroups: await countSkippedGroups(trx, run) }),
         ...notesOfAnswer(answer),
@@ -207,27 +162,38 @@ async function planOrAsk(
         ...(await findNotes(trx, run, { copy, left, confirmRemovals })),
       ],
     };
+    return { plan };
   });
 }
 
-async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[]) {
-  const byKey = new Map(bases.map((base) => [dnKeyOf(base) ?? base, base]));
-  const emptied = await listEmptiedBases(trx, run, [...byKey.keys()]);
-  return emptied.map(({ key, removals }) => ({ base: byKey.get(key) ?? key, removals }));
-}
-
 const membershipChangesOf = { same: "all", another: "joins", older: "of-new-users" } as const;
+
+async function planGroups(
+  trx: Transaction,
+  run: PlanRun,
+  known: { directory: DirectoryConfig; memory: DirectoryMemory; copy: Copy; policy: PolicyInForce },
+): Promise<Pick<Plan, "groupsDiffer" | "membershipsDiffer" | "membershipsAs">> {
+  const { memory, copy, policy } = known;
+  const { groups } = known.directory;
+  const nested = groups?.nested ?? false;
+  const membershipsAs = nested ? "nested" : "direct";
+  const readOtherwise = copy !== "older" && memory.membershipsAs !== membershipsAs && groups !== undefined;
+  const membershipsDiffer = readOtherwise || (await groupsMayDiffer(trx, run));
+  if (membershipsDiffer) {
+    await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy] });
+    await planGroupReasons(trx, run);
+    if (policy.groupKeys.length > 0) await planRequirementEnds(trx, run);
+  }
+  return {
+    groupsDiffer: membershipsDiffer && copy !== "older",
+    membershipsDiffer,
+    // Another server ends no membership, so that the next listing has to look again.
+    membershipsAs: copy === "another" && membershipsDiffer ? null : membershipsAs,
+  };
+}
 
 /** Rule 12. */
 function newUserFlagOf(policy: MfaPolicy, memory: DirectoryMemory): boolean {
   const initialImport = memory.firstImportedAt === null;
   return policy.newUsers && !(initialImport && policy.initialImport === "exempt");
-}
-
-/** Of a number, its users were approved; of a lost group, that group and no other. */
-function isApproved(hold: RunRemark<HoldCode>, approved: RunRemark<HoldCode>[]): boolean {
-  if (isMeasured(hold.code)) return false;
-  return approved.some(
-    ({ code, text }) => code === hold.code && (code !== "required-group-lost" || text === hold.text),
-  );
 }

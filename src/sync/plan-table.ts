@@ -215,7 +215,7 @@ export async function analyzePlan(trx: Transaction): Promise<void> {
   await trx.raw("analyze sync_changes (run_id, directory_id, user_id, action)");
 }
 
-type PlanCounts = Omit<RunCounts, "listed" | "unchanged">;
+export type PlanCounts = Omit<RunCounts, "listed" | "unchanged">;
 
 /** How many users the plan adds, changes, restores, disables and removes, and how many entries are skipped. */
 export async function countPlan(trx: Transaction, run: PlanRun): Promise<PlanCounts> {

@@ -1,0 +1,39 @@
+// The entries of a listing that clash: with each other over a directory id, or over a name with each other or with a stored user
+// (rule 3). They are skipped, and the plan is made of the rest.
+
+import type { Transaction } from "../store/database.ts";
+import { decideNameClashes } from "./decide-name-clashes.ts";
+import {
+  listContestedClaims,
+  type MovedEntry,
+  skipIdClashes,
+  skipNameClashes,
+  unstageMoved,
+  unstageSkippedMembers,
+} from "./plan-clashes-table.ts";
+import type { PlanRun } from "./plan-table.ts";
+import { dropDuplicates } from "./staging-table.ts";
+
+/**
+ * Skips entries that share a directory id, but for one that has `moved` while it was listed and is one entry. Returns how many
+ * of the users that staging noted as unchanged are skipped by it.
+ */
+export async function skipIds(
+  trx: Transaction,
+  run: PlanRun,
+  { shared, moved, readsGroups }: { shared: string[]; moved: MovedEntry[]; readsGroups: boolean },
+): Promise<number> {
+  if (moved.length > 0) await unstageMoved(trx, run, moved);
+  const skippedUnchanged = shared.length > 0 ? await skipIdClashes(trx, run, { of: "users", moved }) : 0;
+  if (readsGroups) {
+    await skipIdClashes(trx, run, { of: "groups", moved: [] });
+    await unstageSkippedMembers(trx, run);
+  }
+  await dropDuplicates(trx, run);
+  return skippedUnchanged;
+}
+
+export async function skipNames(trx: Transaction, run: PlanRun): Promise<void> {
+  const losing = decideNameClashes(await listContestedClaims(trx, run));
+  if (losing.length > 0) await skipNameClashes(trx, run, losing);
+}
