@@ -5,7 +5,7 @@ import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/server
 import type { ConsoleConfig, DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
 import { type ConsoleServer, createConsoleServer } from "../../src/console/console-server.ts";
 import type { ConsoleDeps } from "../../src/console/deps.ts";
-import { startSync } from "../../src/sync/run-sync.ts";
+import { startSync } from "../../src/sync/start-sync.ts";
 import { createSyncRunner, type SyncRunner } from "../../src/sync/sync-runner.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { findUserByName } from "../../src/users/users-table.ts";
