@@ -3,35 +3,88 @@
 
 import { Worker } from "node:worker_threads";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
+import { AppError, type ErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { abortedBy } from "./ldap/connect-session.ts";
-import type { ListingOrder } from "./listing-messages.ts";
-import type { ListingPage, ListingReport } from "./listing-page.ts";
+import type { ListingOrder, ListingSink } from "./listing-messages.ts";
+import type { ListingReport } from "./listing-page.ts";
 import { type Supervision, superviseWorker } from "./supervise-worker.ts";
 
-export interface ListDirectoryOptions {
+/** What keeps one server from answering, and may not keep the next one. Never a refusal or a doubt about identity. */
+const triesNextServer: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "directory-name-not-resolved",
+  "directory-unreachable",
+  "directory-connection-lost",
+  "directory-timeout",
+  "directory-busy",
+]);
+
+interface FailedServer {
+  url: string;
+  error: AppError;
+}
+
+/**
+ * Calls `list` with one server of the directory after the other, in their order, until one does not fail by itself. `list` begins
+ * anew each time: pages of two servers do not make one listing. Rejects with what `list` rejects with, or, when several servers
+ * failed, with an AppError that names each.
+ */
+export async function fromFirstServer<Result>(
+  directory: DirectoryConfig,
+  log: Log,
+  list: (server: DirectoryConfig, isFirst: boolean) => Promise<Result>,
+): Promise<Result> {
+  const failed: FailedServer[] = [];
+  for (const url of directory.urls) {
+    try {
+      return await list({ ...directory, urls: [url] }, failed.length === 0);
+    } catch (error) {
+      if (!isOfServer(error, url)) throw error;
+      failed.push({ url, error });
+      if (failed.length < directory.urls.length)
+        log.warn(
+          { directory: directory.name, url, err: error },
+          "directory server failed, the next one is tried",
+        );
+    }
+  }
+  throw noServerAnswers(failed);
+}
+
+function isOfServer(error: unknown, url: string): error is AppError {
+  return error instanceof AppError && triesNextServer.has(error.code) && error.fields.url === url;
+}
+
+function noServerAnswers(failed: FailedServer[]): AppError {
+  const [first] = failed;
+  if (first === undefined) return new AppError("invalid-config", "the directory has no urls");
+  if (failed.length === 1) return first.error;
+  const each = failed.map(({ url, error }) => `${url}: ${error.message}`).join("; ");
+  return new AppError(first.error.code, `no server of the directory can be listed: ${each}`, {
+    ...(first.error.remedy === undefined ? {} : { remedy: first.error.remedy }),
+    cause: first.error,
+    fields: { servers: failed.length },
+  });
+}
+
+export interface ListDirectoryOptions extends Pick<ListingSink, "onPage"> {
   signal: AbortSignal;
   log: Log;
   /** What the last complete listing was read as, for a server that does not show what it is. */
   rememberedKind?: DirectoryKind | undefined;
-  /** Called with one page at a time; the directory waits meanwhile. A rejection ends the listing with the same error. */
-  onPage(page: ListingPage): Promise<void>;
 }
 
 /**
- * Resolves only for a listing known to be complete (rule 4), when every page has been taken by `onPage`. Otherwise
- * rejects with an AppError with a DirectoryErrorCode, a message and a remedy (or `aborted`, or what `onPage` rejected
- * with). No page is being taken any more when it settles. Entries that lie below two configured bases come twice.
+ * Resolves only for a listing of the directory's first server known to be complete (rule 4), when every page has been taken by
+ * `onPage`. Otherwise rejects with an AppError with a DirectoryErrorCode, a message and a remedy (or `aborted`, or what `onPage`
+ * rejected with). No page is being taken any more when it settles. Entries that lie below two configured bases come twice.
  */
 export function listDirectory(
   directory: DirectoryConfig,
-  options: ListDirectoryOptions,
+  { log, ...options }: ListDirectoryOptions,
 ): Promise<ListingReport> {
-  const { signal, log, rememberedKind, onPage } = options;
   return listInThread(directory, {
-    signal,
-    rememberedKind,
-    onPage,
+    ...options,
     onNote: ({ message, fields }) => log.warn({ directory: directory.name, ...fields }, message),
   });
 }

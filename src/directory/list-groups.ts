@@ -10,7 +10,8 @@ import type { RawEntry } from "./ldap/ldap-message.ts";
 import type { LdapSession } from "./ldap/ldap-session.ts";
 import { readEntry, searchPaged } from "./ldap/paged-search.ts";
 import type { Asked } from "./ldap/result-errors.ts";
-import type { GroupColumns, ListingPage, MemberColumns, SkippedEntry } from "./listing-page.ts";
+import type { ListingSink } from "./listing-messages.ts";
+import type { GroupColumns, MemberColumns, SkippedEntry } from "./listing-page.ts";
 import { addMemberKeys, createGroupMapper, groupHashOf, type MappedGroup, parseRange } from "./map-group.ts";
 import { packColumns } from "./packed-columns.ts";
 
@@ -20,8 +21,12 @@ export interface GroupListing {
   mapping: GroupMapping;
   pageSize: number;
   bindDn: string | undefined;
-  onPage(page: ListingPage): Promise<void>;
-  onReference(uris: string[]): void;
+  sink: ReferenceSink;
+}
+
+/** A sink that also hears of parts of the directory that are on other servers. */
+export interface ReferenceSink extends ListingSink {
+  onReference(base: string, uris: string[]): void;
 }
 
 // Groups are large: fewer of them a page, so that a page of them is not a wall of bytes.
@@ -29,10 +34,10 @@ const mostGroupsAPage = 200;
 // About 0.5 MiB of keys, and one statement for the store.
 const mostMembersAPage = 5000;
 
-/** Resolves when every group of the base has been handed to `onPage`. */
+/** Resolves when every group of the base has been handed to the sink. */
 export async function listGroups(listing: GroupListing): Promise<void> {
   const mapper = createGroupMapper(listing.mapping);
-  const out = new GroupPages(listing.onPage);
+  const out = new GroupPages(listing.sink);
   let ranged: MappedGroup[] = [];
   const onEntry = (entry: RawEntry): Promise<void> | undefined => {
     const mapped = mapper.map(entry);
@@ -56,7 +61,7 @@ export async function listGroups(listing: GroupListing): Promise<void> {
       attributes: mapper.attributes,
       pageSize: Math.min(listing.pageSize, mostGroupsAPage),
     },
-    { onEntry, onPageEnd, onReference: listing.onReference },
+    { onEntry, onPageEnd, onReference: (uris) => listing.sink.onReference(base, uris) },
     { what: `listing the groups below "${base}"`, url: session.url, bindDn },
   );
   await out.flush();
@@ -70,11 +75,11 @@ interface GroupPage {
 
 /** Gathers groups and edges into pages; a page is handed on when it is full. */
 class GroupPages {
-  readonly #onPage: (page: ListingPage) => Promise<void>;
+  readonly #sink: ListingSink;
   #page: GroupPage = emptyPage();
 
-  constructor(onPage: (page: ListingPage) => Promise<void>) {
-    this.#onPage = onPage;
+  constructor(sink: ListingSink) {
+    this.#sink = sink;
   }
 
   addSkipped(skipped: SkippedEntry): Promise<void> | undefined {
@@ -99,7 +104,7 @@ class GroupPages {
     const page = this.#page;
     if (page.groups.names.length + page.members.memberKeys.length + page.skipped.length === 0) return;
     this.#page = emptyPage();
-    await this.#onPage({
+    await this.#sink.onPage({
       kind: "groups",
       groups: packColumns(page.groups),
       members: packColumns(page.members),

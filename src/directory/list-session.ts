@@ -5,25 +5,19 @@ import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import { dnKeyOf } from "../ldap-text/dn.ts";
 import { detectKind, encodeId, groupMappingOf, type RootDse, userMappingOf } from "./kinds.ts";
-import { connectFirst, type UnreachableServer } from "./ldap/connect-session.ts";
+import { connectSession } from "./ldap/connect-session.ts";
 import { narrowFilter, type ParsedFilter, parseFilter } from "./ldap/filter.ts";
 import type { LdapSession } from "./ldap/ldap-session.ts";
 import { searchPaged } from "./ldap/paged-search.ts";
-import { listGroups } from "./list-groups.ts";
-import type { ListingNote, ListingOrder } from "./listing-messages.ts";
+import { listGroups, type ReferenceSink } from "./list-groups.ts";
+import type { ListingNote, ListingOrder, ListingSink } from "./listing-messages.ts";
 import type { EntryColumns, ListingPage, ListingReport, SkippedEntry } from "./listing-page.ts";
 import { createEntryMapper, type EntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { packColumns } from "./packed-columns.ts";
 import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.ts";
 
-export interface ListingSink {
-  /** Takes a page; the server waits until it resolves. */
-  onPage(page: ListingPage): Promise<void>;
-  onNote(note: ListingNote): void;
-}
-
 /**
- * Connects, lists and closes. Where bases overlap, an entry that lies in both is handed over twice: only the reader of
+ * Connects to the directory's first server, lists and closes. Where bases overlap, an entry that lies in both is handed over twice: only the reader of
  * all pages can tell, by directory id, without holding every id here.
  */
 export async function listOnce(
@@ -31,8 +25,9 @@ export async function listOnce(
   sink: ListingSink,
   signal: AbortSignal,
 ): Promise<ListingReport> {
-  const { session, passedOver } = await connectFirst(order.directory, signal);
-  for (const server of passedOver) sink.onNote(passedOverNote(server));
+  const [url] = order.directory.urls;
+  if (url === undefined) throw new AppError("invalid-config", "the directory has no urls");
+  const session = await connectSession(url, order.directory, signal);
   const onAbort = () => session.close(signal.reason instanceof AppError ? signal.reason : undefined);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -82,9 +77,8 @@ async function listSession(
   const mapping = groupMappingOf(directory, kind);
   if (mapping !== undefined) {
     for (const base of groupBases) {
-      const onReference = (uris: string[]) => counting.onReference(base, uris);
       const { pageSize } = directory.limits;
-      await listGroups({ session, base, mapping, pageSize, bindDn, onPage: counting.onPage, onReference });
+      await listGroups({ session, base, mapping, pageSize, bindDn, sink: counting });
     }
   }
 
@@ -194,10 +188,9 @@ function requireSame(what: string, before: string[], after: string[], url: strin
   );
 }
 
-interface CountingSink extends ListingSink {
+interface CountingSink extends ReferenceSink {
   /** What the rows of a page say of their states. */
   countStates(disabled: (boolean | null)[]): void;
-  onReference(base: string, uris: string[]): void;
 }
 
 // A directory has a handful of parts elsewhere; a server that names thousands must not fill the log.
@@ -224,13 +217,6 @@ function countingSink(sink: ListingSink, report: ListingReport): CountingSink {
     return sink.onPage(page);
   };
   return { onPage, onNote: sink.onNote, countStates, onReference };
-}
-
-function passedOverNote({ url, error }: UnreachableServer): ListingNote {
-  return {
-    message: "directory server passed over",
-    fields: { url, errorCode: error.code, reason: error.message },
-  };
 }
 
 // Not followed: what another server holds is that server's to list.

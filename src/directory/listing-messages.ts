@@ -12,6 +12,13 @@ export interface ListingNote {
 }
 
 /** Given to the thread at its start. Holds the bind password: never to be logged. */
+/** Who takes what is listed. */
+export interface ListingSink {
+  /** Called with one page at a time; the directory waits meanwhile. A rejection ends the listing with the same error. */
+  onPage(page: ListingPage): Promise<void>;
+  onNote(note: ListingNote): void;
+}
+
 export interface ListingOrder {
   directory: DirectoryConfig;
   /** What the last complete listing was read as. */

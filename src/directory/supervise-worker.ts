@@ -4,22 +4,19 @@
 import type { Worker } from "node:worker_threads";
 import { AppError } from "../errors.ts";
 import { abortedBy } from "./ldap/connect-session.ts";
-import type { ListingNote } from "./listing-messages.ts";
-import { type FromWorker, type ToWorker, unpackError } from "./listing-messages.ts";
+import { type FromWorker, type ListingSink, type ToWorker, unpackError } from "./listing-messages.ts";
 import type { ListingPage, ListingReport } from "./listing-page.ts";
 
-export interface Supervision {
+export interface Supervision extends ListingSink {
   signal: AbortSignal;
   /** A thread that has said nothing for this long is stuck. */
   silenceMs: number;
-  onPage(page: ListingPage): Promise<void>;
-  onNote(note: ListingNote): void;
 }
 
 /** Resolves when the listing is complete and all its pages have been taken; rejects in every other case. */
 export async function superviseWorker(worker: Worker, supervision: Supervision): Promise<ListingReport> {
   const over = new AbortController();
-  const pages = new PageTaker(worker, supervision.onPage);
+  const pages = new PageTaker(worker, supervision);
   try {
     return await Promise.race([
       listen(worker, pages, supervision),
@@ -35,13 +32,13 @@ export async function superviseWorker(worker: Worker, supervision: Supervision):
 
 class PageTaker {
   readonly #worker: Worker;
-  readonly #onPage: (page: ListingPage) => Promise<void>;
+  readonly #sink: ListingSink;
   #last: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  constructor(worker: Worker, onPage: (page: ListingPage) => Promise<void>) {
+  constructor(worker: Worker, sink: ListingSink) {
     this.#worker = worker;
-    this.#onPage = onPage;
+    this.#sink = sink;
   }
 
   /** Takes the page after those before it; settles when it is taken. */
@@ -63,7 +60,7 @@ class PageTaker {
 
   async #take(page: ListingPage): Promise<void> {
     if (this.#stopped) return;
-    await this.#onPage(page);
+    await this.#sink.onPage(page);
     const taken: ToWorker = { kind: "taken" };
     this.#worker.postMessage(taken);
   }

@@ -3,8 +3,9 @@
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
-import { listDirectory } from "../directory/list-directory.ts";
-import { unpackColumns } from "../directory/packed-columns.ts";
+import { fromFirstServer, listDirectory } from "../directory/list-directory.ts";
+import type { EntryColumns } from "../directory/listing-page.ts";
+import { type Packed, unpackColumns } from "../directory/packed-columns.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
@@ -65,29 +66,32 @@ async function listEntries(
   { directory, rule, signal }: RekeyInput,
 ): Promise<{ entries: ListedEntry[]; skippedIds: string[] }> {
   const { kind } = await getDirectoryMemory(db, directory.name);
-  const entries: ListedEntry[] = [];
-  const skippedIds: string[] = [];
-  await listDirectory(asRuled(directory, rule), {
-    signal,
-    log,
-    rememberedKind: kind ?? undefined,
-    async onPage(page) {
-      for (const { directoryId } of page.skipped) if (directoryId !== null) skippedIds.push(directoryId);
-      if (page.kind === "groups") return;
-      const columns = unpackColumns(page.entries);
-      for (const [row, directoryId] of columns.directoryIds.entries()) {
-        entries.push({
-          directoryId,
-          dn: columns.dns[row] ?? "",
-          dnKey: columns.dnKeys[row] ?? "",
-          usernameKey: columns.usernameKeys[row] ?? "",
-          email: columns.emails[row] || null,
-          value: columns.displayNames[row] || null,
-        });
-      }
-    },
+  return fromFirstServer(asRuled(directory, rule), log, async (server) => {
+    const entries: ListedEntry[] = [];
+    const skippedIds: string[] = [];
+    await listDirectory(server, {
+      signal,
+      log,
+      rememberedKind: kind ?? undefined,
+      async onPage(page) {
+        for (const { directoryId } of page.skipped) if (directoryId !== null) skippedIds.push(directoryId);
+        if (page.kind === "entries") entries.push(...entriesOf(page.entries));
+      },
+    });
+    return { entries, skippedIds };
   });
-  return { entries, skippedIds };
+}
+
+function entriesOf(packed: Packed<EntryColumns>): ListedEntry[] {
+  const columns = unpackColumns(packed);
+  return columns.directoryIds.map((directoryId, row) => ({
+    directoryId,
+    dn: columns.dns[row] ?? "",
+    dnKey: columns.dnKeys[row] ?? "",
+    usernameKey: columns.usernameKeys[row] ?? "",
+    email: columns.emails[row] || null,
+    value: columns.displayNames[row] || null,
+  }));
 }
 
 /** Reads the rule's attribute in the place of the display name, and no groups. */

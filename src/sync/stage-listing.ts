@@ -4,8 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../clock.ts";
 import type { DirectoryConfig } from "../config/config.ts";
-import { serversAfter } from "../directory/ldap/connect-session.ts";
-import { listDirectory } from "../directory/list-directory.ts";
+import { fromFirstServer, listDirectory } from "../directory/list-directory.ts";
 import type {
   EntryColumns,
   GroupColumns,
@@ -49,7 +48,8 @@ export interface StagedListing extends ListingReport {
 }
 
 /**
- * Rejects with the listing's AppError unless the listing is complete (rule 4). Where a server fails in the middle, the listing starts anew on the next one: pages of two servers do not make one listing.
+ * Rejects with the listing's AppError unless the listing is complete (rule 4). Where a server fails in the middle, staging is
+ * emptied and the listing starts anew on the next one.
  */
 export async function stageListing(
   deps: { db: Database; log: Log },
@@ -58,21 +58,13 @@ export async function stageListing(
   const { directory, signal } = input;
   const memory = await getDirectoryMemory(deps.db, directory.name);
   const rememberedKind = memory.kind ?? undefined;
-  for (let { urls } = directory; ; ) {
+  return fromFirstServer(directory, deps.log, async (server, isFirst) => {
+    if (!isFirst) await resetStaging(deps.db, input.run);
     const staging = new Staging(deps.db, input, memory.firstImportedAt !== null);
-    try {
-      const report = await listDirectory(
-        { ...directory, urls },
-        { signal, rememberedKind, log: deps.log, onPage: (page) => staging.add(page) },
-      );
-      return { ...report, unchanged: staging.unchangedUsers, staged: staging.rows() };
-    } catch (error) {
-      urls = serversAfter(urls, error);
-      if (urls.length === 0) throw error;
-      deps.log.warn({ err: error, next: urls[0] }, "listing starts anew on the next server");
-      await resetStaging(deps.db, input.run);
-    }
-  }
+    const onPage = (page: ListingPage) => staging.add(page);
+    const report = await listDirectory(server, { signal, rememberedKind, log: deps.log, onPage });
+    return { ...report, unchanged: staging.unchangedUsers, staged: staging.rows() };
+  });
 }
 
 /** Counts what it has put into staging, to compare it with what is there in the end. */

@@ -1,5 +1,5 @@
-// Opens a session: TCP, TLS or StartTLS with the certificate always checked, bind, all under one deadline per server;
-// and the order in which servers are tried. Never falls back to less security than configured.
+// Opens a session: TCP, TLS or StartTLS with the certificate always checked, and bind, all under one deadline. Never falls back
+// to less security than configured.
 
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, getCACertificates, type TLSSocket } from "node:tls";
@@ -32,59 +32,6 @@ export function parseServerUrl(url: string): ServerAddress {
   const secure = parsed.protocol === "ldaps:";
   const host = decodeURIComponent(parsed.hostname).replace(/^\[(.*)\]$/, "$1");
   return { url, secure, host, port: parsed.port === "" ? (secure ? 636 : 389) : Number(parsed.port) };
-}
-
-/** What keeps one server from answering, and may not keep the next one. Never a refusal or a doubt about identity. */
-const triesNextServer: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "directory-name-not-resolved",
-  "directory-unreachable",
-  "directory-connection-lost",
-  "directory-timeout",
-  "directory-busy",
-]);
-
-/**
- * The servers to try after a listing that ended with `error`, anew and from its first page: those behind the one that
- * failed. None when another server would not do better, or the error is not of one server.
- */
-export function serversAfter(urls: readonly string[], error: unknown): string[] {
-  if (!(error instanceof AppError) || !triesNextServer.has(error.code)) return [];
-  const failed = urls.indexOf(String(error.fields.url));
-  return failed === -1 ? [] : urls.slice(failed + 1);
-}
-
-export interface UnreachableServer {
-  url: string;
-  error: AppError;
-}
-
-/** A bound session with the first server, in order, that can be reached; `passedOver` tells why not an earlier one. */
-export async function connectFirst(
-  directory: DirectoryConfig,
-  signal: AbortSignal,
-): Promise<{ session: LdapSession; passedOver: UnreachableServer[] }> {
-  const passedOver: UnreachableServer[] = [];
-  for (const url of directory.urls) {
-    try {
-      return { session: await connectSession(url, directory, signal), passedOver };
-    } catch (error) {
-      if (!(error instanceof AppError) || !triesNextServer.has(error.code)) throw error;
-      passedOver.push({ url, error });
-    }
-  }
-  throw noServerAnswers(passedOver);
-}
-
-function noServerAnswers(passedOver: UnreachableServer[]): AppError {
-  const [first] = passedOver;
-  if (first === undefined) return new AppError("invalid-config", "the directory has no urls");
-  if (passedOver.length === 1) return first.error;
-  const each = passedOver.map(({ url, error }) => `${url}: ${error.message}`).join("; ");
-  return new AppError(first.error.code, `no server of the directory answers: ${each}`, {
-    ...(first.error.remedy === undefined ? {} : { remedy: first.error.remedy }),
-    cause: first.error,
-    fields: { servers: passedOver.length },
-  });
 }
 
 /** A bound session with one server. Rejects with an AppError; nothing is left open then. */
