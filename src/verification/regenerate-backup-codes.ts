@@ -1,4 +1,4 @@
-// F10: new backup codes for a TOTP code; all the old ones die.
+// F10: new backup codes for a TOTP code; the old ones stop working.
 
 import { recordAuditEvent } from "../audit/audit-events-table.ts";
 import { withActiveKey } from "../sealing/sealing-keys.ts";

@@ -145,7 +145,7 @@ describe("backup codes", () => {
     });
   });
 
-  test("are regenerated with a TOTP code: all the old ones die and the new ones work", async () => {
+  test("are regenerated with a TOTP code: the old ones stop working and the new ones work", async () => {
     const user = await world.addEnrolledUser();
     const answer = await regenerateBackupCodes(world.deps, input(user));
     if (answer.outcome !== "regenerated") throw new Error(answer.outcome);

@@ -36,6 +36,12 @@ const ofUser: readonly ProblemCode[] = ["user-unknown", "username-ambiguous", "u
 const ofCode: readonly ProblemCode[] = ["code-rejected", "locked-out"];
 
 export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
+  addSignInRoutes(app, deps);
+  addStatusRoute(app, deps);
+  addEnrollmentRoutes(app, deps);
+}
+
+function addSignInRoutes(app: App, deps: LoginRoutesDeps): void {
   const refuse = (answer: Refusal) => refusalAnswer(answer, deps.clock.now());
 
   app.post(
@@ -101,6 +107,10 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
       };
     },
   );
+}
+
+function addStatusRoute(app: App, deps: LoginRoutesDeps): void {
+  const refuse = (answer: Refusal) => refusalAnswer(answer, deps.clock.now());
 
   app.post(
     "/v1/status",
@@ -128,6 +138,11 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
       };
     },
   );
+}
+
+/** What users change of their own MFA. */
+function addEnrollmentRoutes(app: App, deps: LoginRoutesDeps): void {
+  const refuse = (answer: Refusal) => refusalAnswer(answer, deps.clock.now());
 
   app.post(
     "/v1/enrollment",
@@ -234,7 +249,7 @@ export function addLoginRoutes(app: App, deps: LoginRoutesDeps): void {
     {
       schema: {
         tags: ["login"],
-        summary: "New backup codes; all the old ones die",
+        summary: "New backup codes; the old ones stop working",
         description: "Needs a code of the authenticator; a backup code is not accepted.",
         body: TotpRequest,
         response: { 200: BackupCodesAnswer },
