@@ -50,8 +50,8 @@ function valueWanted(schema: SchemaKey["schema"]): string {
   return schema.wanted === undefined ? "text" : cell(schema.wanted);
 }
 
-function defaultOf({ schema, demanded }: SchemaKey): string {
-  if (demanded) return "demanded";
+function defaultOf({ schema, required }: SchemaKey): string {
+  if (required) return "required";
   if (!("default" in schema) || schema.type === "object") return "–";
   return `\`${typeof schema.default === "string" ? schema.default : JSON.stringify(schema.default)}\``;
 }

@@ -10,7 +10,7 @@ import { deleteOldRuns } from "./sync/sync-runs-table.ts";
 import { purgeRemovedUsers } from "./users/purge-removed.ts";
 import { recordEndedLockouts } from "./verification/lockouts-table.ts";
 
-// Retention is counted in days; an hour more or less is nobody's concern.
+// Retention is counted in days; an hour more or less does not matter.
 const everyMs = 3_600_000;
 
 export interface HousekeepingDeps {

@@ -29,7 +29,7 @@ export function readApplications(
   return {
     origins,
     cookieDomain,
-    // The text is read as browsers read it, and written anew: what they would go to is what was compared.
+    // The text is read as browsers read it, and written again from that: the address they go to is the one that was compared.
     pageOf(text) {
       const url = text && URL.canParse(text) ? new URL(text) : undefined;
       if (url?.username !== "" || url.password !== "") return undefined;

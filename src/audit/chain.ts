@@ -1,5 +1,5 @@
 // The hash chain over the audit events: what a seal is made of, and what a run of seals shows. Pure. Keyed, since whoever can
-// write to the database could otherwise chain anew (docs/decisions/0013-audit-chain.md).
+// write to the database could otherwise compute again (docs/decisions/0013-audit-chain.md).
 
 import { createHmac } from "node:crypto";
 

@@ -14,7 +14,7 @@ export interface FollowDeps {
 
 /** Why the chain is not the one that was seen before. */
 export type Break =
-  /** The chain does not have the end that was seen: it was cut off, made anew, or is another database's. */
+  /** The chain does not have the end that was seen: it was cut off, written again, or is another database's. */
   | { kind: "head-missing"; position: string }
   /** What was added since is not as a daemon adds it. */
   | { kind: "not-as-sealed"; problems: ChainProblem[] }

@@ -59,7 +59,7 @@ export interface VerifyInput {
 
 // A megabyte at a time, whatever the size of the audit.
 const batchSize = 2_000;
-// More than anyone reads; a chain that was made anew elsewhere differs in every place.
+// More than anyone reads; a chain that was written again elsewhere differs in every place.
 const problemLimit = 1_000;
 const gapLimit = 100;
 

@@ -91,11 +91,11 @@ function printVerification(context: CliContext, result: AuditVerification, headF
   if (result.knownHeadFound === false) {
     printLine(
       context,
-      "The head that was noted is not in the chain: its end was cut off or made anew, or it is another database's.",
+      "The head that was noted is not in the chain: its end was cut off or written again, or it is another database's.",
     );
   }
   if (result.keptHeadFound === false) {
-    printLine(context, `The head in ${headFile} is not in the chain: its end was cut off or made anew.`);
+    printLine(context, `The head in ${headFile} is not in the chain: its end was cut off or written again.`);
     printLine(context, "After a restored backup, run `dirmfa audit accept`.");
   }
   for (const { firstId, lastId } of gaps) {

@@ -1,4 +1,4 @@
-// People's output: aligned text, colour only on a terminal. No words of its own.
+// People's output: aligned text, colour only on a terminal. Writes only what it is given.
 
 import { styleText } from "node:util";
 import type { CliContext } from "./context.ts";

@@ -1,4 +1,4 @@
-// dirmfa run: what the runs did, why one is held, and the word to go on.
+// dirmfa run: what runs did, why a run is held, and its approval.
 
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";

@@ -38,7 +38,7 @@ function checkConnection(meaning: Meaning, directory: KeyPath): void {
       refuse(meaning, path, "ldaps:// is encrypted from the start; leave tls.startTls out, or write ldap://");
     }
     if (url.encrypted || tls.startTls || isLoopback(url.host)) continue;
-    const risk = "the bind password and every user cross the network in clear";
+    const risk = "the bind password and every user cross the network unencrypted";
     const way = "use ldaps://, tls.startTls or, knowing that, tls.allowPlaintext";
     if (tls.allowPlaintext) warn(meaning, path, `unencrypted, as tls.allowPlaintext says: ${risk}`);
     else refuse(meaning, path, `unencrypted, so ${risk}; ${way}`);

@@ -117,7 +117,7 @@ function checkListeners(meaning: Meaning): void {
   warn(
     meaning,
     ["http", "listen"],
-    "other machines can connect, and without http.tls tokens and codes travel in clear",
+    "other machines can connect, and without http.tls tokens and codes travel unencrypted",
   );
 }
 

@@ -30,7 +30,7 @@ export type DatabaseConfig =
 
 export interface HttpConfig {
   listen: ListenAddress;
-  /** When set, GET /metrics is open on this listener of its own, and gone from the main one. */
+  /** When set, GET /metrics is open on this separate listener, and not on the main one. */
   metricsListen: ListenAddress | undefined;
   tls: HttpTlsConfig | undefined;
   callers: CallerConfig[];
@@ -108,7 +108,7 @@ export interface DirectoryTlsConfig {
   caPem: string | undefined;
   /** Name to check the certificate against, when it differs from the URL's host. */
   serverName: string | undefined;
-  /** Must be said in so many words before a password crosses a network in clear. */
+  /** Must be set before a password may cross a network unencrypted. */
   allowPlaintext: boolean;
 }
 

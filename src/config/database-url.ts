@@ -7,7 +7,7 @@ export function databaseUrlWarning(text: string): string | undefined {
   const url = parsePostgresUrl(text);
   if (url === undefined || isOnThisMachine(url)) return undefined;
   const way = "sslmode=verify-full ends that";
-  if (!isEncrypted(url)) return `another machine without TLS: secrets cross the network in clear; ${way}`;
+  if (!isEncrypted(url)) return `another machine without TLS: secrets cross the network unencrypted; ${way}`;
   if (!isServerChecked(url))
     return `TLS without a look at the server's certificate: whoever is in between reads along; ${way}`;
   return undefined;

@@ -127,7 +127,7 @@ function faultIn(error: ErrorObject): string | undefined {
   return error.params.format === "ldap-filter" && text !== undefined ? filterFault(text) : undefined;
 }
 
-// The one pattern without words of its own.
+// The only pattern whose schema has no words for what is wanted.
 const durationWanted = "a duration such as 30s, 15m, 12h or 7d";
 
 function typeWanted(schema: Record<string, unknown>): string {

@@ -327,7 +327,7 @@ export const directorySchema = mapping(
       format: "schedule",
       default: "*/30 * * * *",
       description:
-        "When runs start, as cron with 5 fields, or 6 with seconds first; `on-demand` for none, and then leavers stay until someone asks.",
+        "When runs start, as cron with 5 fields, or 6 with seconds first; `on-demand` for no schedule: people who left then stay until someone starts a run.",
       wanted: "5 or 6 cron fields such as */30 * * * *, or the word on-demand",
     }),
     timeZone: text({

@@ -7,16 +7,16 @@ export interface SchemaKey {
   path: string;
   name: string;
   schema: Readonly<Record<string, unknown>>;
-  demanded: boolean;
+  required: boolean;
 }
 
 /** Every key under `schema`, parents before their children, in the schema's order. */
 export function listSchemaKeys(schema: TSchema, prefix = ""): SchemaKey[] {
   const node = recordOf(schema);
-  const demanded = Array.isArray(node.required) ? node.required : [];
+  const required = Array.isArray(node.required) ? node.required : [];
   const own = Object.entries(recordOf(node.properties)).flatMap(([name, child]) => {
     const path = prefix === "" ? name : `${prefix}.${name}`;
-    const key = { path, name, schema: recordOf(child), demanded: demanded.includes(name) };
+    const key = { path, name, schema: recordOf(child), required: required.includes(name) };
     return [key, ...listSchemaKeys(recordOf(child), path)];
   });
   const inItems = node.items === undefined ? [] : listSchemaKeys(recordOf(node.items), `${prefix}[]`);

@@ -14,7 +14,7 @@ export interface Annotations {
 }
 
 /**
- * A mapping with these keys and no others. A key is demanded unless it is optional or has a default: defaults are filled
+ * A mapping with these keys and no others. A key is required unless it is optional or has a default: defaults are filled
  * in before the check, so that the checked value has them all, while the file need not.
  */
 export function mapping<P extends TProperties>(

@@ -126,7 +126,7 @@ const httpTlsSchema = mapping(
   },
   {
     description:
-      "TLS on the main listener; without it, tokens and codes cross the network in clear unless a proxy on this machine encrypts.",
+      "TLS on the main listener; without it, tokens and codes cross the network unencrypted unless a proxy on this machine encrypts.",
   },
 );
 
@@ -145,7 +145,7 @@ const httpSchema = mapping(
       text({
         format: "listen-address",
         description:
-          "Serve /metrics on a listener of its own, open to whoever reaches it and without TLS, and no longer on the main one.",
+          "Serve /metrics on a separate listener, open to whoever reaches it and without TLS, and not on the main one.",
         wanted: listenWanted,
       }),
     ),

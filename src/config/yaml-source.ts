@@ -120,7 +120,7 @@ function doubledKeys(map: YAMLMap, lines: LineCounter): Problem[] {
     const key = keyOf(pair);
     const at = positionAt(lines, keyOffset(pair));
     const before = first.get(key);
-    const what = `the key "${shorten(key)}" stands twice; the first is on line ${before?.line}`;
+    const what = `the key "${shorten(key)}" is given twice; the first is on line ${before?.line}`;
     if (before === undefined) first.set(key, at);
     else problems.push({ ...at, what });
   }
@@ -190,7 +190,7 @@ function inMap(source: YamlSource, map: YAMLMap, name: string): Step | undefined
   if (pair === undefined) return undefined;
   const step = stepInto(source, pair.value);
   const keyAt = keyOffset(pair);
-  // `key:` with nothing after it has no place of its own.
+  // `key:` with nothing after it has no position in the text.
   return { node: step?.node ?? null, offset: step?.offset ?? keyAt, keyOffset: keyAt };
 }
 

@@ -4,8 +4,9 @@
 import { randomUUID } from "node:crypto";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
+import { fromFirstServer } from "./first-server.ts";
 import { detectKind, encodeId, userMappingOf } from "./kinds.ts";
-import { connectFirst, connectSession } from "./ldap/connect-session.ts";
+import { connectSession } from "./ldap/connect-session.ts";
 import { narrowFilter } from "./ldap/filter.ts";
 import type { LdapSession } from "./ldap/ldap-session.ts";
 import { searchPaged } from "./ldap/paged-search.ts";
@@ -39,7 +40,9 @@ export async function checkPassword(
   const { passwordSecret, signal } = question;
   // RFC 4513, 5.1.2: servers take a bind with a DN and no password as anonymous, and let it succeed.
   if (passwordSecret === "") return false;
-  const { session } = await connectFirst(directory, signal);
+  const session = await fromFirstServer(directory, ({ urls: [url] }) =>
+    connectSession(url, directory, signal),
+  );
   const onAbort = () => session.close();
   signal.addEventListener("abort", onAbort, { once: true });
   let dn: string | undefined;

@@ -165,7 +165,7 @@ export function decodeId(
   decodeText: (value: Buffer) => string | undefined,
 ): DecodedId {
   if (attribute === "objectguid") return decodeGuid(value);
-  // eDirectory's GUID has no byte order of its own.
+  // eDirectory's GUID is read byte by byte, unlike Active Directory's.
   if (attribute === "guid" && value.length === 16) return { id: value.toString("hex") };
   const text = decodeText(value)?.trim();
   if (text === undefined || /[\p{Cc}\ufffd]/u.test(text)) return { problem: "is not text" };

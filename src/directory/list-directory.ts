@@ -1,71 +1,13 @@
-// Lists a directory in a thread of its own and hands over its pages. The door that sync uses; what is behind it never
-// runs on the thread that answers sign-ins.
+// Lists a directory in a worker thread, so that decoding never delays a sign-in. What sync and
+// `check` use; the files beside it run in that thread.
 
 import { Worker } from "node:worker_threads";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
-import { AppError, type ErrorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { abortedBy } from "./ldap/connect-session.ts";
 import type { ListingOrder, ListingSink } from "./listing-messages.ts";
 import type { ListingReport } from "./listing-page.ts";
 import { type Supervision, superviseWorker } from "./supervise-worker.ts";
-
-/** What keeps one server from answering, and may not keep the next one. Never a refusal or a doubt about identity. */
-const triesNextServer: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "directory-name-not-resolved",
-  "directory-unreachable",
-  "directory-connection-lost",
-  "directory-timeout",
-  "directory-busy",
-]);
-
-interface FailedServer {
-  url: string;
-  error: AppError;
-}
-
-/**
- * Calls `list` with one server of the directory after the other, in their order, until one does not fail by itself. `list` begins
- * anew each time: pages of two servers do not make one listing. Rejects with what `list` rejects with, or, when several servers
- * failed, with an AppError that names each.
- */
-export async function fromFirstServer<Result>(
-  directory: DirectoryConfig,
-  log: Log,
-  list: (server: DirectoryConfig, isFirst: boolean) => Promise<Result>,
-): Promise<Result> {
-  const failed: FailedServer[] = [];
-  for (const url of directory.urls) {
-    try {
-      return await list({ ...directory, urls: [url] }, failed.length === 0);
-    } catch (error) {
-      if (!isOfServer(error, url)) throw error;
-      failed.push({ url, error });
-      if (failed.length < directory.urls.length)
-        log.warn(
-          { directory: directory.name, url, err: error },
-          "directory server failed, the next one is tried",
-        );
-    }
-  }
-  throw noServerAnswers(failed);
-}
-
-function isOfServer(error: unknown, url: string): error is AppError {
-  return error instanceof AppError && triesNextServer.has(error.code) && error.fields.url === url;
-}
-
-function noServerAnswers(failed: FailedServer[]): AppError {
-  const [first] = failed;
-  if (first === undefined) return new AppError("invalid-config", "the directory has no urls");
-  if (failed.length === 1) return first.error;
-  const each = failed.map(({ url, error }) => `${url}: ${error.message}`).join("; ");
-  return new AppError(first.error.code, `no server of the directory can be listed: ${each}`, {
-    ...(first.error.remedy === undefined ? {} : { remedy: first.error.remedy }),
-    cause: first.error,
-    fields: { servers: failed.length },
-  });
-}
 
 export interface ListDirectoryOptions extends Pick<ListingSink, "onPage"> {
   signal: AbortSignal;

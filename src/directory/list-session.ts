@@ -47,7 +47,8 @@ async function listSession(
   const bindDn = directory.bind?.dn;
   const rootDse = await readRootDse(session, bindDn);
   const kind = kindOf(order, rootDse, session.url);
-  // Times in a directory are by its own clock; only Active Directory has times that matter here, and tells its clock.
+  // Times in a directory follow the directory's clock. Only Active Directory has times that matter here (accountExpires), and it
+  // says what its clock shows.
   const directoryTime = rootDse.currentTime ?? new Date();
   const userBases = distinctBases(directory.users.bases);
   const groupBases = distinctBases(directory.groups?.bases ?? []);

@@ -75,7 +75,7 @@ export function createGroupMapper(mapping: GroupMapping): GroupMapper {
   return { attributes: slots.attributes, map };
 }
 
-/** Names of groups are cut in no place, so a longer one than this is refused. */
+/** A group's name is never shortened: one longer than this is refused. */
 const longestName = 1024;
 
 function readName(found: RawAttribute | undefined): string | undefined {

@@ -22,8 +22,9 @@ export function isOlderState(previous: string | null, current: string | null): b
 }
 
 /**
- * True when the copy that answered now is behind the one that answered before. Change numbers of OpenLDAP are the whole
- * directory's, so they compare between its servers too; a USN is its own server's alone, and so is what has another suffix.
+ * True when the copy that answered now is behind the one that answered before. OpenLDAP's change numbers count for the
+ * whole directory, so they can be compared between its servers. A USN counts for one server, and numbers of different suffixes
+ * cannot be compared.
  */
 export function isOlderCopy(previous: KnownCopy, current: KnownCopy): boolean {
   if (!isOlderState(previous.state, current.state)) return false;

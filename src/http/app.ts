@@ -81,10 +81,10 @@ function checkRequests(app: App): void {
     useDefaults: false,
     allErrors: false,
     strict: true,
-    // Some bodies may have this field or that one, and some may be missing.
+    // `required` may name fields that an inner schema describes, as where one of two fields must be given.
     strictRequired: false,
     allowUnionTypes: true,
-    // Findings then have the schema's words beside them, as the names of fields that exclude each other.
+    // Findings then carry their part of the schema, for the answer to name the fields of which only one may be given.
     verbose: true,
   } as const;
   const exact = new Ajv({ ...options, coerceTypes: false });

@@ -73,7 +73,7 @@ function createTurns(configured: CallerConfig, clock: Clock): Caller["takeTurn"]
   };
 }
 
-// As typed, before the database is asked: an alias or another directory has a rate of its own.
+// By the name as typed, before the database is asked: each spelling of a user, such as an alias, has a separate rate.
 function nameKeyOf({ username, directory }: UserName): string {
   return JSON.stringify([directory, usernameKeyOf(username)]);
 }

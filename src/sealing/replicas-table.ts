@@ -20,7 +20,7 @@ export async function deleteReplica(db: Database, holder: string): Promise<void>
   await db("replicas").where({ holder }).delete();
 }
 
-/** Forgets replicas that have not been seen for so long: they died without a word. */
+/** Forgets replicas that have not been seen for this long: their processes ended without signing off. */
 export async function deleteLostReplicas(db: Database, olderThanMs: number): Promise<void> {
   await db.raw(
     "delete from replicas where seen_at < clock_timestamp() - :olderThanMs * interval '1 millisecond'",

@@ -1,5 +1,5 @@
-// The sealing keys of a running process: which one seals new secrets, and any older one that still opens some. Keys are
-// rotated by others while this runs, so what is not known yet is read again, and no answer is final.
+// The sealing keys of a running process: which one seals new secrets, and any older one that still opens some. Another
+// process may rotate the keys at any time, so a key that is not known here is looked for again before it counts as missing.
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { AppError } from "../errors.ts";

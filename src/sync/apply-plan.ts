@@ -80,11 +80,11 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
   });
 }
 
-/** What the plan took for known of the directory must still be so: a person may have changed it meanwhile. */
+/** What the plan was based on must still hold: a person may have changed it since. */
 async function requireMemory(trx: Transaction, { run, plan }: ApplyInput): Promise<void> {
   if (!isDeepStrictEqual(await getDirectoryMemory(trx, run.directory), plan.memory)) {
     throw new AppError("aborted", "What is remembered of the directory was changed during the run.", {
-      remedy: "The next run starts anew.",
+      remedy: "The next run makes a new plan.",
     });
   }
   if (!isDeepStrictEqual(await holdPolicy(trx), plan.policy)) {
@@ -163,7 +163,7 @@ async function endRun(
     planDigest: plan.digest,
   });
   if (!ended) throw new AppError("lease-lost", "Another process has declared this run abandoned.");
-  // What was applied is a run's own for good: the event names its digest.
+  // An applied plan is never shared with another run: the audit event names its digest.
   if (end.measured === null && plan.staged.changes > 0) await sharePlan(trx, run.id);
   if (plan.staged.skips > 0) await shareSkips(trx, run.id);
 }

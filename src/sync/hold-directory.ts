@@ -22,7 +22,7 @@ export async function holdDirectories<T>(
       const attempt = await acquireLease(trx, lease);
       if (!attempt.won) {
         throw new AppError("run-in-progress", `A sync run of ${name} is going on at ${attempt.holder}.`, {
-          remedy: "Wait for its end; one whose process has died is over in a minute.",
+          remedy: "Wait until it has ended; a run whose process was killed ends within a minute.",
           fields: { directory: name },
         });
       }

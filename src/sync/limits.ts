@@ -155,8 +155,8 @@ export interface EarlierRun {
 }
 
 /**
- * What the runs of the last day, oldest first, count for the next one. Where a person has approved a hold, its measure begins
- * anew: they have looked at what went before.
+ * What the runs of the last day, oldest first, count for the next one. Where a person has approved a hold, its measure starts
+ * from zero: they have looked at what went before.
  */
 export function sumOfDay(runs: EarlierRun[]): Measured {
   const sum = nothingMeasured();

@@ -7,7 +7,7 @@ import type { PlanRun } from "./plan-table.ts";
 /**
  * A condition on groups `g`: the listing names it unchanged, or an unusable entry may be it, which takes it from nobody
  * (rule 8). For statements with the bindings of a PlanRun. Lists that depend on nothing outside are hashed once; as `exists`
- * they would be planned from statistics, which a large first import leaves behind, and be read anew for every group.
+ * they would be planned from statistics, which a large first import leaves behind, and be read again for every group.
  */
 export const groupStays = `(
   g.id in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and p.of_groups)

@@ -14,8 +14,8 @@ export interface PlanRun {
   approvedPlan: string | null;
 }
 
-// A user is in the listing when it is staged, unchanged, or an unusable entry may be its own (rule 8). An unusable entry whose
-// id is known is that id's alone: under the DN or the name of a user it is another entry in that one's place.
+// A user is in the listing when its entry is staged or unchanged, or when an unusable entry may be the user's (rule 8). An
+// unusable entry whose id is known belongs to the user with that id, and to no other user of the same DN or name.
 const unlistedUsers = `
   from users u
   where u.directory = :directory and u.state <> 'removed'
@@ -32,13 +32,13 @@ const unlistedUsers = `
       select from sync_skips k
       where k.run_id = :id and not k.of_groups and k.directory_id is null and k.username_key = u.username_key)`;
 
-// What else the plan says of a user, such as another group, does not name it.
+// Looks at removals alone: a user whom the plan changes otherwise is not removed by it.
 const removedByPlan = `exists (
   select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')`;
 
 /**
- * Plans the removal of every user that the complete listing does not name, and that as many listings before it have not
- * named as make `confirmRemovals` with this one; an approved run removes no one who was not in the approved plan. With `gone`
+ * Plans the removal of every user that the last `confirmRemovals` complete listings, this one included, do not
+ * name; an approved run removes no one who was not in the approved plan. With `gone`,
  * only users with these directory ids. Returns how many.
  */
 export async function planRemovals(
@@ -81,7 +81,7 @@ export async function countUnlistedKept(trx: Transaction, run: PlanRun): Promise
 
 /**
  * Counts, for every user that the listing does not name and the plan does not remove, one more listing in a row, and forgets
- * the counts of all others. `anew` begins all counts with this listing, as after a change of server.
+ * the counts of all others. With `anew` all counts start with this listing, as after a change of server.
  */
 export async function countAbsences(trx: Transaction, run: PlanRun, anew: boolean): Promise<void> {
   await trx.raw(
@@ -99,7 +99,7 @@ export async function countAbsences(trx: Transaction, run: PlanRun, anew: boolea
 
 /**
  * Forgets the counts of users whom the listing names. For a held run, which changes nothing else: the listing was complete, and
- * whoever is in it has not been missing in a row.
+ * so whoever is in it is not missing.
  */
 export async function forgetAbsencesOfListed(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
@@ -109,7 +109,7 @@ export async function forgetAbsencesOfListed(trx: Transaction, run: PlanRun): Pr
   );
 }
 
-/** Forgets all counts of the directory, for one that removes at once. */
+/** Forgets all counts of a directory that removes users at the first listing without them. */
 export async function forgetAbsences(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
     "delete from user_absences a using users u where a.user_id = u.id and u.directory = :directory",

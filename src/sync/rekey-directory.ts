@@ -3,7 +3,8 @@
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
-import { fromFirstServer, listDirectory } from "../directory/list-directory.ts";
+import { fromFirstServer } from "../directory/first-server.ts";
+import { listDirectory } from "../directory/list-directory.ts";
 import type { EntryColumns } from "../directory/listing-page.ts";
 import { type Packed, unpackColumns } from "../directory/packed-columns.ts";
 import { AppError } from "../errors.ts";
@@ -66,7 +67,7 @@ async function listEntries(
   { directory, rule, signal }: RekeyInput,
 ): Promise<{ entries: ListedEntry[]; skippedIds: string[] }> {
   const { kind } = await getDirectoryMemory(db, directory.name);
-  return fromFirstServer(asRuled(directory, rule), log, async (server) => {
+  const list = async (server: DirectoryConfig) => {
     const entries: ListedEntry[] = [];
     const skippedIds: string[] = [];
     await listDirectory(server, {
@@ -79,7 +80,8 @@ async function listEntries(
       },
     });
     return { entries, skippedIds };
-  });
+  };
+  return fromFirstServer(asRuled(directory, rule), list, log);
 }
 
 function entriesOf(packed: Packed<EntryColumns>): ListedEntry[] {

@@ -4,7 +4,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../clock.ts";
 import type { DirectoryConfig } from "../config/config.ts";
-import { fromFirstServer, listDirectory } from "../directory/list-directory.ts";
+import { fromFirstServer, type OneServer } from "../directory/first-server.ts";
+import { listDirectory } from "../directory/list-directory.ts";
 import type {
   EntryColumns,
   GroupColumns,
@@ -49,7 +50,7 @@ export interface StagedListing extends ListingReport {
 
 /**
  * Rejects with the listing's AppError unless the listing is complete (rule 4). Where a server fails in the middle, staging is
- * emptied and the listing starts anew on the next one.
+ * emptied and the listing starts again on the next one.
  */
 export async function stageListing(
   deps: { db: Database; log: Log },
@@ -58,13 +59,14 @@ export async function stageListing(
   const { directory, signal } = input;
   const memory = await getDirectoryMemory(deps.db, directory.name);
   const rememberedKind = memory.kind ?? undefined;
-  return fromFirstServer(directory, deps.log, async (server, isFirst) => {
+  const list = async (server: OneServer, isFirst: boolean) => {
     if (!isFirst) await resetStaging(deps.db, input.run);
     const staging = new Staging(deps.db, input, memory.firstImportedAt !== null);
     const onPage = (page: ListingPage) => staging.add(page);
     const report = await listDirectory(server, { signal, rememberedKind, log: deps.log, onPage });
     return { ...report, unchanged: staging.unchangedUsers, staged: staging.rows() };
-  });
+  };
+  return fromFirstServer(directory, list, deps.log);
 }
 
 /** Counts what it has put into staging, to compare it with what is there in the end. */
@@ -161,7 +163,8 @@ class Staging {
 export async function requireStaged(trx: Transaction, run: StagingRun, expected: StagedRows): Promise<void> {
   if (isDeepStrictEqual(await countStaged(trx, run), expected)) return;
   throw new AppError("run-incomplete-staging", "The database lost part of what the run had staged in it.", {
-    remedy: "Check the database for a restart or failover during the run; the next run starts anew.",
+    remedy:
+      "Check the database for a restart or failover during the run; the next run starts from the beginning.",
   });
 }
 

@@ -216,14 +216,14 @@ export async function analyzeStaging(trx: Transaction): Promise<void> {
   );
 }
 
-/** Drops what a listing that is to start anew has staged, the entries it could not use included. */
+/** Drops what a listing that starts again has staged, the entries it could not use included. */
 export async function resetStaging(db: Database, run: StagingRun): Promise<void> {
   await deleteStaging(db, run.id);
   await db("sync_skips").where({ run_id: run.id }).delete();
 }
 
 /**
- * Drops staging whose run has ended: of a process that died, or went on for a while after its run was declared abandoned.
+ * Drops staging whose run has ended: of a process that ended, or one that went on for a while after its run was declared abandoned.
  */
 export async function deleteLeftStaging(trx: Transaction): Promise<void> {
   for (const table of stagingTables) {

@@ -70,7 +70,7 @@ async function begin(
     if (begun) return { kind: "started", run: begun.run, finished: finishSync(deps, request, begun) };
     const running = await findRunningRun(deps.db, name);
     if (running) return { kind: "already-running", run: running };
-    // The other run has just ended, or its process has died and its lease has not expired yet: try again.
+    // The other run has just ended, or its process was killed and its lease has not expired yet: try again.
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
@@ -109,7 +109,7 @@ async function beginUnderLease(
   return { run, lease };
 }
 
-/** Whoever has the lease knows that no other run is alive: those that say they run belong to processes that died. */
+/** Whoever has the lease knows that no other run is alive: those that say they run belong to processes that were killed. */
 async function clearAfterDeadRuns(trx: Transaction, directory: string, actor: Actor): Promise<void> {
   for (const { id, approves } of await abandonRuns(trx, directory)) {
     await dropKept(trx, id);

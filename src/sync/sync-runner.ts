@@ -44,7 +44,7 @@ export function createSyncRunner(deps: SyncRunnerDeps): SyncRunner {
     async stop() {
       stopping.abort(
         new AppError("aborted", "dirmfa was stopped during the run; nothing of it was applied.", {
-          remedy: "The next run starts anew.",
+          remedy: "The next run starts from the beginning.",
         }),
       );
       await Promise.all(running);

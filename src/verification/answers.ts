@@ -8,7 +8,7 @@ import type { User } from "../users/user.ts";
 /** A kind of code that signs in. */
 export type Method = "totp" | "backup-code";
 
-/** What can be guessed; each kind has a lockout of its own (rule 19). */
+/** What can be guessed; each kind has a separate lockout (rule 19). */
 export type GuardedKind = Method | "enrollment-pass";
 
 /** Who is meant, as typed. `directory` is needed only where a name lives in more than one. */

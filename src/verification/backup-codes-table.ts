@@ -3,7 +3,7 @@
 import type { Transaction } from "../store/database.ts";
 
 /**
- * Gives an authenticator this set in place of any other, whose codes all die. The authenticator must be locked.
+ * Gives an authenticator this set in place of any other, whose codes stop working. The authenticator must be locked.
  */
 export async function replaceBackupCodes(
   trx: Transaction,

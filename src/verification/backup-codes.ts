@@ -16,7 +16,7 @@ export interface NewBackupCodes {
 }
 
 /**
- * New codes and their hashes, or undefined when `isWanted` says no: one scrypt a code is much work to do in vain. Throws AppError
+ * New codes and their hashes, or undefined when `isWanted` says no, since one scrypt for each code is expensive. Throws AppError
  * `rate-limited` when it would take too long, and `aborted` when the signal comes before it is done.
  */
 export async function makeBackupCodes(

@@ -67,7 +67,7 @@ function begunEnrollmentOf(
 }
 
 // Under the user's lock, so that nothing is decided on what was read before: the enrollment may have been confirmed with
-// another code, begun anew, or ended by an admin meanwhile, and the user removed.
+// another code, begun again, or ended by an admin meanwhile, and the user removed.
 async function storeConfirmed(
   trx: Transaction,
   deps: VerificationDeps,

@@ -51,7 +51,7 @@ export async function spendStep(
   return runGuarded(db, spendStepStatement, attempt, limits, { ...code, step: code.step ?? -1 });
 }
 
-// Matching again the state and, for an enrollment, the time left: both may have changed since they were read.
+// The state, and for an enrollment the time left, are compared again: both may have changed since they were read.
 const spendStepSql = `
   update authenticators a set last_step = :step
   from guard

@@ -139,7 +139,7 @@ test("a page limit of the server is told with the line that lifts it", async () 
 
 test("what will hurt is warned of: plaintext, an empty base, one name twice", async () => {
   const { stdout } = await check({});
-  expect(stdout).toMatch(/warning +ldap:\/\/127\.0\.0\.1:\d+ is used in clear/);
+  expect(stdout).toMatch(/warning +ldap:\/\/127\.0\.0\.1:\d+ is used unencrypted/);
   expect(stdout).toMatch(/warning .*user0001/);
   const empty = await check({ users: { bases: ["ou=services,dc=example,dc=org"] } });
   expect(empty.stdout).toMatch(/warning +no user was found below the base/);

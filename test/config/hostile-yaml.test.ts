@@ -32,7 +32,7 @@ describe("a file that is not a configuration", () => {
     [
       "a doubled key",
       "log: {}\nkeys: {}\nlog: {}\n",
-      '3:1: the key "log" stands twice; the first is on line 1',
+      '3:1: the key "log" is given twice; the first is on line 1',
     ],
     ["a binary", "log: {}\nkeys:\u0000", "2:6: a control character; this is no text file, or a damaged one"],
     ["a function", "log: !!js/function 'x'\n", "1:6: a tag (`!…`); only plain values are read"],

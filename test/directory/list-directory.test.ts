@@ -5,7 +5,8 @@ import { generateOrganization, organizationOverlays } from "../../scripts/server
 import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { usualLimits } from "../../scripts/servers/usual-limits.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
-import { fromFirstServer, listDirectory } from "../../src/directory/list-directory.ts";
+import { fromFirstServer } from "../../src/directory/first-server.ts";
+import { listDirectory } from "../../src/directory/list-directory.ts";
 import type { ListingPage } from "../../src/directory/listing-page.ts";
 import { valuesOf } from "../../src/directory/packed-columns.ts";
 import { createLog } from "../../src/log.ts";
@@ -24,7 +25,7 @@ afterAll(() => slapd?.stop());
 async function list(overrides: Partial<DirectoryConfig> = {}, server = slapd) {
   const log = createLog("silent");
   const { signal } = new AbortController();
-  return fromFirstServer(directoryConfigFor(server, overrides), log, async (first) => {
+  return fromFirstServer(directoryConfigFor(server, overrides), async (first) => {
     const pages: ListingPage[] = [];
     const onPage = async (page: ListingPage) => void pages.push(page);
     const report = await listDirectory(first, { signal, log, onPage });

@@ -234,7 +234,7 @@ function requireSecrecy(socket: Socket, address: ServerAddress, directory: Direc
   )
     return;
   if (isLoopback(socket.remoteAddress ?? "")) return;
-  throw new AppError("invalid-config", `the bind password would go to ${address.url} in clear`, {
+  throw new AppError("invalid-config", `the bind password would go to ${address.url} unencrypted`, {
     remedy: "Use an ldaps:// URL or tls.startTls; tls.allowPlaintext accepts the risk.",
     fields: { url: address.url },
   });

@@ -125,7 +125,7 @@ export class LdapSession {
   }
 
   /**
-   * Asks for StartTLS and continues over the socket that `upgrade` makes. Bytes that came in clear behind the
+   * Asks for StartTLS and continues over the socket that `upgrade` makes. Bytes that came unencrypted behind the
    * server's consent could be an attacker's answers to later requests, so there must be none.
    */
   async startTls(upgrade: (socket: Socket) => Promise<Socket>): Promise<LdapResult> {
@@ -307,7 +307,7 @@ export class LdapSession {
   #requireNothingUnread(): void {
     if (this.#closedBy !== undefined) throw this.#closedBy;
     if (this.#framing.unreadBytes === 0 && this.#socket.readableLength === 0) return;
-    throw this.close(protocolError("data in clear behind the consent to StartTLS"));
+    throw this.close(protocolError("unencrypted data after the answer to StartTLS"));
   }
 
   #restartIdleTimer(): void {

@@ -1,4 +1,4 @@
-// What a port speaks, asked on a connection of its own when a session could not be opened: a wrong port looks like a lost
+// What a port speaks, asked on a new connection when a session could not be opened: a wrong port looks like a lost
 // connection or a server that does not answer. Sends no name and no password, and trusts nothing that it hears.
 
 import { connect as connectTcp } from "node:net";

@@ -129,7 +129,7 @@ function warningsOfServers(
     const { url } = server.identity;
     if (server.tls === undefined) {
       warnings.push({
-        message: `${url} is used in clear: who can read or change the traffic sees the password and decides who exists`,
+        message: `${url} is used unencrypted: whoever can read or change the traffic learns the bind password and can add and remove users`,
         remedy: "Use an ldaps:// URL or tls.startTls.",
       });
     } else if (server.tls.certificateValidTo.getTime() - now.getTime() < certificateNoticeMs) {

@@ -299,6 +299,6 @@ function warningOfNote({ message, fields }: ListingNote): ProbeWarning {
   const facts = Object.entries(fields).map(([name, value]) => `${name} ${value}`);
   return {
     message: `${message} (${facts.join(", ")})`,
-    remedy: "List that server as a directory of its own if its users are needed.",
+    remedy: "Configure that server as another directory if its users are needed.",
   };
 }

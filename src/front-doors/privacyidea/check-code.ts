@@ -109,7 +109,7 @@ async function enroll(deps: DoorDeps, request: CheckRequest, mayDefer: boolean):
   if (begun.outcome === "enrollment-pass-required") {
     return mayDefer ? accepted(now, says.later) : rejected(now, says.mustEnroll);
   }
-  // Not as it was when it was decided: enrolled, disabled or removed since, and so to be decided anew.
+  // The user was enrolled, disabled or removed after the decision, so it has to be made again.
   if (begun.outcome !== "begun") return rejected(now, says.startAgain);
   return challenged(now, {
     message: says.scan,

@@ -17,7 +17,7 @@ export function addPrivacyIdeaRoutes(app: App, deps: DoorRoutesDeps): void {
   const enter = openDoor(deps, "privacyidea");
   if (!enter) return;
 
-  // A context of its own: its body readers and its errors are not those of the API.
+  // A separate context: its body readers and its errors are not those of the API.
   app.register(async (door) => {
     door.removeAllContentTypeParsers();
     door.addContentTypeParser("*", { parseAs: "buffer" }, async (_: FastifyRequest, body: Buffer) => body);

@@ -50,7 +50,8 @@ function addSignInRoutes(app: App, deps: LoginRoutesDeps): void {
       schema: {
         tags: ["login"],
         summary: "What is asked of a user who has shown the first factor",
-        description: "Changes nothing. An answer of its own, `deny` included, hence always 200.",
+        description:
+          "Changes nothing. Every decision is an answer, `deny` included, so the status is always 200.",
         body: UserRequest,
         response: { 200: SignInAnswer },
       },

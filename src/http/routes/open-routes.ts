@@ -17,7 +17,7 @@ export interface OpenRoutesDeps {
   directories: readonly Pick<DirectoryConfig, "name">[];
   keys: Pick<SealingKeys, "refresh">;
   metrics: Metrics;
-  /** False when GET /metrics has a listener of its own. */
+  /** False when GET /metrics has a separate listener. */
   metricsHere: boolean;
 }
 

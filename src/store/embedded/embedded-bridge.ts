@@ -1,6 +1,6 @@
 // Serves the one session of the embedded database to many connections of a Unix socket. Statements go in as whole batches,
 // and a connection in a transaction has the session to itself, so that no two connections ever mix. What outlives a
-// transaction (settings made with `set`, temporary tables) is shared by all: dirmfa uses neither. Speaks no SQL of its own.
+// transaction (settings made with `set`, temporary tables) is shared by all: dirmfa uses neither. Adds no SQL to what clients send.
 
 import { createServer, type Server, type Socket } from "node:net";
 import type { Engine } from "./embedded-engine.ts";
@@ -183,12 +183,11 @@ class Session {
   }
 }
 
-// A connection that breaks is one that ends.
 async function* chunksOf(socket: Socket): AsyncGenerator<Buffer> {
   try {
-    // Kept open when the loop is left, for the last words.
+    // Left open when the loop ends, so that a last message can be sent.
     for await (const chunk of socket.iterator({ destroyOnReturn: false })) yield chunk;
   } catch {
-    // Told apart by nobody.
+    // A connection that broke is treated as one that was closed.
   }
 }

@@ -70,7 +70,7 @@ test("a server that takes seconds for the first page is said to search without a
 test("what will hurt is said with what to do", async () => {
   const { warnings } = await probe({ urls: [slapd.url, slapd.ldapsUrl] });
   const said = warnings.map(({ message }) => message).join("\n");
-  expect(said).toContain("used in clear");
+  expect(said).toContain("used unencrypted");
   expect(said).toContain("is valid until");
   expect(said).toContain("1 entries have no username");
   expect(said).toMatch(/username that another of them has too \(.*hall.*\)/i);
