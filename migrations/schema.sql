@@ -158,6 +158,13 @@ CREATE TABLE public.audit_seals (
     CONSTRAINT audit_seals_version_known CHECK ((version = ANY (ARRAY[1, 2])))
 );
 
+CREATE TABLE public.audit_streams (
+    name text NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT audit_streams_position_positive CHECK (("position" >= 0))
+);
+
 CREATE TABLE public.authenticators (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     user_id uuid NOT NULL,
@@ -533,6 +540,9 @@ ALTER TABLE ONLY public.audit_seals
 
 ALTER TABLE ONLY public.audit_seals
     ADD CONSTRAINT audit_seals_pkey PRIMARY KEY ("position");
+
+ALTER TABLE ONLY public.audit_streams
+    ADD CONSTRAINT audit_streams_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.authenticators
     ADD CONSTRAINT authenticators_one_each UNIQUE (user_id, state);

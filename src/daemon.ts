@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import packageJson from "../package.json" with { type: "json" };
 import type { Actor } from "./audit/audit-events-table.ts";
 import { startAuditSealing } from "./audit/audit-sealing.ts";
+import { startEventStream } from "./audit/event-stream.ts";
 import { systemClock } from "./clock.ts";
 import type { Config } from "./config/config.ts";
 import { type ConsoleServer, createConsoleServer } from "./console/console-server.ts";
@@ -92,6 +93,9 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     }),
     (it) => it.stop(),
   );
+  const { stream } = config.audit;
+  const eventStream =
+    stream && started.adopt(startEventStream({ db, log, holder }, stream), (it) => it.stop());
   started.adopt(
     startHousekeeping({ db, log, actor: retention, engine: database.engine }, () => running.retention),
     (it) => it.stop(),
@@ -101,6 +105,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     () => auditSealing.measure(),
     () => listGroupsNotFound(db),
     () => countNotices(db),
+    eventStream && (() => eventStream.measure()),
   );
   const onFinished = (run: SyncRun) =>
     metrics.countSyncRun(run.directory, run.status, run.error?.code ?? null);

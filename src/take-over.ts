@@ -7,6 +7,7 @@ const keptUntilRestart: readonly { key: string; of(config: Config): unknown }[] 
   { key: "database", of: ({ database }) => database },
   { key: "keys.folder", of: ({ keys }) => keys.folder },
   { key: "audit.headFolder", of: ({ audit }) => audit.headFolder },
+  { key: "audit.stream", of: ({ audit }) => audit.stream },
   { key: "http.listen", of: ({ http }) => http.listen },
   { key: "http.metricsListen", of: ({ http }) => http.metricsListen },
   // The certificate and its key are taken over; TLS itself and whose certificates callers must have are not.

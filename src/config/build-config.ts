@@ -4,6 +4,7 @@
 import { dirname, resolve } from "node:path";
 import { buildNotices } from "./build-notices.ts";
 import type {
+  AuditStreamConfig,
   Config,
   ConsoleConfig,
   DatabaseConfig,
@@ -36,7 +37,10 @@ export function buildConfig({ path, file, contents, warnings }: CheckedConfig): 
     http: buildHttp(file, folder, contents),
     console: buildConsole(file, folder, contents),
     keys: { folder: resolve(folder, file.keys.folder) },
-    audit: { headFolder: resolve(folder, file.audit.headFolder ?? file.keys.folder) },
+    audit: {
+      headFolder: resolve(folder, file.audit.headFolder ?? file.keys.folder),
+      stream: buildStream(file, folder, contents),
+    },
     directories: file.directories.map((directory, index) => buildDirectory(directory, index, contents)),
     mfa: buildMfa(file),
     notices: buildNotices(file, contents),
@@ -46,6 +50,22 @@ export function buildConfig({ path, file, contents, warnings }: CheckedConfig): 
       auditEventsMs: auditRetention(file.retention.auditEvents),
     },
     log: { level: file.log.level },
+  };
+}
+
+function buildStream(
+  { audit: { stream } }: ConfigFile,
+  folder: string,
+  contents: ReadonlyMap<string, string>,
+): AuditStreamConfig | undefined {
+  if (stream === undefined) return undefined;
+  const { name, to } = stream;
+  if (to === "stdout") return { name, target: { kind: "stdout" } };
+  if (to.startsWith("file:")) return { name, target: { kind: "file", path: resolve(folder, to.slice(5)) } };
+  const tokenSecret = contents.get("audit.stream.tokenFile");
+  return {
+    name,
+    target: { kind: "https", url: to, tokenSecret, caPem: contents.get("audit.stream.caFile") },
   };
 }
 

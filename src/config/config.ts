@@ -11,7 +11,11 @@ export interface Config {
   /** Undefined: there is none. */
   console: ConsoleConfig | undefined;
   keys: { /** Folder with one file a sealing key, named by key id. */ folder: string };
-  audit: { /** Where this replica notes the end of the audit chain. */ headFolder: string };
+  audit: {
+    /** Where this replica notes the end of the audit chain. */
+    headFolder: string;
+    stream: AuditStreamConfig | undefined;
+  };
   directories: DirectoryConfig[];
   mfa: MfaConfig;
   notices: NoticesConfig;
@@ -226,6 +230,15 @@ export interface MailConfig {
     help: string;
     timeZone: string;
   };
+}
+
+export interface AuditStreamConfig {
+  /** Under which the position is kept: another name begins at the beginning. */
+  name: string;
+  target:
+    | { kind: "stdout" }
+    | { kind: "file"; path: string }
+    | { kind: "https"; url: string; tokenSecret: string | undefined; caPem: string | undefined };
 }
 
 export interface WebhookConfig {

@@ -76,6 +76,8 @@ const fileKeys: readonly (readonly [FileContent, KeyPath])[] = [
   ["certificates", ["http", "tls", "clientCaFile"]],
   ["certificates", ["console", "tls", "certFile"]],
   ["private-key", ["console", "tls", "keyFile"]],
+  ["secret", ["audit", "stream", "tokenFile"]],
+  ["certificates", ["audit", "stream", "caFile"]],
   ["certificates", ["notices", "mail", "tls", "caFile"]],
   ["secret", ["notices", "mail", "passwordFile"]],
   ["notice-texts", ["notices", "mail", "textsFile"]],

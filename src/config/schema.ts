@@ -174,8 +174,41 @@ const auditSchema = mapping(
           "Folder outside the database where each replica notes the audit chain's end, so that a cut-off end shows; must be writable and outlive restarts. Default: `keys.folder`.",
       }),
     ),
+    stream: Type.Optional(
+      mapping(
+        {
+          to: text({
+            pattern:
+              "^(stdout|file:.+|https://[^\\s/?#@]+(/[^\\s#]*)?|http://(localhost|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]{1,5})?(/[^\\s#]*)?)$",
+            writeOnly: true, // some receivers have a token in it
+            description:
+              "Where audit events go as JSON lines: `stdout`, `file:PATH`, or a receiver with https (http on this machine alone). They name people: who reads them must be allowed to.",
+            wanted: "stdout, file:PATH or https://HOST/PATH",
+          }),
+          name: text({
+            pattern: "^[a-z0-9][a-z0-9-]{0,62}$",
+            default: "siem",
+            description: "Under this name the position is kept; another one begins with the oldest event.",
+            wanted: "lower-case letters, digits and dashes, starting with a letter or digit, at most 63",
+          }),
+          tokenFile: Type.Optional(
+            text({
+              description:
+                "File with a bearer token for the receiver; should be readable by dirmfa's user alone.",
+            }),
+          ),
+          caFile: Type.Optional(
+            text({
+              description:
+                "PEM file of the CA that signed the receiver's certificate; else the system's CAs.",
+            }),
+          ),
+        },
+        { description: "Audit events for a SIEM, in the order of their seals, each at least once." },
+      ),
+    ),
   },
-  { default: {}, description: "The audit chain." },
+  { default: {}, description: "The audit chain, and the stream of its events." },
 );
 
 export const firstLockoutSchema = duration(["10s", "1d"], {

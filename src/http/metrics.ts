@@ -41,6 +41,7 @@ export function createMetrics(
   readAudit?: () => Promise<{ unsealedSeconds: number; broken: boolean }>,
   readGroupsNotFound?: () => Promise<readonly string[]>,
   readNotices?: () => Promise<{ waiting: number; dead: number; oldestSeconds: number }>,
+  readUnstreamed?: () => Promise<number>,
 ): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -117,6 +118,18 @@ export function createMetrics(
   });
   if (readAudit) addAuditGauges(registers, readAudit);
   if (readNotices) addNoticeGauges(registers, readNotices);
+  if (readUnstreamed) {
+    new Gauge({
+      name: "dirmfa_audit_stream_waiting_events",
+      help: "Sealed audit events that the event stream has not brought yet.",
+      registers,
+      async collect() {
+        const waiting = await readUnstreamed().catch(() => undefined);
+        if (waiting === undefined) this.reset();
+        else this.set(waiting);
+      },
+    });
+  }
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),

@@ -2,9 +2,8 @@
 // that it comes from dirmfa, is fresh, and was not changed.
 
 import { createHmac } from "node:crypto";
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
 import type { WebhookConfig } from "../config/config.ts";
+import { postTo } from "../post.ts";
 import type { Channel, Delivery } from "./deliver.ts";
 import type { Notice } from "./notice.ts";
 
@@ -20,14 +19,13 @@ async function send(config: WebhookConfig, notice: Notice, now: Date): Promise<D
   const timestamp = String(Math.floor(now.getTime() / 1000));
   const headers = {
     "content-type": "application/json",
-    "content-length": String(Buffer.byteLength(body)),
-    "user-agent": "dirmfa",
     "webhook-id": notice.id,
     "webhook-timestamp": timestamp,
     "webhook-signature": signatureOf(config.keySecret, { id: notice.id, timestamp, body }),
   };
   try {
-    const status = await post(config, headers, body);
+    const { url, caPem } = config;
+    const status = await postTo({ url, caPem, method: "POST", headers, body, timeoutMs });
     if (status >= 200 && status < 300) return { outcome: "delivered" };
     return { outcome: "failed", error: `webhook: status ${status}` };
   } catch (error) {
@@ -46,45 +44,7 @@ export function signatureOf(key: Buffer, message: { id: string; timestamp: strin
   return `v1,${createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64")}`;
 }
 
-/** The answer's status. A redirect is not followed: it would send what is signed to somebody else. */
-function post(config: WebhookConfig, headers: Record<string, string>, body: string): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const url = new URL(config.url);
-  const send = url.protocol === "https:" ? requestHttps : requestHttp;
-  const request = send(url, {
-    method: "POST",
-    headers,
-    agent: false,
-    signal: AbortSignal.timeout(timeoutMs),
-    minVersion: "TLSv1.2",
-    ...(config.caPem === undefined ? {} : { ca: config.caPem }),
-  });
-  request.on("error", reject);
-  request.on("response", (response) => {
-    // What it says is nothing to us.
-    response.resume();
-    response.on("error", reject);
-    resolve(response.statusCode ?? 0);
-    request.destroy();
-  });
-  request.end(body);
-  return promise;
-}
-
-/** Whether the receiver can be reached and has the certificate of its name; sends a request without a notice. */
-export async function tryWebhook(config: WebhookConfig): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const url = new URL(config.url);
-  const send = url.protocol === "https:" ? requestHttps : requestHttp;
-  const ca = config.caPem === undefined ? {} : { ca: config.caPem };
-  const signal = AbortSignal.timeout(timeoutMs);
-  // Any answer shows that it is there; which one HEAD gets is not told by the protocol.
-  const request = send(url, { method: "HEAD", agent: false, signal, minVersion: "TLSv1.2", ...ca });
-  request.on("error", reject);
-  request.on("response", (response) => {
-    response.resume();
-    resolve();
-  });
-  request.end();
-  return promise;
+/** Whether the receiver can be reached and has the certificate of its name; any answer shows that it is there. */
+export async function tryWebhook({ url, caPem }: WebhookConfig): Promise<void> {
+  await postTo({ url, caPem, method: "HEAD", headers: {}, body: "", timeoutMs });
 }

@@ -14,6 +14,7 @@ import * as operations from "../../migrations/0010_operations.ts";
 import * as audit from "../../migrations/0011_audit.ts";
 import * as notices from "../../migrations/0013_notices.ts";
 import * as consoleSessions from "../../migrations/0014_console.ts";
+import * as auditStreams from "../../migrations/0015_audit_streams.ts";
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "./database.ts";
 import {
@@ -43,6 +44,7 @@ const migrations: readonly Migration[] = [
   { name: "0011_audit", up: audit.up },
   { name: "0013_notices", up: notices.up },
   { name: "0014_console", up: consoleSessions.up },
+  { name: "0015_audit_streams", up: auditStreams.up },
 ];
 
 /**

@@ -64,6 +64,7 @@ const bottom = [
   "request-id.ts",
   "username.ts",
   "csv.ts",
+  "post.ts",
   "ldap-text",
   "config",
 ];
@@ -117,6 +118,7 @@ const allowed: Record<string, string[]> = {
   "errors.ts": [],
   "clock.ts": [],
   "csv.ts": [],
+  "post.ts": [],
   "log.ts": [],
   "request-id.ts": [],
   "take-over.ts": [],

@@ -51,6 +51,7 @@ test("everything that can be written is read", async () => {
   await write("tls/cert.pem", certificate, 0o644);
   await write("tls/key.pem", privateKey);
   await write("tls/ca.pem", certificate);
+  await write("siem-token", "hunter2\n");
   await write("mail-password", "hunter2\n");
   await write("webhook-key", `${Buffer.alloc(32).toString("base64")}\n`);
   await write("texts.yaml", "enrolled: {subject: 'Hi {username}', text: 'Since {at}'}\n", 0o644);
@@ -65,7 +66,7 @@ http:
     - {name: login, tokenSha256: ${"a".repeat(64)}, scopes: [login, metrics], requestsPerSecond: 7,
        furtherTokensSha256: [${"b".repeat(64)}], requestsPerSecondPerUser: 3, protocol: privacyidea, checksPassword: true, learnsUnknown: true}
 keys: {folder: /var/lib/dirmfa/keys}
-audit: {headFolder: /var/lib/dirmfa}
+audit: {headFolder: /var/lib/dirmfa, stream: {to: "https://siem.example.org/in", name: main, tokenFile: siem-token, caFile: tls/ca.pem}}
 directories:
   - name: head-office
     kind: active-directory
@@ -139,7 +140,18 @@ log: {level: debug}
       ],
     },
     keys: { folder: "/var/lib/dirmfa/keys" },
-    audit: { headFolder: "/var/lib/dirmfa" },
+    audit: {
+      headFolder: "/var/lib/dirmfa",
+      stream: {
+        name: "main",
+        target: {
+          kind: "https",
+          url: "https://siem.example.org/in",
+          tokenSecret: "hunter2",
+          caPem: certificate,
+        },
+      },
+    },
     directories: [
       {
         name: "head-office",

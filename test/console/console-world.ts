@@ -137,7 +137,7 @@ export async function openConsoleWorld(
       http: httpConfigOf(),
       console,
       keys: { folder: "/nowhere" },
-      audit: { headFolder: "/nowhere" },
+      audit: { headFolder: "/nowhere", stream: undefined },
       directories: [directory],
       mfa,
       notices: {
