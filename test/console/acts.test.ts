@@ -1,0 +1,164 @@
+// Rule 30: every act in the console is the API's act, with the same audit event, in the name of the person.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { findRun } from "../../src/sync/sync-runs-table.ts";
+import { deletions, people } from "../support/sync-world.ts";
+import { type ConsoleWorld, codeOf, openConsoleWorld, type Visitor } from "./console-world.ts";
+
+let world: ConsoleWorld;
+let alice: Visitor;
+let helen: Visitor;
+let arthur: Visitor;
+beforeAll(async () => {
+  world = await openConsoleWorld({ ldif: people(30) });
+  alice = await world.signIn("alice");
+  helen = await world.signIn("helen");
+  arthur = await world.signIn("arthur");
+});
+afterAll(() => world?.close());
+
+async function lastEvent() {
+  const { db } = world.database;
+  return db("audit_events").orderBy("id", "desc").first("actor", "via", "action", "outcome", "details");
+}
+
+test("an admin's acts are audit events in the admin's name, through the console", async () => {
+  await world.signIn("bob");
+  const path = `/users/${await world.idOf("bob")}`;
+  const by = { actor: "alice (main)", via: "console" };
+  await alice.get(path);
+  await alice.post(`${path}/mfa-required`, { required: "true" });
+  expect(await lastEvent()).toMatchObject({ ...by, action: "mfa-require", outcome: "done" });
+  await alice.post(`${path}/mfa-required`, { required: "false" });
+  expect(await lastEvent()).toMatchObject({ ...by, action: "mfa-unrequire", outcome: "done" });
+  await alice.post(`${path}/unlock`);
+  expect(await lastEvent()).toMatchObject({ ...by, action: "unlock", outcome: "done" });
+  const answer = await alice.post(`${path}/disable-mfa`, { sure: "yes", issuePass: "yes" });
+  expect(answer.text).toMatch(/class="pass">[0-9A-Z-]{19}</);
+  expect(await lastEvent()).toMatchObject({ ...by, action: "enrollment-pass-issue" });
+  // The same form once more does nothing: there is nothing left to end.
+  expect((await alice.post(`${path}/disable-mfa`, { sure: "yes" })).status).toBe(409);
+});
+
+test("acts that nobody ticked are not done", async () => {
+  const path = `/users/${await world.idOf("carol")}`;
+  for (const [act, fields] of [
+    ["disable-mfa", {}],
+    ["disable-mfa", { sure: "no" }],
+    ["mfa-required", {}],
+    ["mfa-required", { required: "maybe" }],
+    ["enrollment-pass", {}],
+    ["enrollment-pass", { identified: "they said so" }],
+  ] as const) {
+    const before = await lastEvent();
+    expect([act, (await alice.post(`${path}/${act}`, fields)).status]).toEqual([act, 400]);
+    expect(await lastEvent()).toEqual(before);
+  }
+});
+
+test("the help desk hands out a pass for a user without a device, says how it knew them, and the pass enrolls", async () => {
+  await world.reload({}, { enrollmentPass: "required" });
+  const path = `/users/${await world.idOf("carol")}`;
+  await helen.get(path);
+  const page = await helen.post(`${path}/enrollment-pass`, { identified: "in-person" });
+  const pass = /class="pass">([^<]+)</.exec(page.text)?.[1] ?? "";
+  expect(await lastEvent()).toMatchObject({
+    actor: "helen (main)",
+    action: "enrollment-pass-issue",
+    details: { identified: "in-person" },
+  });
+  const carol = world.visitor();
+  await carol.get("/sign-in");
+  await carol.post("/sign-in", { username: "carol", password: "password of carol" });
+  await carol.get("/settings");
+  const begun = await carol.post("/settings/enrollment", { pass });
+  expect(begun.text).toContain("Open it in the app");
+  expect((await carol.post("/settings/enrollment", { pass })).status).toBe(403);
+  await world.reload({});
+});
+
+test("a wrong code at the confirmation shows the same secret again, and a right one then confirms it", async () => {
+  const alan = world.visitor();
+  await alan.get("/sign-in");
+  await alan.post("/sign-in", { username: "alan", password: "password of alan" });
+  await alan.get("/settings");
+  const secretIn = (text: string) => /name="secret" value="([A-Z2-7]+)"/.exec(text)?.[1];
+  const begun = await alan.post("/settings/enrollment");
+  const secret = secretIn(begun.text) ?? "";
+  const again = await alan.post("/settings/enrollment/confirm", { code: "000000", secret });
+  expect([again.status, secretIn(again.text)]).toEqual([403, secret]);
+  // What a page sends along is shown to whoever sent it, and confirms nothing.
+  const forged = await alan.post("/settings/enrollment/confirm", { code: "000000", secret: "<script>" });
+  expect(forged.text).not.toContain("<script>");
+});
+
+test("a held run shows why and whom, and an admin approves it", async () => {
+  const gone = Array.from({ length: 30 }, (_, n) => `user${String(n).padStart(4, "0")}`);
+  await world.slapd.modify(deletions(gone));
+  await expect(world.sync()).rejects.toThrow("held");
+  expect((await arthur.get("/directories")).text).toContain("A run of main is held.");
+  const { id } = await world.database.db("sync_runs").where({ status: "held" }).first("id");
+  const page = await arthur.get(`/runs/${id}?search=user0007`);
+  expect(page.text).toContain(">user0007</a>");
+  expect(page.text).not.toContain(">user0008</a>");
+  expect(page.text).not.toContain('<button class="danger">Approve');
+  expect((await arthur.post(`/runs/${id}/approve`, { sure: "yes" })).status).toBe(403);
+  await alice.get(`/runs/${id}`);
+  expect((await alice.post(`/runs/${id}/approve`)).status).toBe(400);
+  const approved = await alice.post(`/runs/${id}/approve`, { sure: "yes" });
+  expect(approved.location).toMatch(/^\/runs\/.*done=approved$/);
+  const started = approved.location?.split(/[/?]/)[2] ?? "";
+  await expect
+    .poll(async () => (await findRun(world.database.db, started))?.status, { timeout: 30_000 })
+    .toBe("succeeded");
+  expect(await findRun(world.database.db, id)).toMatchObject({ approvedBy: "alice (main)" });
+});
+
+test("an auditor exports who is missing, safely for a spreadsheet, and the audit", async () => {
+  const csv = await arthur.get("/enrollment/missing.csv");
+  expect(csv.headers.get("content-disposition")).toBe('attachment; filename="not-enrolled.csv"');
+  const lines = (await arthur.get("/audit/events.jsonl?action=mfa-require")).text.trim().split("\n");
+  expect(lines.map((line) => JSON.parse(line).action)).toEqual(["mfa-require"]);
+  expect((await arthur.get("/audit/events.jsonl?username=nobody-of-that-name")).text).toBe("");
+});
+
+test("no page of the configuration has a secret, a hash of a token, or the path of a key", async () => {
+  const { text } = await arthur.get("/configuration");
+  const { bind } = world.directory;
+  expect(text).toContain(bind?.dn);
+  for (const secret of [bind?.passwordSecret ?? "", "/nowhere"]) expect(text).not.toContain(secret);
+  expect(text).not.toMatch(/[0-9a-f]{64}/);
+});
+
+test("a code that signed in at the console is spent for the API too", async () => {
+  const code = codeOf(world, "helen");
+  const one = world.visitor();
+  await one.get("/sign-in");
+  await one.post("/sign-in", { username: "helen", password: "password of helen" });
+  await one.get("/sign-in/code");
+  expect((await one.post("/sign-in/code", { code })).location).toBe("/");
+  expect((await world.verify({ username: "helen" }, code)).outcome).toBe("code-rejected");
+});
+
+test("of twenty equal codes at once one signs in", async () => {
+  world.clock.step();
+  const code = codeOf(world, "arthur");
+  const visitors = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const one = world.visitor();
+      await one.get("/sign-in");
+      return one;
+    }),
+  );
+  const [first] = visitors;
+  await first?.post("/sign-in", { username: "arthur", password: "password of arthur" });
+  await first?.get("/sign-in/code");
+  const answers = await Promise.all(
+    visitors.map((one) => {
+      one.cookie = first?.cookie ?? "";
+      one.formToken = first?.formToken ?? "";
+      return one.post("/sign-in/code", { code });
+    }),
+  );
+  expect(answers.filter(({ location }) => location === "/")).toHaveLength(1);
+});
