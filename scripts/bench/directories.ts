@@ -11,14 +11,13 @@ import { createLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { migrateToLatest } from "../../src/store/migrate.ts";
 import { startSync } from "../../src/sync/start-sync.ts";
-import { mfaPolicyOf } from "../../src/users/policy.ts";
+import type { MfaPolicy } from "../../src/users/policy.ts";
 import {
   type DirectoryUnderTest,
   startActiveDirectory,
   startOpenLdap,
   startThreeEightNine,
-} from "../../test/interop/directory-under-test.ts";
-import { optionalMfa } from "../../test/support/sync-world.ts";
+} from "../servers/directory-under-test.ts";
 import { startPostgres } from "../servers/postgres.ts";
 
 const { values } = parseArgs({
@@ -31,6 +30,15 @@ const { values } = parseArgs({
 const users = Number(values.users);
 const groups = Number(values.groups);
 const membersAGroup = 20;
+const mfaIsOptional: MfaPolicy = {
+  organization: false,
+  directories: [],
+  groupKeys: [],
+  newUsers: false,
+  initialImport: "include",
+  graceMs: 0,
+  enrollmentPass: false,
+};
 
 const servers: [name: string, start: () => Promise<DirectoryUnderTest>][] = [
   ["OpenLDAP", startOpenLdap],
@@ -71,7 +79,7 @@ async function importTwice(url: string, directory: DirectoryConfig): Promise<num
   const { db, close } = await openDatabase({ kind: "postgres", url, poolSize: 4 }, { log, owner: true });
   const sync = async () => {
     const started = await startSync(
-      { db, log, policy: mfaPolicyOf(optionalMfa), directories: [directory.name], holder: "bench" },
+      { db, log, policy: mfaIsOptional, directories: [directory.name], holder: "bench" },
       {
         directory,
         trigger: "request",

@@ -2,10 +2,10 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { change, startThreeEightNine } from "../../scripts/servers/directory-under-test.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { collect, failureOf } from "../directory/listing.ts";
 import { conformance, deleteBelow, organizationalUnit } from "./conformance.ts";
-import { change, startThreeEightNine } from "./directory-under-test.ts";
 
 describe("389-ds", () => {
   const server = conformance(startThreeEightNine);

@@ -2,11 +2,11 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { adPerson, change, startActiveDirectory } from "../../scripts/servers/directory-under-test.ts";
 import { account } from "../../scripts/servers/samba.ts";
 import { collect, failureOf } from "../directory/listing.ts";
 import { openSyncedStore, type SyncedStore } from "../support/sync-world.ts";
 import { conformance, deleteBelow, organizationalUnit } from "./conformance.ts";
-import { adPerson, change, startActiveDirectory } from "./directory-under-test.ts";
 
 describe("Samba", () => {
   const server = conformance(startActiveDirectory);

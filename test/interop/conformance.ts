@@ -2,11 +2,11 @@
 // of everything that goes wrong between. Each test has an organizational unit and a store of its own.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { change, type DirectoryUnderTest, moveTo } from "../../scripts/servers/directory-under-test.ts";
 import { ldifEntry, rdn } from "../../scripts/servers/ldif.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { createInstallation } from "../support/installation.ts";
 import { openSyncedStore, type SyncedStore, storedFacts } from "../support/sync-world.ts";
-import { change, type DirectoryUnderTest, moveTo } from "./directory-under-test.ts";
 
 /** Starts the server for the describe block that this is called in, and returns it once it runs, for tests of what is its own. */
 export function conformance<Server extends DirectoryUnderTest>(

@@ -1,13 +1,13 @@
 // The conformance suite on OpenLDAP, and what is OpenLDAP's own.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { change, startOpenLdap } from "../../scripts/servers/directory-under-test.ts";
 import { run } from "../../scripts/servers/ldap-tools.ts";
 import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { startSlapd } from "../../scripts/servers/slapd.ts";
 import { collect, failureOf } from "../directory/listing.ts";
 import { openSyncedStore, type SyncedStore } from "../support/sync-world.ts";
 import { conformance, deleteBelow, organizationalUnit } from "./conformance.ts";
-import { change, startOpenLdap } from "./directory-under-test.ts";
 
 const policyDn = "cn=policy,ou=services,dc=example,dc=org";
 

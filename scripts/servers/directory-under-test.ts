@@ -1,17 +1,12 @@
 // How each kind of server says the same things: a person, a group, a new name, a lock. What the conformance suite needs to
 // know of a server, and nothing that the code under test knows.
 
-import { type Ds389, directoryConfigForDs389, startDs389 } from "../../scripts/servers/ds389.ts";
-import type { LdapTools } from "../../scripts/servers/ldap-tools.ts";
-import { ldifEntry, rdn } from "../../scripts/servers/ldif.ts";
-import { directoryConfigForSamba, type Samba, startSamba } from "../../scripts/servers/samba.ts";
-import {
-  directoryConfigFor,
-  type Slapd,
-  type SlapdOptions,
-  startSlapd,
-} from "../../scripts/servers/slapd.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
+import { type Ds389, directoryConfigForDs389, startDs389 } from "./ds389.ts";
+import type { LdapTools } from "./ldap-tools.ts";
+import { ldifEntry, rdn } from "./ldif.ts";
+import { directoryConfigForSamba, type Samba, startSamba } from "./samba.ts";
+import { directoryConfigFor, type Slapd, type SlapdOptions, startSlapd } from "./slapd.ts";
 
 export interface PersonFacts {
   /** Default: the username. Part of the DN in Active Directory. */
