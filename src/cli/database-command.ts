@@ -12,6 +12,8 @@ import { loadConfig } from "../config/load-config.ts";
 import { AppError } from "../errors.ts";
 import { copyDatabase } from "../store/copy-database.ts";
 import { openDatabase } from "../store/database.ts";
+import { findOtherPolicy } from "../users/apply-policy.ts";
+import { mfaPolicyOf } from "../users/policy.ts";
 import type { User } from "../users/user.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
 import { openKey } from "./audit-command.ts";
@@ -128,8 +130,18 @@ async function restored(context: CliContext, open: OpenCommand, options: Restore
   }
   const reason = "A backup of the database was restored.";
   await acceptAudit({ db: open.db, chainKey, clock: systemClock }, { actor: open.actor, reason });
-  if (options.json) return printJson(context, { ...answer, reset });
+  const { db, config } = open;
+  const directories = config.directories.map(({ name }) => name);
+  const otherPolicy = await findOtherPolicy({ db, policy: mfaPolicyOf(config.mfa), directories });
+  const otherPolicySince = otherPolicy?.since ?? null;
+  if (options.json) return printJson(context, { ...answer, reset, otherPolicySince });
   printRestored(context, answer);
+  if (otherPolicySince) {
+    printLine(
+      context,
+      `The MFA policy in force is the backup's, of ${otherPolicySince.toISOString()}, and not that of ${config.path}: until a daemon starts with this file, or reads it again, users are asked for what the backup's policy asks.`,
+    );
+  }
   if (users.length > 0)
     printLine(context, `${reset} of the ${users.length} users named have to enroll again.`);
 }

@@ -2,19 +2,20 @@
 
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { inTransaction } from "../store/in-transaction.ts";
 import { acquireLease, releaseLease } from "../store/leases-table.ts";
 import { leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
 
 /**
  * One transaction in which no run of these directories begins or goes on (rule 9). Throws AppError `run-in-progress` when one
- * is going on.
+ * is going on. `work` must change nothing outside the database: after a deadlock with a flow of many users it runs again.
  */
 export async function holdDirectories<T>(
   deps: { db: Database; holder: string },
   names: readonly string[],
   work: (trx: Transaction) => Promise<T>,
 ): Promise<T> {
-  return deps.db.transaction(async (trx) => {
+  return inTransaction(deps.db, async (trx) => {
     const leases = [];
     // In one order for everybody, so that two of them never wait for each other.
     for (const name of names.toSorted()) {

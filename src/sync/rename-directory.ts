@@ -4,7 +4,7 @@
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
-import { rememberRequiredGroups } from "../users/policy-table.ts";
+import { lockPolicy, rememberRequiredGroups } from "../users/policy-table.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
 import { holdDirectories } from "./hold-directory.ts";
 import {
@@ -49,6 +49,8 @@ export async function renameDirectory(
   }
   requireUnconfigured(deps, oldName);
   return holdDirectories(deps, [oldName, newName], async (trx) => {
+    // Before users and groups, as whoever applies a policy does, so that neither waits for the other.
+    await lockPolicy(trx);
     await requireStored(trx, oldName);
     const names = { oldName, newName };
     const inUse = await listTwinsInUse(trx, names);

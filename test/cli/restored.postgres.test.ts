@@ -7,6 +7,8 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
+import { applyPolicy } from "../../src/users/apply-policy.ts";
+import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
@@ -111,4 +113,19 @@ test("users whose authenticator changed after the backup are named in a file, an
   const answer = await dirmfa("database", "restored", "--reset", file);
   expect(answer.stdout).toContain("1 of the 1 users named have to enroll again.");
   expect(await verify(ben, verification.codeOf(ben))).toBe("not-enrolled");
+});
+
+test("a backup with another policy than the configuration's is told, and the daemon's start puts the present one in force", async () => {
+  const { db } = world.database;
+  const told = "The MFA policy in force is the backup's, of ";
+  await applyPolicy(
+    { db, policy: mfaPolicyOf({ ...world.mfa, mode: "required" }), directories: ["example"] },
+    caller,
+  );
+  expect((await dirmfa("database", "restored")).stdout).toContain(told);
+  expect(JSON.parse((await dirmfa("database", "restored", "--json")).stdout).otherPolicySince).toMatch(
+    /^\d{4}-/,
+  );
+  await installation.serve();
+  expect((await dirmfa("database", "restored")).stdout).not.toContain(told);
 });
