@@ -4,7 +4,15 @@
 import { type Client, DirmfaClientError, type Status } from "../../src/client/client.ts";
 import { backupCodesPage, enrollmentIntroPage, enrollmentPage, settingsPage } from "./pages.ts";
 import type { Session } from "./sessions.ts";
-import { type Answer, type Asked, atStage, isCodeRefusal, requireSame, type Site } from "./site.ts";
+import {
+  type Answer,
+  type Asked,
+  atStage,
+  isCodeRefusal,
+  isPassMissing,
+  requireSame,
+  type Site,
+} from "./site.ts";
 
 export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { dirmfa: Client }): void {
   const enrolling = ["enroll", "signed-in"] as const;
@@ -25,12 +33,20 @@ export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { d
       const status = await statusOf(session);
       // Replacing an authenticator takes a code of it, and a session that is signed in by more than a password.
       const totp = session.stage === "signed-in" ? asked.form.get("code") : null;
-      const name = nameOf(session.user);
+      const enrollmentPass = asked.form.get("pass");
       try {
-        session.enrollment = await dirmfa.beginEnrollment(totp === null ? name : { ...name, totp });
+        session.enrollment = await dirmfa.beginEnrollment({
+          ...nameOf(session.user),
+          ...(totp === null ? {} : { totp }),
+          ...(enrollmentPass === null ? {} : { enrollmentPass }),
+        });
         return { goTo: "/enrollment" };
       } catch (error) {
-        return settingsAfter(error, asked, status);
+        if (session.stage === "signed-in") return settingsAfter(error, asked, status);
+        if (!isCodeRefusal(error)) throw error;
+        asked.reply.code(403);
+        const { enrollment } = await dirmfa.signIn(nameOf(session.user));
+        return enrollmentIntroPage(asked.visit, enrollment, error);
       }
     }),
   );
@@ -47,6 +63,10 @@ export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { d
         return backupCodesPage(enter(asked, { stage: "signed-in", user }), backupCodes);
       } catch (error) {
         if (error instanceof DirmfaClientError && error.status === 409) session.enrollment = undefined; // too late
+        if (isPassMissing(error)) {
+          session.enrollment = undefined; // begun without a pass, before one was asked for
+          return { goTo: "/enrollment" };
+        }
         if (!isCodeRefusal(error)) throw error;
         asked.reply.code(403);
         return enrollmentPage(asked.visit, enrollment, error);

@@ -61,6 +61,19 @@ function totpField({ label, id = "code", hasFocus = true }: CodeField): Html {
  ${hasFocus ? focus : undefined} aria-describedby="problem">`;
 }
 
+/** What the help desk gives to those who enroll, where dirmfa asks for it: the password alone enrolls nobody. */
+function passField({ hasFocus }: { hasFocus: boolean }): Html {
+  return html`<label for="pass">Enrollment pass</label>
+<input class="code" id="pass" name="pass" autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="64"
+ required ${hasFocus ? focus : undefined} aria-describedby="problem pass-hint">
+<p id="pass-hint">Your help desk gives it to you. It works once.</p>`;
+}
+
+/** Begins an enrollment. */
+function enrollmentForm(visit: Visit, text: string, field: Html | undefined): Html {
+  return form(visit, "/enrollment", html`${field}<button class="primary">${text}</button>`);
+}
+
 /** In words, since a server does not know the user's time zone. */
 function pauseUntil(until: Date | string | null | undefined): string {
   if (!until) return "Try again later.";
@@ -124,14 +137,15 @@ ${totpField({ label: "Code" })}
   return page("Use a backup code", html`${form(visit, "/sign-in/backup-code", content)}${links}`, visit);
 }
 
-export function enrollmentIntroPage(visit: Visit, enrollment: SignIn["enrollment"]): Html {
+export function enrollmentIntroPage(visit: Visit, enrollment: SignIn["enrollment"], refusal?: unknown): Html {
   const until =
     enrollment?.mayDefer && enrollment.deadline ? ` You have until ${dateOf(enrollment.deadline)}.` : "";
   return page(
     "Protect your account",
-    html`<p>Your organization asks you for a second step at sign-in: a code from an app on your phone.${until}</p>
+    html`${problem(refusalText(refusal, "pass"))}
+<p>Your organization asks you for a second step at sign-in: a code from an app on your phone.${until}</p>
 <p>Get an authenticator app first, if you have none: Google Authenticator, Microsoft Authenticator, Authy, FreeOTP or another.</p>
-${button(visit, "/enrollment", "Set it up")}
+${enrollmentForm(visit, "Set it up", enrollment?.passRequired ? passField({ hasFocus: refusal !== undefined }) : undefined)}
 ${enrollment?.mayDefer ? button(visit, "/sign-in/later", "Later", "plain") : undefined}`,
     visit,
   );
@@ -143,7 +157,7 @@ export function enrollmentPage(visit: Visit, { qrSvg, secret, uri }: Enrollment,
 <button class="primary">Turn on</button>`;
   return page(
     "Set up your app",
-    html`${problem(refusalText(refusal))}
+    html`${problem(refusalText(refusal, "code"))}
 <ol class="steps">
 <li><p>Scan this with your authenticator app.</p>
 <img class="qr" src="${qr}" alt="QR code for the authenticator app; the key below says the same" width="220" height="220">
@@ -187,10 +201,10 @@ export function settingsPage(
   status: Status,
   { notice, refusal }: { notice?: string | undefined; refusal?: unknown },
 ): Html {
-  const top = html`${problem(refusalText(refusal))}${noticeOf(notice)}`;
+  const top = html`${problem(refusalText(refusal, status.enrolled ? "code" : "pass"))}${noticeOf(notice)}`;
   if (!status.enrolled) {
     const content = html`${top}<p>Two-step sign-in is <strong>off</strong>. With it, a stolen password alone lets nobody in: a code from an app
-on your phone is asked as well.</p>${button(visit, "/enrollment", "Turn on")}`;
+on your phone is asked as well.</p>${enrollmentForm(visit, "Turn on", status.passRequired ? passField({ hasFocus: refusal !== undefined }) : undefined)}`;
     return page("Two-step sign-in", content, visit);
   }
   const since = status.enrolledAt === null ? "" : ` since ${dateOf(status.enrolledAt)}`;
@@ -214,12 +228,15 @@ ${
   );
 }
 
-function refusalText(refusal: unknown): string | undefined {
+function refusalText(refusal: unknown, kind: "code" | "pass"): string | undefined {
   if (refusal === undefined) return undefined;
   if (refusal instanceof DirmfaClientError && refusal.code === "locked-out") {
-    return `There were too many wrong codes. ${pauseUntil(refusal.lockedUntil)}`;
+    const wrong = kind === "code" ? "codes" : "enrollment passes";
+    return `There were too many wrong ${wrong}. ${pauseUntil(refusal.lockedUntil)}`;
   }
-  return "This code was not accepted. Each code works once; wait for the next one.";
+  return kind === "code"
+    ? "This code was not accepted. Each code works once; wait for the next one."
+    : "This pass was not accepted. Each works once, and for some time; your help desk can give you another one.";
 }
 
 export function lockedOutPage(until: Date | string | null | undefined): Html {

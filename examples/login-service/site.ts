@@ -97,10 +97,15 @@ export function requireSame(user: Session["user"], answered: { id: string } | nu
   if (answered?.id !== user.id) throw new DirmfaClientError("user-unknown");
 }
 
-/** True for a code that dirmfa did not take, for whatever reason: the user may have another one. */
+/** True for a code or a pass that dirmfa did not take, for whatever reason: the user may have another one. */
 export function isCodeRefusal(error: unknown): boolean {
-  const refusals: unknown[] = ["code-rejected", "locked-out", "invalid-request"];
+  const refusals: unknown[] = ["code-rejected", "locked-out", "invalid-request", "enrollment-pass-required"];
   return error instanceof DirmfaClientError && refusals.includes(error.code);
+}
+
+/** True where an enrollment takes a pass, and none was given. */
+export function isPassMissing(error: unknown): boolean {
+  return error instanceof DirmfaClientError && error.code === "enrollment-pass-required";
 }
 
 export function send(reply: FastifyReply, answer: Answer) {

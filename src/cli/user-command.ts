@@ -196,7 +196,10 @@ async function disableMfa(
     { db: open.db, mfa: open.config.mfa, randomBytes },
     { userId: user.id, actor: open.actor, keepGrace: options.keepGrace, issuePass: options.pass },
   );
-  if (options.json) return printJson(context, answer);
+  if (options.json) {
+    const pass = answer.outcome === "disabled" && answer.pass ? { pass: passAsJson(answer.pass) } : {};
+    return printJson(context, { ...answer, ...pass });
+  }
   if (answer.outcome !== "disabled") return printLine(context, `${user.username} has no authenticator.`);
   printLine(context, `The authenticator and backup codes of ${user.username} are gone.`);
   if (answer.pass) printPass(context, user, answer.pass);
@@ -213,8 +216,13 @@ async function issuePass(
     { userId: user.id, actor: open.actor },
   );
   if (answer.outcome !== "issued") throw refusedPass(user, answer.outcome);
-  if (options.json) return printJson(context, answer.pass);
+  if (options.json) return printJson(context, passAsJson(answer.pass));
   printPass(context, user, answer.pass);
+}
+
+/** As the API has it. */
+function passAsJson({ passPlain, expiresAt }: IssuedPass) {
+  return { enrollmentPass: passPlain, expiresAt };
 }
 
 function refusedPass(user: User, outcome: "already-enrolled" | "user-not-active" | "user-unknown"): AppError {

@@ -118,7 +118,7 @@ test("user pass prints a pass once, and disable-mfa can issue one", async () => 
   const reset = await dirmfa("user", "disable-mfa", "with-phone", "--pass", "--json");
   expect(JSON.parse(reset.stdout)).toMatchObject({
     outcome: "disabled",
-    pass: { passPlain: expect.any(String) },
+    pass: { enrollmentPass: expect.any(String) },
   });
 });
 

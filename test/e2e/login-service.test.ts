@@ -27,9 +27,21 @@ const awkward = { uid: "zoë.ünal/山田", cn: 'Ünal, Zoë "Z"', rdn: 'cn=Üna
 let world: LoginServiceWorld;
 let browser: Browser;
 beforeAll(async () => {
-  const people = ["ada", "ben", "cleo", "dan", "ed", "flo", "fred", "gus", "ida", "kim", "pat", "quin"].map(
-    (uid) => personLdif(uid),
-  );
+  const people = [
+    "ada",
+    "ben",
+    "cleo",
+    "dan",
+    "ed",
+    "flo",
+    "fred",
+    "gus",
+    "ida",
+    "kim",
+    "pat",
+    "quin",
+    "rob",
+  ].map((uid) => personLdif(uid));
   const ldif = [
     ...people,
     personLdif("eve", hostileName),
@@ -215,6 +227,50 @@ test("a new LDAP user must enroll, and again after an admin has disabled MFA", a
   const next = await phoneFromPage(page);
   await typeCode(page, confirmLabel, await next.code(), "Turn on");
   expect(await shownCodes(page)).toHaveLength(10);
+});
+
+test("where enrollments take a pass, it is asked for in both places, and the password alone enrolls nobody", async () => {
+  await world.sql("update mfa_policy set enrollment_pass = true");
+  onTestFinished(() => world.sql("update mfa_policy set enrollment_pass = false"));
+  const passFor = async (username: string): Promise<string> =>
+    (await world.installation.json("user", "pass", username)).enrollmentPass;
+  await world.slapd.add(personLdif("nina"));
+  await succeeds(world.installation, "sync");
+  const page = await openPage();
+  await typePassword(page, "nina");
+  expect(await heading(page)).toBe("Protect your account");
+  const pass = await passFor("nina");
+  await typeCode(page, "Enrollment pass", "AAAA-AAAA-AAAA-AAAA", "Set it up");
+  expect(await problem(page)).toMatch(/This pass was not accepted/);
+  await typeCode(page, "Enrollment pass", pass.toLowerCase(), "Set it up");
+  const phone = await phoneFromPage(page);
+  await typeCode(page, confirmLabel, await phone.code(), "Turn on");
+  expect(await shownCodes(page)).toHaveLength(10);
+
+  // From the settings, by a user of whom nothing is asked.
+  const another = await openPage();
+  await typePassword(another, "rob");
+  await another.goto(`${world.url}/settings`);
+  await typeCode(another, "Enrollment pass", "AAAA-AAAA-AAAA-AAAA", "Turn on");
+  expect(await problem(another)).toMatch(/This pass was not accepted/);
+  await typeCode(another, "Enrollment pass", await passFor("rob"), "Turn on");
+  const robs = await phoneFromPage(another);
+  await typeCode(another, confirmLabel, await robs.code(), "Turn on");
+  expect(await heading(another)).toBe("Keep your backup codes");
+});
+
+test("a pass that is asked for in the middle of an enrollment is asked for before the code", async () => {
+  const page = await openPage();
+  await world.slapd.add(personLdif("olga"));
+  await succeeds(world.installation, "sync");
+  await typePassword(page, "olga");
+  await follow(page, "button", "Set it up");
+  const phone = await phoneFromPage(page);
+  await world.sql("update mfa_policy set enrollment_pass = true");
+  onTestFinished(() => world.sql("update mfa_policy set enrollment_pass = false"));
+  await typeCode(page, confirmLabel, await phone.code(), "Turn on");
+  expect(await heading(page)).toBe("Protect your account");
+  expect(await page.getByLabel("Enrollment pass").count()).toBe(1);
 });
 
 test("a user may defer until the deadline, and not after it", async () => {
