@@ -2,9 +2,11 @@
 // nothing.
 
 import { randomBytes } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { access, constants, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { pino } from "pino";
+import { readKeptHead } from "../audit/noted-head.ts";
 import type { Config, HttpConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import { certificateEnd, requireUsableCertificate } from "../http/server-certificate.ts";
@@ -67,6 +69,7 @@ function storeChecks(config: Config, db: Database): StartCheck[] {
     { about: "directories", look: () => checkUnconfigured(config, db) },
     { about: "directories", look: () => checkOlderCopies(db) },
     { about: "mfa", look: () => checkPolicy(config, db) },
+    { about: "audit.headFolder", look: () => checkHeadFolder(config) },
   ];
 }
 
@@ -106,6 +109,26 @@ async function checkKeys({ keys: { folder } }: Config, db: Database): Promise<Fi
     });
   }
   return findings;
+}
+
+/** A daemon starts without it, and then somebody who cuts off the end of the audit chain is not noticed after its restart. */
+async function checkHeadFolder({ audit: { headFolder } }: Config): Promise<Finding[]> {
+  const kept = await readKeptHead(headFolder);
+  const present = kept ? `the end noted at ${kept.notedAt.toISOString()}` : "no end noted yet";
+  try {
+    // The daemon makes it where it is missing.
+    await access(existsSync(headFolder) ? headFolder : dirname(headFolder), constants.W_OK);
+  } catch {
+    return [
+      {
+        level: "warning",
+        about: "audit.headFolder",
+        message: `this user cannot write in ${headFolder}, where the end of the audit chain is kept (${present})`,
+        remedy: "Run `check` as the daemon's user. Set audit.headFolder to a folder that it can write in.",
+      },
+    ];
+  }
+  return [good("audit.headFolder", `${headFolder}, ${present}`)];
 }
 
 /** Directories with users that the configuration does not name. */

@@ -65,6 +65,13 @@ test("events past their time go, the rest verifies, and the cut is an event", as
   expect(event).toMatchObject({ actor: "retention", details: { events: 3, upToPosition: "3" } });
 });
 
+test("an oldest event that somebody deleted is told, and nothing behind it is cut (rule 24)", async () => {
+  await eventsOfDays(200, 150, 100, 10);
+  await tamper("delete from audit_events where id = (select min(id) from audit_events)");
+  expect(await cut()).toMatchObject({ outcome: "refused", problems: [{ kind: "removed" }] });
+  expect(await outcomes()).toEqual(["150 days ago", "100 days ago", "10 days ago"]);
+});
+
 test("a second cut goes on from the first, and a head noted before both is covered by the anchor", async () => {
   await eventsOfDays(200, 150);
   const { head } = await verify();

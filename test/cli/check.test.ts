@@ -49,6 +49,7 @@ test("a good configuration is told with its server, its counts and mapped entrie
   const { code, stdout } = await check({ urls: [world.slapd.ldapsUrl], tls: { caFile: world.slapd.caFile } });
   expect(stdout).toMatch(/^ok +.*dirmfa\.yaml is valid$/m);
   expect(stdout).toMatch(/^ok +database: postgres, schema current$/m);
+  expect(stdout).toMatch(/^ok +audit\.headFolder: \/.*, no end noted yet$/m);
   expect(stdout).toMatch(/^ok +ldaps:\/\/127\.0\.0\.1:\d+: openldap, TLSv1\.\d, bound in \d+ ms$/m);
   expect(stdout).toMatch(/^ok +complete listing: 9 users \(0 disabled\), 0 groups, 0 entries skipped/m);
   expect(stdout).toMatch(/^user0000 +user0000 +user0000@example\.org +active/m);
