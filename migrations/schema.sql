@@ -453,8 +453,9 @@ CREATE TABLE public.sync_runs (
     plan_of uuid,
     skips_of uuid,
     skips_digest text,
+    planned_from timestamp with time zone,
     CONSTRAINT sync_runs_finished_matches CHECK (((status = 'running'::text) = (finished_at IS NULL))),
-    CONSTRAINT sync_runs_kind_known CHECK ((kind = ANY (ARRAY['full'::text, 'incremental'::text]))),
+    CONSTRAINT sync_runs_kind_known CHECK ((kind = ANY (ARRAY['full'::text, 'incremental'::text, 'one-user'::text]))),
     CONSTRAINT sync_runs_status_known CHECK ((status = ANY (ARRAY['running'::text, 'succeeded'::text, 'failed'::text, 'held'::text, 'abandoned'::text]))),
     CONSTRAINT sync_runs_trigger_known CHECK ((trigger = ANY (ARRAY['schedule'::text, 'start'::text, 'request'::text, 'approval'::text])))
 );
@@ -518,6 +519,7 @@ CREATE TABLE public.users (
     removed_at timestamp with time zone,
     primary_group_key text,
     graces jsonb,
+    refreshed_at timestamp with time zone,
     CONSTRAINT users_deadline_matches CHECK (((required_since IS NULL) = (enrollment_deadline IS NULL))),
     CONSTRAINT users_removed_at_matches CHECK (((state = 'removed'::text) = (removed_at IS NOT NULL))),
     CONSTRAINT users_state_known CHECK ((state = ANY (ARRAY['active'::text, 'disabled'::text, 'removed'::text])))
@@ -668,6 +670,8 @@ CREATE INDEX user_aliases_user_id ON public.user_aliases USING btree (user_id);
 CREATE INDEX user_groups_group_id ON public.user_groups USING btree (group_id);
 
 CREATE UNIQUE INDEX users_live_name_unique ON public.users USING btree (username_key, directory) WHERE (state <> 'removed'::text);
+
+CREATE INDEX users_refreshed ON public.users USING btree (directory) WHERE (refreshed_at IS NOT NULL);
 
 CREATE INDEX users_removed_name ON public.users USING btree (username_key) WHERE (state = 'removed'::text);
 

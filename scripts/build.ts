@@ -19,6 +19,7 @@ const project = resolve(import.meta.dirname, "..");
 const entries = {
   main: "src/main.ts",
   "list-directory-in-worker": "src/directory/list-directory-in-worker.ts",
+  "read-user-in-worker": "src/directory/read-user-in-worker.ts",
   "embedded-worker": "src/store/embedded/embedded-worker.ts",
   client: "src/client/client.ts",
 };

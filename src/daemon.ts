@@ -23,6 +23,7 @@ import { openSealingKeys } from "./sealing/sealing-keys.ts";
 import { type Database, openDatabase } from "./store/database.ts";
 import { requireCurrentSchema } from "./store/migrate.ts";
 import { listSyncAges } from "./sync/directories-table.ts";
+import { createOnDemand } from "./sync/on-demand.ts";
 import { listUnconfigured } from "./sync/rename-directory.ts";
 import { scheduleSyncs } from "./sync/schedule.ts";
 import type { SyncRun } from "./sync/sync-run.ts";
@@ -127,6 +128,13 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     scheduleSyncs({ db, log, runner, requestId }, directories);
   let schedule = startSchedule(config.directories);
   started.defer(() => schedule.stop());
+  const startOnDemand = (directories: Config["directories"]) =>
+    createOnDemand(
+      { db, log, clock: systemClock, holder, requestId, onRefreshed: metrics.countUserRead },
+      directories,
+    );
+  let onDemand = startOnDemand(config.directories);
+  started.defer(() => onDemand.stop());
   const hasher = createBackupCodeHasher();
   const httpDepsOf = (of: Config) => ({
     config: of,
@@ -139,8 +147,11 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       randomBytes,
       mfa: of.mfa,
       directories: namesOf(of),
+      readForSignIn: (name: { username: string; directory?: string | undefined }) =>
+        onDemand.readForSignIn(name),
     },
     runner,
+    onDemand: { refresh: (request: Parameters<typeof onDemand.refresh>[0]) => onDemand.refresh(request) },
     metrics,
   });
   const http = await createHttpServer(httpDepsOf(config));
@@ -188,6 +199,9 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       const last = schedule;
       schedule = startSchedule(next.directories);
       await last.stop();
+      const asked = onDemand;
+      onDemand = startOnDemand(next.directories);
+      await asked.stop();
       log.info(
         { directories: next.directories.length, requirements: changed },
         "the configuration was taken over",

@@ -217,6 +217,7 @@ export function directoryConfigFor(
       messageBytes: 16 * 1024 * 1024,
     },
     timeouts: { connectMs: 5_000, idleMs: 10_000, listingMs: 600_000 },
+    onDemand: { enabled: true, timeoutMs: 2_000, perMinute: 60, unknownForMs: 60_000 },
     ...overrides,
   };
 }

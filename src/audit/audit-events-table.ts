@@ -17,6 +17,7 @@ export const auditActions = [
   "sync-run",
   "sync-hold",
   "sync-approve",
+  "user-refresh",
   "user-remove",
   "user-purge",
   "directory-rename",

@@ -1,11 +1,15 @@
 // dirmfa sync: runs now, here, and waits. A progress line on a terminal, then the summary.
 
 import type { Command } from "commander";
+import { systemClock } from "../clock.ts";
 import type { DirectoryConfig } from "../config/config.ts";
+import { AppError } from "../errors.ts";
 import { awaitRunOf } from "../sync/await-run.ts";
+import { createOnDemand, type DirectoryRefreshed } from "../sync/on-demand.ts";
 import type { SyncDeps } from "../sync/start-sync.ts";
 import type { SyncRun } from "../sync/sync-run.ts";
 import { createSyncRunner, holderName, type SyncRunner } from "../sync/sync-runner.ts";
+import { applyFirstPolicy } from "../users/apply-policy.ts";
 import { mfaPolicyOf } from "../users/policy.ts";
 import {
   type CliContext,
@@ -15,12 +19,13 @@ import {
   type OutputOptions,
   withDatabase,
 } from "./context.ts";
-import { printJson } from "./print.ts";
+import { printJson, printLine, visible } from "./print.ts";
 import { printRunSummary } from "./run-summary.ts";
 
 interface SyncOptions extends OutputOptions {
   directory?: string;
   dryRun?: boolean;
+  user?: string;
 }
 
 export function addSyncCommand(program: Command, context: CliContext): void {
@@ -28,9 +33,16 @@ export function addSyncCommand(program: Command, context: CliContext): void {
     .command("sync")
     .description("synchronize the users of all directories, or of one, now")
     .option("--directory <name>", "only this directory")
+    .option("--user <name>", "read this one user only, and remove nobody")
     .option("--dry-run", "make the plan and stop before applying it")
     .option("--json", "print JSON")
-    .action((options: SyncOptions) => withDatabase(context, (open) => syncNow(context, open, options)));
+    .action((options: SyncOptions) =>
+      withDatabase(context, (open) =>
+        options.user === undefined
+          ? syncNow(context, open, options)
+          : syncUser(context, open, { ...options, user: options.user }),
+      ),
+    );
 }
 
 async function syncNow(context: CliContext, open: OpenCommand, options: SyncOptions): Promise<void> {
@@ -46,6 +58,67 @@ async function syncNow(context: CliContext, open: OpenCommand, options: SyncOpti
   });
   if (options.json) printJson(context, { runs });
   context.exitCode = exitCodeOf(runs);
+}
+
+async function syncUser(
+  context: CliContext,
+  open: OpenCommand,
+  options: SyncOptions & { user: string },
+): Promise<void> {
+  if (options.dryRun) throw new AppError("invalid-usage", "--user has no dry run.");
+  const { config, db, log, actor } = open;
+  if (options.directory) getDirectory(config, options.directory);
+  const deps = { db, log, clock: systemClock, holder: holderName(), requestId: actor.requestId ?? "" };
+  const onDemand = createOnDemand(deps, config.directories);
+  try {
+    await applyFirstPolicy(
+      { db, policy: mfaPolicyOf(config.mfa), directories: config.directories.map(({ name }) => name) },
+      actor,
+    );
+    const { user: name, directory } = options;
+    const answers = await onDemand.refresh({ name, directory, actor });
+    if (options.json) printJson(context, { directories: answers });
+    else
+      for (const answer of answers)
+        printLine(context, `${answer.directory}: ${visible(textOfRefreshed(answer))}`);
+    context.exitCode = exitCodeOfRefreshed(answers);
+  } finally {
+    await onDemand.stop();
+  }
+}
+
+function textOfRefreshed(answer: DirectoryRefreshed): string {
+  switch (answer.outcome) {
+    case "changed":
+      return `changed (run ${answer.runId})`;
+    case "unchanged":
+      return "nothing has changed";
+    case "not-found":
+      return "shows no such user; nobody is removed before a run";
+    case "skipped":
+      return `cannot be used: ${answer.reasons.join(", ")}`;
+    case "held":
+      return `waits for a run: ${answer.reasons.join(" ")}`;
+    case "not-imported":
+      return "was never imported; run `dirmfa sync` first";
+    case "not-asked":
+      return "was not asked";
+    case "failed":
+      return `did not answer (${answer.code})`;
+  }
+}
+
+function exitCodeOfRefreshed(answers: DirectoryRefreshed[]): number {
+  const outcomes = answers.map(({ outcome }) => outcome);
+  if (
+    outcomes.some((outcome) => outcome === "failed" || outcome === "not-asked" || outcome === "not-imported")
+  ) {
+    return exitCodes.failed;
+  }
+  if (outcomes.includes("held")) return exitCodes.held;
+  // Somebody was asked for, and no directory has a user of that name that can be used.
+  const isThere = outcomes.includes("changed") || outcomes.includes("unchanged");
+  return isThere ? exitCodes.done : exitCodes.failed;
 }
 
 /** Gives `work` a runner that Ctrl-C stops cleanly: the listing is given up, a plan being applied is finished. */

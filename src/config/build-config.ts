@@ -121,7 +121,7 @@ function buildDirectory(
   contents: ReadonlyMap<string, string>,
 ): DirectoryConfig {
   const key = `directories[${index}]`;
-  const { name, urls, tls, bind, timeZone, limits, timeouts } = file;
+  const { name, urls, tls, bind, timeZone, limits, timeouts, onDemand } = file;
   return {
     name,
     kind: file.kind === "auto" ? undefined : file.kind,
@@ -146,6 +146,12 @@ function buildDirectory(
       connectMs: milliseconds(timeouts.connect),
       idleMs: milliseconds(timeouts.idle),
       listingMs: milliseconds(timeouts.listing),
+    },
+    onDemand: {
+      enabled: onDemand.enabled,
+      timeoutMs: milliseconds(onDemand.timeout),
+      perMinute: onDemand.perMinute,
+      unknownForMs: milliseconds(onDemand.unknownFor),
     },
   };
 }

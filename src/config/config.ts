@@ -104,6 +104,7 @@ export interface DirectoryConfig {
   jitterMs: number;
   limits: DirectoryLimits;
   timeouts: DirectoryTimeouts;
+  onDemand: OnDemandConfig;
 }
 
 export interface DirectoryTlsConfig {
@@ -174,6 +175,17 @@ export interface DirectoryTimeouts {
   idleMs: number;
   /** A whole listing. */
   listingMs: number;
+}
+
+/** How one user is read between two runs (rule 26). */
+export interface OnDemandConfig {
+  enabled: boolean;
+  /** For one question; a sign-in waits no longer. */
+  timeoutMs: number;
+  /** Questions that sign-ins may cause, in this process. */
+  perMinute: number;
+  /** How long sign-ins do not ask again for a name. */
+  unknownForMs: number;
 }
 
 export interface MfaConfig {

@@ -298,6 +298,33 @@ const timeoutsSchema = mapping(
   { default: {}, description: "When to give up." },
 );
 
+const onDemandSchema = mapping(
+  {
+    enabled: flag({
+      default: true,
+      description:
+        "Read one user from the directory when a sign-in names somebody unknown, disabled or removed; off, newcomers wait for the next run.",
+    }),
+    timeout: duration(["1s", "10s"], {
+      default: "2s",
+      description:
+        "For one such question; then the sign-in is answered from what is stored, and a longer time lets a slow directory delay it.",
+    }),
+    perMinute: wholeNumber([1, 6000], {
+      default: 60,
+      description:
+        "Questions that sign-ins may cause a minute, in each daemon; made-up names use them up, and real newcomers wait for the next minute or run.",
+      reason: "each is a search or more in the directory",
+    }),
+    unknownFor: duration(["1s", "1h"], {
+      default: "1m",
+      description:
+        "How long a name is not asked for again by sign-ins; who is made in the directory meanwhile waits as long, unless an admin asks.",
+    }),
+  },
+  { default: {}, description: "Reading one user between two runs." },
+);
+
 export const nameSchema = text({
   pattern: "^[a-z0-9][a-z0-9-]*$",
   maxLength: 63, // as a DNS label: it goes into metrics, URLs and logs
@@ -343,6 +370,7 @@ export const directorySchema = mapping(
     }),
     limits: limitsSchema,
     timeouts: timeoutsSchema,
+    onDemand: onDemandSchema,
   },
   { description: "One directory." },
 );

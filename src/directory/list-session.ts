@@ -93,7 +93,11 @@ async function listSession(
  * What a server does not show today is not a reason to read it otherwise than yesterday: by another kind's rule everybody whom it
  * has disabled would be enabled.
  */
-function kindOf({ directory, rememberedKind }: ListingOrder, rootDse: RootDse, url: string): DirectoryKind {
+export function kindOf(
+  { directory, rememberedKind }: Pick<ListingOrder, "directory" | "rememberedKind">,
+  rootDse: RootDse,
+  url: string,
+): DirectoryKind {
   if (directory.kind !== undefined) return directory.kind;
   const detected = detectKind(rootDse);
   if (detected !== "generic") return detected;

@@ -12,6 +12,8 @@ export interface Metrics {
   countVerification(method: string, outcome: string): void;
   /** `error`: the code that a failed run carries, null for the others. */
   countSyncRun(directory: string, status: string, error: string | null): void;
+  /** Of a user read on demand; `outcome` as sync/on-demand.ts has it. */
+  countUserRead(directory: string, outcome: string): void;
 }
 
 // From a sign-in decision's usual millisecond to the time limit of an answer.
@@ -68,6 +70,12 @@ export function createMetrics(
     name: "dirmfa_sync_runs_total",
     help: "Sync runs that this process finished, by directory, status and error code.",
     labelNames: ["directory", "status", "error"],
+    registers,
+  });
+  const userReads = new Counter({
+    name: "dirmfa_user_reads_total",
+    help: "Users read on demand by this process, by directory and outcome; not-asked: over the rate, asked lately, or after a failure.",
+    labelNames: ["directory", "outcome"],
     registers,
   });
   new Gauge({
@@ -140,6 +148,7 @@ export function createMetrics(
       if (word) verifications.inc({ method, outcome: word });
     },
     countSyncRun: (directory, status, error) => syncRuns.inc({ directory, status, error: error ?? "" }),
+    countUserRead: (directory, outcome) => userReads.inc({ directory, outcome }),
   };
 }
 

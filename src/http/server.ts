@@ -3,6 +3,7 @@
 import type { Config } from "../config/config.ts";
 import { addLemonldapRoutes } from "../front-doors/lemonldap.ts";
 import { addPrivacyIdeaRoutes } from "../front-doors/privacyidea/routes.ts";
+import type { OnDemand } from "../sync/on-demand.ts";
 import type { SyncRunner } from "../sync/sync-runner.ts";
 import type { VerificationDeps } from "../verification/deps.ts";
 import type { App } from "./app-type.ts";
@@ -15,11 +16,13 @@ import { addAdminSyncRoutes } from "./routes/admin-sync-routes.ts";
 import { addAdminUserRoutes } from "./routes/admin-user-routes.ts";
 import { addLoginRoutes } from "./routes/login-routes.ts";
 import { addOpenRoutes } from "./routes/open-routes.ts";
+import { addRefreshUserRoute } from "./routes/refresh-user-route.ts";
 
 export interface HttpDeps {
   config: Pick<Config, "http" | "directories">;
   verification: VerificationDeps;
   runner: SyncRunner;
+  onDemand: Pick<OnDemand, "refresh">;
   metrics: Metrics;
   limits?: Partial<HttpLimits>;
 }
@@ -53,7 +56,7 @@ export function createApplication(deps: Omit<HttpDeps, "limits">): Application {
 
 /** Every route of the API but its description. */
 export function addApiRoutes(app: App, deps: Omit<HttpDeps, "limits">): void {
-  const { verification, runner, metrics } = deps;
+  const { verification, runner, onDemand, metrics } = deps;
   const { directories, http } = deps.config;
   const { db } = verification;
   addOpenRoutes(app, {
@@ -65,6 +68,7 @@ export function addApiRoutes(app: App, deps: Omit<HttpDeps, "limits">): void {
   });
   addLoginRoutes(app, { ...verification, metrics });
   addAdminUserRoutes(app, verification);
+  addRefreshUserRoute(app, { db, onDemand });
   addAdminSyncRoutes(app, { db, directories, runner });
   addAdminAuditRoutes(app, { db });
   addAdminNoticeRoutes(app, { db });

@@ -12,6 +12,7 @@ import * as entries from "../../migrations/0008_entries.ts";
 import * as plans from "../../migrations/0009_plans.ts";
 import * as operations from "../../migrations/0010_operations.ts";
 import * as audit from "../../migrations/0011_audit.ts";
+import * as oneUser from "../../migrations/0012_one_user.ts";
 import * as notices from "../../migrations/0013_notices.ts";
 import * as consoleSessions from "../../migrations/0014_console.ts";
 import * as auditStreams from "../../migrations/0015_audit_streams.ts";
@@ -42,6 +43,7 @@ const migrations: readonly Migration[] = [
   { name: "0009_plans", up: plans.up },
   { name: "0010_operations", up: operations.up },
   { name: "0011_audit", up: audit.up },
+  { name: "0012_one_user", up: oneUser.up },
   { name: "0013_notices", up: notices.up },
   { name: "0014_console", up: consoleSessions.up },
   { name: "0015_audit_streams", up: auditStreams.up },

@@ -25,7 +25,13 @@ import {
 import { getDirectoryMemory, rememberListing, rememberOlderCopy } from "./directories-table.ts";
 import { sharePlan, shareSkips } from "./kept-rows-table.ts";
 import type { Plan } from "./make-plan.ts";
-import { countAbsences, forgetAbsences, forgetAbsencesOfListed, type PlanRun } from "./plan-table.ts";
+import {
+  countAbsences,
+  forgetAbsences,
+  forgetAbsencesOfListed,
+  type PlanRun,
+  settleRefreshed,
+} from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import { deleteStaging } from "./staging-table.ts";
 import { finishRun, type RunResult } from "./sync-runs-table.ts";
@@ -59,6 +65,8 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
       const cause = { by: "sync-run", runId: run.id };
       await refreshRequirements(trx, usersToRefresh(run, newlyRequired), { actor: input.actor, cause });
     }
+    // What another copy leaves to be ended is ended by a later run.
+    if (plan.copy === "same") await settleRefreshed(trx, run);
     if (plan.copy === "older") await rememberOlderCopy(trx, run.directory);
     else {
       await rememberAbsences(trx, input);
@@ -102,7 +110,10 @@ async function rememberAbsences(trx: Transaction, input: ApplyInput): Promise<vo
 }
 
 /** The order matters: names are set free before anyone takes them, and users stand before their aliases. */
-async function applyUsers(trx: Transaction, { run, plan }: ApplyInput): Promise<void> {
+export async function applyUsers(
+  trx: Transaction,
+  { run, plan }: { run: PlanRun; plan: Pick<Plan, "counts" | "policy" | "newUserFlag"> },
+): Promise<void> {
   const { added, changed, restored, disabled, removed } = plan.counts;
   if (restored > 0 && (await holdRestored(trx, run)) < restored) {
     throw new AppError("aborted", "A user that the plan restores was purged during the run.", {

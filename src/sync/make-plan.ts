@@ -35,6 +35,7 @@ import {
   planChanges,
   planDisablesOfSkipped,
   planRemovals,
+  unstageFresher,
 } from "./plan-table.ts";
 import { skipIds, skipNames } from "./skip-clashes.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
@@ -120,6 +121,7 @@ async function planOrAsk(
     }
     const readsGroups = directory.groups !== undefined;
     const skippedUnchanged = await skipIds(trx, run, { shared, moved: answer?.moved ?? [], readsGroups });
+    const fresher = await unstageFresher(trx, run);
     const left = copy === "older" ? await dropKnown(trx, run) : 0;
     await skipNames(trx, run);
     await planChanges(trx, run);
@@ -131,7 +133,7 @@ async function planOrAsk(
     const listed = listing.entries + listing.skipped;
     const usable = listed - counts.skipped;
     const changedByGroups = counts.changed > 0 ? await countUnchangedInPlan(trx, run) : 0;
-    const unchanged = listing.unchanged - skippedUnchanged - changedByGroups;
+    const unchanged = listing.unchanged - skippedUnchanged - changedByGroups + fresher;
     const newUserFlag = newUserFlagOf(policy, memory);
     const mayRequire = counts.added + counts.restored > 0 || groups.membershipsDiffer;
     const { measured, holdReasons } = await findHolds(trx, {
@@ -193,7 +195,7 @@ async function planGroups(
 }
 
 /** Rule 12. */
-function newUserFlagOf(policy: MfaPolicy, memory: DirectoryMemory): boolean {
+export function newUserFlagOf(policy: MfaPolicy, memory: DirectoryMemory): boolean {
   const initialImport = memory.firstImportedAt === null;
   return policy.newUsers && !(initialImport && policy.initialImport === "exempt");
 }

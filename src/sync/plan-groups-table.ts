@@ -2,7 +2,7 @@
 // Written as differences to the stored memberships, so that a run in which nothing moves writes nothing.
 
 import type { Transaction } from "../store/database.ts";
-import type { PlanRun } from "./plan-table.ts";
+import { isFresher, type PlanRun } from "./plan-table.ts";
 
 /**
  * A condition on groups `g`: the listing names it unchanged, or an unusable entry may be it, which takes it from nobody
@@ -24,13 +24,15 @@ export const groupIsStaged =
 
 /**
  * Whether any group came, changed or went, or any user is in the plan whose memberships could differ: one who comes or
- * goes, or by whose name, DN or primary group a group may know the user.
+ * goes, or by whose name, DN or primary group a group may know the user. One who was read on demand is in groups that the
+ * stored lists of members need not name.
  */
 export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<boolean> {
   const { rows } = await trx.raw<{ rows: { differ: boolean }[] }>(
     `select exists (select from staged_groups where run_id = :id)
        or exists (select from groups where directory = :directory) and (
-         exists (
+         exists (select from users where directory = :directory and refreshed_at is not null)
+         or exists (
            select from sync_changes where run_id = :id and (action in ('add', 'restore', 'remove')
              or reasons && array['username-changed', 'moved', 'primary-group-changed']))
          or exists (
@@ -103,11 +105,13 @@ export async function planMemberships(
      )
      insert into staged_memberships (run_id, directory_id, group_directory_id, joins)
      select :id::uuid, directory_id, container, true from (select * from wanted except select * from stored) begun
-     where not :onlyOfNewUsers or directory_id in (
-       select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'add')
+     where (not :onlyOfNewUsers or directory_id in (
+       select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'add'))
+       and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})
      union all
      select :id::uuid, directory_id, container, false from (select * from stored except select * from wanted) ended
-     where not :keepsAll`,
+     where not :keepsAll
+       and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})`,
     { ...run, nested, keepsAll: changes !== "all", onlyOfNewUsers: changes === "of-new-users" },
   );
 }

@@ -14,11 +14,18 @@ export interface PlanRun {
   approvedPlan: string | null;
 }
 
+/**
+ * A condition on users `u`: the directory was asked for this one after the run had begun (rule 26), so that the listing may be
+ * older. The run leaves such users as they are; the next one sees them.
+ */
+export const isFresher =
+  "u.refreshed_at >= (select begun.started_at from sync_runs begun where begun.id = :id)";
+
 // A user is in the listing when its entry is staged or unchanged, or when an unusable entry may be the user's (rule 8). An
 // unusable entry whose id is known belongs to the user with that id, and to no other user of the same DN or name.
 const unlistedUsers = `
   from users u
-  where u.directory = :directory and u.state <> 'removed'
+  where u.directory = :directory and u.state <> 'removed' and (${isFresher}) is not true
     and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
     and not exists (
       select from staged_pages p cross join lateral unnest(p.unchanged_ids) as kept (id)
@@ -117,6 +124,25 @@ export async function forgetAbsences(trx: Transaction, run: PlanRun): Promise<vo
   );
 }
 
+/** Takes out of staging what the listing says of users who were read after the run had begun; returns how many. */
+export async function unstageFresher(trx: Transaction, run: PlanRun): Promise<number> {
+  const result = await trx.raw<{ rowCount: number }>(
+    `delete from staged_entries s using users u
+     where u.directory = :directory and ${isFresher} and s.run_id = :id and s.directory_id = u.directory_id`,
+    { ...run },
+  );
+  return result.rowCount;
+}
+
+/** Users who were read before this run began are as it has listed them: nothing about them is left to be looked at. */
+export async function settleRefreshed(trx: Transaction, run: PlanRun): Promise<void> {
+  await trx.raw(
+    `update users u set refreshed_at = null
+     where u.directory = :directory and u.refreshed_at is not null and (${isFresher}) is not true`,
+    { ...run },
+  );
+}
+
 // What can differ between the stored user and the entry: reason, name in before/after, stored value, listed value.
 const comparedFields = [
   ["username-changed", "username", "u.username", "s.username"],
@@ -203,6 +229,7 @@ export async function planDisablesOfSkipped(trx: Transaction, run: PlanRun): Pro
      from sync_skips k
      join users u on u.directory = :directory and u.directory_id = k.directory_id and u.state = 'active'
      where k.run_id = :id and not k.of_groups
+       and (${isFresher}) is not true
        and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
      group by u.id
      having bool_and(coalesce(k.disabled, false)) or bool_or(k.disabled and k.dn_key = u.dn_key)`,

@@ -4,6 +4,7 @@
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
 import { askAgain } from "../directory/ask-again.ts";
+import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import type { Lease } from "../store/leases-table.ts";
@@ -16,6 +17,7 @@ import { makePlan } from "./make-plan.ts";
 import type { PlanRun } from "./plan-table.ts";
 import { stageListing } from "./stage-listing.ts";
 import type { RunTrigger, SyncRun } from "./sync-run.ts";
+import { markPlanning } from "./sync-runs-table.ts";
 
 export interface RunDeps {
   db: Database;
@@ -56,6 +58,10 @@ export async function runSync(
 
   const listing = await stageListing(deps, { run, directory, signal, onProgress: request.onProgress });
 
+  // From here on nobody is read on demand beside the run, and what the plan reads stays as it is.
+  if (!(await markPlanning(db, run.id))) {
+    throw new AppError("lease-lost", "Another process has declared this run abandoned.");
+  }
   const planRun = await planRunOf(db, run);
   const plan = await makePlan(db, {
     run: planRun,

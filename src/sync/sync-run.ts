@@ -60,7 +60,8 @@ export interface RunError {
 export interface SyncRun {
   id: string;
   directory: string;
-  kind: "full" | "incremental";
+  /** `one-user`: no pass over the directory, but one user who was read on demand (rule 26). */
+  kind: "full" | "incremental" | "one-user";
   trigger: RunTrigger;
   requestedBy: string;
   dryRun: boolean;

@@ -45,7 +45,11 @@ const columns = [
 ];
 
 export interface NewRun {
+  /** Where the caller has made one already. */
+  id?: string;
   directory: string;
+  /** A full one where it is not said. */
+  kind?: SyncRun["kind"];
   trigger: RunTrigger;
   requestedBy: string;
   dryRun: boolean;
@@ -58,8 +62,9 @@ export interface NewRun {
 export async function insertRun(trx: Transaction, run: NewRun): Promise<SyncRun> {
   const [row] = await trx("sync_runs")
     .insert({
+      ...(run.id === undefined ? {} : { id: run.id }),
       directory: run.directory,
-      kind: "full",
+      kind: run.kind ?? "full",
       trigger: run.trigger,
       requested_by: run.requestedBy,
       dry_run: run.dryRun,
@@ -99,10 +104,44 @@ export async function hasScheduledRun(
 ): Promise<boolean> {
   const query = trx("sync_runs")
     .where({ directory, dry_run: false })
+    .whereNot({ kind: "one-user" })
     .whereIn("status", ["succeeded", "held"]);
   if ("slot" in due) query.where({ slot: due.slot });
   else query.whereRaw("started_at > now() - ? * interval '1 millisecond'", [due.overdueAfterMs]);
   return (await query.first("id")) !== undefined;
+}
+
+/**
+ * From now on no user is read beside the run until it has ended: what its plan reads stays as it is. Waits for the reads that
+ * are being stored. False when the run is no longer `running`.
+ */
+export async function markPlanning(db: Database, id: string): Promise<boolean> {
+  const updated = await db("sync_runs")
+    .where({ id, status: "running" })
+    .update({ planned_from: db.raw("clock_timestamp()") });
+  return updated === 1;
+}
+
+/** Keeps the run that lists this directory from planning until the transaction ends. False when none is only listing. */
+export async function holdListingRun(trx: Transaction, directory: string): Promise<boolean> {
+  const { rows } = await trx.raw<{ rows: unknown[] }>(
+    `select from sync_runs where directory = :directory and status = 'running' and planned_from is null
+     for update skip locked`,
+    { directory },
+  );
+  return rows.length > 0;
+}
+
+/** Whether a run has changed the store since `time`, a text of the database's. No listing takes longer than a day. */
+export async function hasAppliedSince(trx: Transaction, directory: string, time: string): Promise<boolean> {
+  const { rows } = await trx.raw<{ rows: { found: boolean }[] }>(
+    `select exists (
+       select from sync_runs
+       where directory = :directory and kind <> 'one-user' and status = 'succeeded' and not dry_run
+         and started_at > :time::timestamptz - interval '2 days' and finished_at >= :time::timestamptz) as found`,
+    { directory, time },
+  );
+  return rows[0]?.found ?? false;
 }
 
 export interface RunResult {
@@ -201,10 +240,11 @@ export interface RunFilter {
   limit: number;
 }
 
-/** Runs, newest first. */
+/** Runs, newest first, without those of one user: the audit event of each names it, and `findRun` finds it. */
 export async function listRuns(db: Database, filter: RunFilter): Promise<SyncRun[]> {
   const query = db("sync_runs")
     .select(columns)
+    .whereNot({ kind: "one-user" })
     .orderBy([
       { column: "started_at", order: "desc" },
       { column: "id", order: "desc" },
@@ -272,6 +312,7 @@ function runOf(row: RunRow): SyncRun {
 export async function findLastServer(db: Database, directory: string): Promise<ServerIdentity | undefined> {
   return db("sync_runs")
     .where({ directory })
+    .whereNot({ kind: "one-user" })
     .whereNotNull("server_identity")
     .orderBy("started_at", "desc")
     .first<ServerIdentity | undefined>({

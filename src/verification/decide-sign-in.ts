@@ -7,8 +7,23 @@ import type { VerificationDeps } from "./deps.ts";
 import { lockedUntil } from "./standing.ts";
 import { findStandingByName, type Standing } from "./standing-table.ts";
 
-/** Changes nothing: asking any number of times renews no deadline and counts as no attempt. */
+/**
+ * Asking any number of times renews no deadline and counts as no attempt. Of a name that is unknown, or whose user is disabled
+ * or removed, the directory may know more by now: it is asked, and the answer is that of what is stored then (rule 26).
+ */
 export async function decideSignIn(
+  deps: Pick<VerificationDeps, "db" | "directories" | "readForSignIn">,
+  input: { name: UserName },
+): Promise<SignInAnswer> {
+  const answer = await decideFromStore(deps, input);
+  const mayHaveCome = answer.outcome === "decided" && answer.reasons.some((reason) => mayEnd.has(reason));
+  if (!mayHaveCome || !(await deps.readForSignIn?.(input.name))) return answer;
+  return decideFromStore(deps, input);
+}
+
+const mayEnd: ReadonlySet<SignInReason> = new Set(["user-unknown", "user-disabled", "user-removed"]);
+
+async function decideFromStore(
   deps: Pick<VerificationDeps, "db" | "directories">,
   input: { name: UserName },
 ): Promise<SignInAnswer> {

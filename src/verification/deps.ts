@@ -5,6 +5,7 @@ import type { MfaConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import type { SealingKeys } from "../sealing/sealing-keys.ts";
 import type { Database } from "../store/database.ts";
+import type { UserName } from "./answers.ts";
 import type { BackupCodeHasher } from "./backup-code-hash.ts";
 
 export interface VerificationDeps {
@@ -19,4 +20,9 @@ export interface VerificationDeps {
   mfa: MfaConfig;
   /** Names of the configured directories: a user of any other is let in nowhere. */
   directories: readonly string[];
+  /**
+   * Reads one user from the directory (rule 26), in a bounded time; true when the store may say something else now. Undefined
+   * where no directory can be asked.
+   */
+  readForSignIn?: ((name: UserName) => Promise<boolean>) | undefined;
 }

@@ -7,7 +7,7 @@ import { runCommandLine } from "../../src/cli/command-line.ts";
 import { reportFailure } from "../../src/cli/report-failure.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { deletions, openSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
+import { deletions, openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
 let installation: Installation;
@@ -232,6 +232,24 @@ test("a key folder that is read-only is told as that", () => {
   expect(stderr.read().toString()).toMatch(
     /^dirmfa: \/etc\/dirmfa\/keys cannot be used: it is on a file system that is read-only\.\n/,
   );
+});
+
+test("sync --user reads one user, removes nobody, and says what came of it (rule 26)", async () => {
+  await world.slapd.modify(person("hired").replace("objectClass", "changetype: add\nobjectClass"));
+  const { stdout, code } = await dirmfa("sync", "--user", "hired");
+  expect(stdout).toMatch(/^example: changed \(run [0-9a-f-]{36}\)\n$/);
+  expect(code).toBe(0);
+  expect(await dirmfa("sync", "--user", "hired")).toMatchObject({
+    stdout: "example: nothing has changed\n",
+    code: 0,
+  });
+  expect(await dirmfa("sync", "--user", "nobody")).toMatchObject({
+    stdout: "example: shows no such user; nobody is removed before a run\n",
+    code: 1,
+  });
+  expect((await dirmfa("sync", "--user", "hired", "--dry-run")).code).toBe(2);
+  expect((await dirmfa("user", "show", "hired")).stdout).toContain("required-new-user");
+  await world.slapd.modify(deletions(["hired"]));
 });
 
 test("a missing configuration exits with 2 and names the option", async () => {

@@ -35,6 +35,7 @@ beforeAll(async () => {
         config: { http: httpConfigOf(), directories: [] },
         verification: world.deps,
         runner: world.runner,
+        onDemand: world.onDemand,
         metrics: createMetrics(async () => []),
       });
     },

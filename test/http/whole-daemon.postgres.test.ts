@@ -14,7 +14,7 @@ import { runCommand } from "../support/command.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 import { type Answer, call, callerOf, createKeptLog, readAs, tokens } from "../support/http-server.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { people } from "../support/sync-world.ts";
+import { people, person } from "../support/sync-world.ts";
 import { secretOf, stepMs, totpOf, wrongTotpOf } from "../verification/verification-world.ts";
 
 let slapd: Slapd;
@@ -35,6 +35,7 @@ beforeAll(async () => {
   const options = {
     slapd,
     database: database.config,
+    directory: { onDemand: { timeout: "10s" } },
     config: { http: { listen: "127.0.0.1:0", callers }, mfa: { backupCodes: { count: 5 } } },
   };
   installation = started.adopt(await createInstallation(options), (it) => it.remove());
@@ -120,6 +121,32 @@ test("the directory's users are read", async () => {
   expect(await syncRun()).toMatchObject({ status: "succeeded", counts: { added: 10 } });
 });
 
+test("who was hired a moment ago signs in, and a webhook reads one user in the name of the person who acts (rule 26)", async () => {
+  await slapd.modify(person("hired").replace("objectClass", "changetype: add\nobjectClass"));
+  expect(await decisionFor("hired")).toMatchObject({ decision: "allow", user: { username: "hired" } });
+  await slapd.modify(
+    "dn: uid=hired,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: mail\nmail: new@example.org\n\n",
+  );
+  const refresh = (body: object) => admin("/v1/admin/users/refresh", { body });
+  expect((await refresh({ username: "hired" })).json).toEqual({
+    directories: [{ directory: "example", outcome: "changed", runId: expect.any(String), reasons: [] }],
+    user: expect.objectContaining({ username: "hired", email: "new@example.org", state: "active" }),
+  });
+  expect((await refresh({ id: await idOf("hired") })).json).toMatchObject({
+    directories: [{ outcome: "unchanged", runId: null }],
+    user: { username: "hired" },
+  });
+  expect((await refresh({ username: "nobody" })).json).toMatchObject({
+    directories: [{ outcome: "not-found" }],
+    user: null,
+  });
+  expect((await refresh({ username: "hired", directory: "elsewhere" })).status).toBe(404);
+  expect((await refresh({ id: "00000000-0000-4000-8000-000000000000" })).status).toBe(404);
+  expect((await refresh({})).status).toBe(400);
+  const { text } = await call(`${url}/metrics`, { token: tokens.metrics });
+  expect(text).toContain('dirmfa_user_reads_total{directory="example",outcome="changed"} 2');
+});
+
 test("with the directory down all but its runs still works", async () => {
   await slapd.kill();
   expect(await syncRun()).toMatchObject({ status: "failed", error: { code: "directory-unreachable" } });
@@ -127,6 +154,8 @@ test("with the directory down all but its runs still works", async () => {
     status: "ready",
     lastCompleteAt: expect.any(String),
   });
+  expect((await admin("/v1/admin/users/refresh", { body: { username: "user0000" } })).status).toBe(503);
+  expect(await decisionFor("nobody")).toMatchObject({ decision: "deny", reasons: ["user-unknown"] });
 
   expect(await decisionFor("user0000")).toMatchObject({ decision: "allow" });
   const first = await enroll("user0000");
@@ -208,7 +237,7 @@ test("every audit event names its request, command or daemon", async () => {
   });
   const events = await database.db("audit_events").select("via", "action", "request_id");
   expect(events.filter(({ request_id }) => !/^[A-Za-z0-9._-]{8,64}$/.test(request_id ?? ""))).toEqual([]);
-  expect(new Set(events.map(({ via }) => via))).toEqual(new Set(["api", "cli", "daemon"]));
+  expect(new Set(events.map(({ via }) => via))).toEqual(new Set(["api", "cli", "daemon", "sync"]));
   expect(events).toContainEqual({ via: "api", action: "enrollment-begin", request_id: "begin-4711" });
   const byApi = events.filter(({ via }) => via === "api").map(({ request_id }) => request_id);
   expect(

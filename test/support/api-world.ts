@@ -1,11 +1,13 @@
 // The whole HTTP API over a real database, with verification and sync behind it, for tests of its routes.
 
 import { directoryConfigFor } from "../../scripts/servers/slapd.ts";
+import { systemClock } from "../../src/clock.ts";
 import type { HttpConfig } from "../../src/config/config.ts";
 import type { HttpLimits, HttpServer } from "../../src/http/listeners.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
 import { createHttpServer } from "../../src/http/server.ts";
 import { listSyncAges } from "../../src/sync/directories-table.ts";
+import { createOnDemand, type OnDemand } from "../../src/sync/on-demand.ts";
 import { createSyncRunner, type SyncRunner } from "../../src/sync/sync-runner.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
@@ -16,6 +18,7 @@ export interface ApiWorld extends VerificationWorld {
   server: HttpServer;
   url: string;
   runner: SyncRunner;
+  onDemand: OnDemand;
   /** A POST of the login scope. */
   login(path: string, body: unknown): Promise<Answer>;
   /** A call of the admin scope: POST with a body, else GET, unless a method is named. */
@@ -42,11 +45,16 @@ export async function openApiWorld(
     name: "main",
   });
 
+  const onDemand = createOnDemand({ db, log, clock: systemClock, holder: "test", requestId: "test" }, [
+    directory,
+  ]);
+
   const startServer: ApiWorld["startServer"] = async (verification, http = {}) => {
     const server = await createHttpServer({
       config: { http: httpConfigOf(http), directories: [directory] },
       verification,
       runner,
+      onDemand,
       metrics: createMetrics(() => listSyncAges(verification.db)),
       limits: options.limits ?? {},
     });
@@ -60,6 +68,7 @@ export async function openApiWorld(
     server,
     url,
     runner,
+    onDemand,
     startServer,
     login: (path, body) => call(`${url}${path}`, { token: tokens.login, body }),
     admin: (path, { method, body, actor } = {}) =>
@@ -72,6 +81,7 @@ export async function openApiWorld(
     async close() {
       for (const one of servers) await one.close();
       await runner.stop();
+      await onDemand.stop();
       await world.close();
     },
   };

@@ -203,6 +203,7 @@ export function directoryConfigForFake(
       messageBytes: 1024 * 1024,
     },
     timeouts: { connectMs: 2_000, idleMs: 2_000, listingMs: 20_000 },
+    onDemand: { enabled: true, timeoutMs: 2_000, perMinute: 60, unknownForMs: 60_000 },
     ...overrides,
   };
 }

@@ -9,6 +9,8 @@ export interface GatedDatabase {
   db: Database;
   /** From now on lets so many statements through (`begin` and `commit` are statements too), and stops the next one. */
   letThrough(statements: number): void;
+  /** From now on stops the first statement whose text contains `words`, and lets all others through. */
+  stopBefore(words: string): void;
   /** Lets everything through, first of all the one that waits. */
   open(): void;
   /** How many were let through since `letThrough` or `open`. */
@@ -35,7 +37,7 @@ export function openGatedDatabase(config: DatabaseConfig, name: string): GatedDa
       max: 4,
       afterCreate: (connection: Connection, done: (error: Error | null, connection: unknown) => void) => {
         const query = connection.query.bind(connection);
-        connection.query = (...args) => gate.pass(() => query(...args));
+        connection.query = (...args) => gate.pass(textOf(args[0]), () => query(...args));
         done(null, connection);
       },
     },
@@ -54,20 +56,29 @@ export function openGatedDatabase(config: DatabaseConfig, name: string): GatedDa
   };
 }
 
+/** Of a statement as pg takes it. */
+function textOf(statement: unknown): string {
+  if (typeof statement === "string") return statement;
+  const isQuery = typeof statement === "object" && statement !== null && "text" in statement;
+  return isQuery ? String(statement.text) : "";
+}
+
 function createGate() {
   let allowed = Number.POSITIVE_INFINITY;
   let passed = 0;
+  let stopped: string | undefined;
   let waiting: (() => void)[] = [];
   let whenStopped = Promise.withResolvers<void>();
   const set = (statements: number) => {
     allowed = statements;
+    stopped = undefined;
     passed = 0;
     whenStopped = Promise.withResolvers();
   };
   return {
     /** knex takes the answer by the callback among the arguments, so nothing has to be returned. */
-    pass(send: () => void): void {
-      if (passed < allowed) {
+    pass(text: string, send: () => void): void {
+      if (passed < allowed && (stopped === undefined || !text.includes(stopped))) {
         passed++;
         send();
         return;
@@ -76,6 +87,10 @@ function createGate() {
       whenStopped.resolve();
     },
     letThrough: set,
+    stopBefore(words: string): void {
+      set(Number.POSITIVE_INFINITY);
+      stopped = words;
+    },
     open(): void {
       set(Number.POSITIVE_INFINITY);
       const sends = waiting;

@@ -184,7 +184,7 @@ const RunRemark = Named("SyncRunRemark", { code: Type.String(), text: Type.Strin
 const syncRun = {
   id: Type.String(),
   directory: Type.String(),
-  kind: Words(["full", "incremental"]),
+  kind: Words(["full", "incremental", "one-user"]),
   trigger: Words(["schedule", "start", "request", "approval"]),
   requestedBy: Type.String(),
   dryRun: Type.Boolean(),
