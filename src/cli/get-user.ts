@@ -4,11 +4,10 @@ import { AppError } from "../errors.ts";
 import type { Database } from "../store/database.ts";
 import type { User } from "../users/user.ts";
 import { findUser, findUserByName } from "../users/users-table.ts";
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+import { uuidPattern } from "../uuid.ts";
 
 export function isUserId(text: string): boolean {
-  return uuid.test(text);
+  return uuidPattern.test(text);
 }
 
 /** By user id, username or alias. Throws AppError `user-unknown` or `username-ambiguous`. */

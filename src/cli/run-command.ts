@@ -6,6 +6,7 @@ import type { Database } from "../store/database.ts";
 import { listChanges, listSkips } from "../sync/sync-changes-table.ts";
 import { type RunStatus, runStatuses, type SyncChange, type SyncRun } from "../sync/sync-run.ts";
 import { findRun, listRuns } from "../sync/sync-runs-table.ts";
+import { uuidPattern } from "../uuid.ts";
 import {
   type CliContext,
   getDirectory,
@@ -181,10 +182,8 @@ async function approve(
   context.exitCode = exitCodeOf([run]);
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 async function getRun(db: Database, id: string): Promise<SyncRun> {
-  const run = uuid.test(id) ? await findRun(db, id) : undefined;
+  const run = uuidPattern.test(id) ? await findRun(db, id) : undefined;
   if (run) return run;
   throw new AppError("not-found", `There is no run ${id}.`, { remedy: "`dirmfa run list` shows the runs." });
 }

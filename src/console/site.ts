@@ -7,6 +7,7 @@ import type { Actor } from "../audit/audit-events-table.ts";
 import type { ConsoleRole } from "../config/config.ts";
 import type { App } from "../http/app-type.ts";
 import type { Html } from "../pages/html.ts";
+import { uuidPattern } from "../uuid.ts";
 import type { UserName } from "../verification/answers.ts";
 import type { Standing } from "../verification/standing-table.ts";
 import { noRolePage, notFoundPage, outdatedPage, signedOutPage } from "./refusal-pages.ts";
@@ -67,8 +68,6 @@ export interface Site {
   leave(asked: Asked): Promise<void>;
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 export function createSite(
   app: App,
   sessions: Sessions,
@@ -112,7 +111,7 @@ export function createSite(
           (method === "POST" && refusalOfForm(request, visit, form, isNew)) || refusalOf(who, visit, method);
         if (refused) return send(reply, refused);
         const { id = "", name = "" } = request.params as { id?: string; name?: string }; // as the paths name them
-        if (path.includes(":id") && !uuid.test(id))
+        if (path.includes(":id") && !uuidPattern.test(id))
           return send(reply, { page: notFoundPage(visit), status: 404 });
         const asked: Asked = {
           visit,

@@ -2,6 +2,7 @@
 // entry says that it is disabled. Everything here is a default that the configuration may replace. Pure.
 
 import type { DirectoryConfig, DirectoryKind, DisabledRule } from "../config/config.ts";
+import { uuidPattern } from "../uuid.ts";
 
 export interface KindDefaults {
   idAttribute: string;
@@ -176,7 +177,7 @@ export function decodeId(
 
 /** The value of the attribute that decodeId has read as `id`. */
 export function encodeId(attribute: string, id: string): Buffer {
-  const isGuid = attribute === "objectguid" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
+  const isGuid = attribute === "objectguid" && uuidPattern.test(id);
   if (attribute === "guid" && /^[0-9a-f]{32}$/.test(id)) return Buffer.from(id, "hex");
   if (!isGuid) return Buffer.from(id);
   const parts = id.split("-").map((part) => Buffer.from(part, "hex"));

@@ -1,6 +1,7 @@
 // Where the next page of a list begins: the key of the last row, as text that callers hand back without reading it.
 // Not a secret and not signed: a made-up cursor only begins a page somewhere else.
 
+import { uuidPattern } from "../uuid.ts";
 import { ProblemAnswer } from "./problems.ts";
 
 export type CursorPart = "text" | "uuid" | "time" | "number" | "ranges";
@@ -8,7 +9,7 @@ export type CursorPart = "text" | "uuid" | "time" | "number" | "ranges";
 const forms: Readonly<Record<CursorPart, RegExp>> = {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL takes no text with U+0000
   text: /^[^\u0000]{1,2048}$/,
-  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  uuid: uuidPattern,
   time: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/,
   number: /^\d{1,18}$/, // any of them fits a bigint
   ranges: /^(-|\d{1,18}-\d{1,18}(,\d{1,18}-\d{1,18}){0,99})$/,

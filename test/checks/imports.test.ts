@@ -44,6 +44,7 @@ function importsOf(path: string, text: string): Import[] {
 const pureFiles = new Set([
   "csv.ts",
   "username.ts",
+  "uuid.ts",
   "users/user.ts",
   "users/policy.ts",
   "sync/limits.ts",
@@ -63,6 +64,7 @@ const bottom = [
   "log.ts",
   "request-id.ts",
   "username.ts",
+  "uuid.ts",
   "csv.ts",
   "post.ts",
   "ldap-text",
@@ -123,6 +125,7 @@ const allowed: Record<string, string[]> = {
   "request-id.ts": [],
   "take-over.ts": [],
   "username.ts": [],
+  "uuid.ts": [],
 };
 
 test("every place imports only what it may", () => {

@@ -233,7 +233,7 @@ function requireSecrecy(socket: Socket, address: ServerAddress, directory: Direc
     directory.bind === undefined
   )
     return;
-  if (isLoopback(socket.remoteAddress ?? "")) return;
+  if (isLoopbackAddress(socket.remoteAddress ?? "")) return;
   throw new AppError("invalid-config", `the bind password would go to ${address.url} unencrypted`, {
     remedy: "Use an ldaps:// URL or tls.startTls; tls.allowPlaintext accepts the risk.",
     fields: { url: address.url },
@@ -241,7 +241,7 @@ function requireSecrecy(socket: Socket, address: ServerAddress, directory: Direc
 }
 
 /** True for 127.0.0.0/8 and ::1, mapped forms included: what is sent there does not leave this machine. */
-export function isLoopback(ip: string): boolean {
+export function isLoopbackAddress(ip: string): boolean {
   return ip === "::1" || /^(::ffff:)?127\./i.test(ip);
 }
 

@@ -6,7 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createCertificateAuthority } from "../../../scripts/servers/certificates.ts";
 import { directoryConfigFor, type Slapd, startSlapd } from "../../../scripts/servers/slapd.ts";
 import type { DirectoryConfig, DirectoryTlsConfig } from "../../../src/config/config.ts";
-import { connectSession, isLoopback, parseServerUrl } from "../../../src/directory/ldap/connect-session.ts";
+import {
+  connectSession,
+  isLoopbackAddress,
+  parseServerUrl,
+} from "../../../src/directory/ldap/connect-session.ts";
 import { result, startFakeLdapServer, tlv } from "../../support/fake-ldap-server.ts";
 import { collect, failureOf } from "../listing.ts";
 
@@ -228,13 +232,13 @@ test("a connection can be aborted while it is being made", async () => {
 });
 
 test("only addresses of this machine count as loopback", () => {
-  expect(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].map(isLoopback)).toEqual([
+  expect(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].map(isLoopbackAddress)).toEqual([
     true,
     true,
     true,
     true,
   ]);
-  expect(["10.0.0.1", "::", "1.127.0.0", "::ffff:10.0.0.1", "", "::1:1"].some(isLoopback)).toBe(false);
+  expect(["10.0.0.1", "::", "1.127.0.0", "::ffff:10.0.0.1", "", "::1:1"].some(isLoopbackAddress)).toBe(false);
 });
 
 test("URLs are read with their default ports, IPv6 addresses too", () => {
