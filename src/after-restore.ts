@@ -3,6 +3,7 @@
 
 import { type Actor, findLastEventTime, recordAuditEvent } from "./audit/audit-events-table.ts";
 import type { Clock } from "./clock.ts";
+import { deleteEverySession } from "./console/console-sessions-table.ts";
 import type { Database } from "./store/database.ts";
 import { inTransaction } from "./store/in-transaction.ts";
 import { forgetServers } from "./sync/directories-table.ts";
@@ -49,6 +50,7 @@ export async function settleRestoredDatabase(
         : await countUsersWithBackupCodes(trx),
       backupCodesEnded: input.endBackupCodes,
     };
+    await deleteEverySession(trx);
     await forgetServers(trx);
     const { actor } = input;
     await recordAuditEvent(trx, {

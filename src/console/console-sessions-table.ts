@@ -46,9 +46,9 @@ export async function deleteSession(db: Database, tokenHash: Buffer): Promise<vo
   await db("console_sessions").where({ token_hash: tokenHash }).delete();
 }
 
-/** All of a user's, but for the one named. */
-export async function deleteSessionsOf(db: Database, userId: string, but: Buffer): Promise<void> {
-  await db("console_sessions").where({ user_id: userId }).whereNot({ token_hash: but }).delete();
+/** In a backup that was restored there may be sessions that were ended since. */
+export async function deleteEverySession(trx: Transaction): Promise<void> {
+  await trx("console_sessions").delete();
 }
 
 /** Those that have ended by themselves, and of one user all but the newest few. */

@@ -47,9 +47,11 @@ export function addSignInRoutes(site: Site, deps: ConsoleDeps, limits: SignInLim
 
   site.post("/sign-in", "everybody", async (asked) => {
     const usernameAsTyped = (asked.form.get("username") ?? "").slice(0, longestPassword);
-    const retryAfterSeconds =
-      limits.ofUser.take(usernameKeyOf(usernameAsTyped)) ||
-      limits.ofAddress.take(networkOf(asked.request.ip));
+    const address = networkOf(asked.request.ip);
+    const meant = await findMeant(asked, usernameAsTyped);
+    // By user and not by name: each has as many names as the directory gives them.
+    const key = meant ? `id:${meant.user.id}` : `name:${usernameKeyOf(usernameAsTyped)}`;
+    const retryAfterSeconds = limits.ofAddress.take(address) || limits.ofUser.take(key);
     if (retryAfterSeconds > 0) {
       const text = `There were too many attempts. Try again in ${lengthOf(retryAfterSeconds)}.`;
       const page = signInPage(asked.visit, directories, { text, usernameAsTyped });
@@ -58,14 +60,14 @@ export function addSignInRoutes(site: Site, deps: ConsoleDeps, limits: SignInLim
     if (limits.underWay.count >= mostUnderWay) return { page: unavailablePage(asked.visit), status: 503 };
     limits.underWay.count += 1;
     try {
-      const standing = await judgePassword(asked, usernameAsTyped);
+      const standing = await judgePassword(asked, meant?.user);
       if (!standing) {
         verification.log.info({ requestId: asked.request.id }, "console: a password was refused");
         const text = wrongPasswordText(directories);
         return { page: signInPage(asked.visit, directories, { text, usernameAsTyped }), status: 403 };
       }
-      limits.ofUser.clear(usernameKeyOf(usernameAsTyped));
-      limits.ofAddress.giveBack(networkOf(asked.request.ip));
+      limits.ofUser.clear(key);
+      limits.ofAddress.giveBack(address);
       const stage = standing.authenticator ? "challenge" : "enroll";
       await site.enter(asked, { stage, standing });
       return { goTo: placeOf(stage) };
@@ -81,14 +83,20 @@ export function addSignInRoutes(site: Site, deps: ConsoleDeps, limits: SignInLim
     }
   });
 
+  async function findMeant({ form }: Asked, username: string): Promise<Standing | undefined> {
+    const name = { username, directory: form.get("directory") || undefined };
+    const found = requireActive(await findStandingByName(verification.db, name), directories);
+    return found.outcome === "active" ? found.standing : undefined;
+  }
+
   /** The standing of the user whose password it is; undefined for a wrong name or password, which take the same time. */
-  async function judgePassword({ form, signal }: Asked, username: string): Promise<Standing | undefined> {
+  async function judgePassword(
+    { form, signal }: Asked,
+    user: Standing["user"] | undefined,
+  ): Promise<Standing | undefined> {
     const { db } = verification;
     const passwordSecret = form.get("password") ?? "";
     if (passwordSecret === "" || passwordSecret.length > longestPassword) return undefined;
-    const chosen = form.get("directory") || undefined;
-    const found = requireActive(await findStandingByName(db, { username, directory: chosen }), directories);
-    const user = found.outcome === "active" ? found.standing.user : undefined;
     const directory =
       config.directories.find(({ name }) => name === user?.directory) ?? config.directories[0];
     if (!directory) return undefined;

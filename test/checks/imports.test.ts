@@ -100,7 +100,7 @@ const allowed: Record<string, string[]> = {
     "audit",
     "store",
   ],
-  "after-restore.ts": ["sync", "verification", "sealing", "audit", "store"],
+  "after-restore.ts": ["console", "sync", "verification", "sealing", "audit", "store"],
   "housekeeping.ts": ["sync", "verification", "sealing", "users", "audit", "store"],
   http: ["front-doors", "sync", "verification", "sealing", "users", "audit", "notices", "store"],
   "front-doors": ["http", "verification", "sealing", "users", "audit"],
