@@ -87,6 +87,7 @@ directories:
     limits: {removals: {count: 1, percent: 0.5}, disables: {count: 2, percent: 1}, enables: {count: 3, percent: 2},
       renames: {count: 4, percent: 3}, requirements: {count: 6, percent: 2}, newIds: {count: 5, percent: 4}, confirmRemovals: 3, pageSize: 500, messageBytes: 1000000}
     timeouts: {connect: 2s, idle: 3s, listing: 4m}
+    onDemand: {enabled: false, timeout: 3s, perMinute: 7, unknownFor: 2m}
 mfa:
   mode: required
   requireForDirectories: [head-office]
@@ -189,6 +190,7 @@ log: {level: debug}
           messageBytes: 1_000_000,
         },
         timeouts: { connectMs: 2_000, idleMs: 3_000, listingMs: 240_000 },
+        onDemand: { enabled: false, timeoutMs: 3_000, perMinute: 7, unknownForMs: 120_000 },
       },
     ],
     mfa: {

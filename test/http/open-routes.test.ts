@@ -134,6 +134,7 @@ test("the description has every call of the specification, and no other", async 
     [
       "POST /v1/sign-in",
       "GET /v1/admin/notices",
+      "POST /v1/admin/users/refresh",
       "POST /v1/admin/notices/{id}/retry",
       "POST /v1/verify",
       "POST /v1/status",
