@@ -25,6 +25,18 @@ test("an enrollment is told by mail and in the event stream while a daemon runs"
   const stream = join(folder, "audit.jsonl");
   const config = {
     http: { listen: "127.0.0.1:0", callers: [callerOf("login-service", tokens.login, ["login"])] },
+    // A user can be of a configured directory alone; it is away, and nothing of it is asked here.
+    directories: [
+      {
+        name: "main",
+        kind: "openldap",
+        urls: ["ldap://127.0.0.1:1"],
+        tls: { allowPlaintext: true },
+        bind: "anonymous",
+        users: { bases: ["ou=people,dc=example,dc=org"] },
+        schedule: "on-demand",
+      },
+    ],
     audit: { stream: { to: `file:${stream}` } },
     notices: {
       mail: {
@@ -43,11 +55,7 @@ test("an enrollment is told by mail and in the event stream while a daemon runs"
   expect((await dirmfa("check")).stdout).toContain(`notices.mail: localhost:${mails.port} takes mail`);
   const { log, lines } = createKeptLog();
   const loaded = await loadConfig(installation.configPath, {});
-  // A user can be of a configured directory alone; nothing of it is asked here.
-  const directories = [
-    { ...loaded.directories[0], name: "main", schedule: undefined },
-  ] as typeof loaded.directories;
-  const daemon = open.adopt(await startDaemon({ ...loaded, directories }, log), (it) => it.stop());
+  const daemon = open.adopt(await startDaemon(loaded, log), (it) => it.stop());
 
   await database.db("users").insert({
     directory: "main",
