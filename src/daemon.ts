@@ -33,6 +33,7 @@ import { applyPolicy, type PolicyDeps } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
 import { listGroupsNotFound } from "./users/policy-table.ts";
 import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
+import { createTogether } from "./verification/together.ts";
 
 export interface Daemon {
   /** Where the HTTP API listens. */
@@ -136,6 +137,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   let onDemand = startOnDemand(config.directories);
   started.defer(() => onDemand.stop());
   const hasher = createBackupCodeHasher();
+  const together = createTogether(db);
   const httpDepsOf = (of: Config) => ({
     config: of,
     verification: {
@@ -144,6 +146,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       clock: systemClock,
       keys,
       hasher,
+      together,
       randomBytes,
       mfa: of.mfa,
       directories: namesOf(of),

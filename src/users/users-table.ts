@@ -38,19 +38,19 @@ export async function holdUser(trx: Transaction, userId: string): Promise<boolea
 }
 
 /**
- * The users that a sign-in name may mean, as rows (id, match), for use as a subquery with the bindings :usernameKey and
- * :directory (null for any). `chooseNamedUser` decides between them.
+ * The users that a sign-in name may mean, as rows (id, match), for use as a subquery. `key` and `directory` (null for
+ * any) are what stands for the two in SQL. `chooseNamedUser` decides between them.
  */
-export const namedUsersSql = `
+export const namedUsersSqlOf = ({ key, directory }: { key: string; directory: string }) => `
   select n.id, 'username' as match from users n
-  where n.username_key = :usernameKey and n.state <> 'removed' and n.directory = coalesce(:directory, n.directory)
+  where n.username_key = ${key} and n.state <> 'removed' and n.directory = coalesce(${directory}, n.directory)
   union all
   select n.id, 'alias' from user_aliases a join users n on n.id = a.user_id
-  where a.alias_key = :usernameKey and n.state <> 'removed' and n.directory = coalesce(:directory, n.directory)
-    and n.username_key <> :usernameKey
+  where a.alias_key = ${key} and n.state <> 'removed' and n.directory = coalesce(${directory}, n.directory)
+    and n.username_key <> ${key}
   union all
   select n.id, 'removed' from users n
-  where n.username_key = :usernameKey and n.state = 'removed' and n.directory = coalesce(:directory, n.directory)`;
+  where n.username_key = ${key} and n.state = 'removed' and n.directory = coalesce(${directory}, n.directory)`;
 
 export interface UserRow {
   id: string;
@@ -104,7 +104,7 @@ export async function findUserByName(
   // No stored name is unusable, and PostgreSQL refuses some that are, as one with U+0000.
   if (!isUsableUsername(name.username)) return { kind: "unknown" };
   const { rows } = await db.raw<{ rows: (UserRow & { match: NamedUser["match"] })[] }>(
-    `select named.match, ${userColumns} from (${namedUsersSql}) named join users u on u.id = named.id`,
+    `select named.match, ${userColumns} from (${namedUsersSqlOf({ key: ":usernameKey", directory: ":directory" })}) named join users u on u.id = named.id`,
     { usernameKey: usernameKeyOf(name.username), directory: name.directory ?? null },
   );
   return chooseNamedUser(rows.map((row) => ({ match: row.match, user: userOf(row) })));

@@ -24,7 +24,10 @@ import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts
 import { matchTotpStep } from "./totp.ts";
 import { requireWaiting } from "./waiting-caller.ts";
 
-export type GuardDeps = Pick<VerificationDeps, "db" | "clock" | "log" | "keys" | "hasher" | "mfa">;
+export type GuardDeps = Pick<
+  VerificationDeps,
+  "db" | "clock" | "log" | "keys" | "hasher" | "mfa" | "together"
+>;
 
 export interface GuardedCode {
   standing: Standing;
@@ -44,12 +47,15 @@ export interface SettleableCode {
   mayBeAccepted(db: Database): Promise<boolean>;
   /** May run in the caller's transaction, so that the code is spent if and only if the change that it is for is made. */
   settle(db: Database): Promise<SettledCode>;
+  /** The same with nothing else to change, for those who come at the same moment together. */
+  settleTogether?(): Promise<SettledCode>;
 }
 
 /** Judges and spends a code. Accepted at most once, however many ask at the same time (rule 15). */
 export async function takeCode(deps: GuardDeps, guarded: GuardedCode): Promise<SettledCode> {
   const judged = await judgeCode(deps, guarded);
-  return judged.outcome === "judged" ? tryAgain(() => judged.settle(deps.db)) : judged;
+  if (judged.outcome !== "judged") return judged;
+  return judged.settleTogether ? judged.settleTogether() : tryAgain(() => judged.settle(deps.db));
 }
 
 /**
@@ -80,6 +86,11 @@ async function judgeTotp(deps: GuardDeps, guarded: GuardedCode, subject: CodeSub
     outcome: "judged",
     mayBeAccepted: async (db) => step !== undefined && isStepUnspent(db, { ...code, step }),
     settle: async (db) => answerOf(deps.log, attempt, await spendStep(db, attempt, deps.mfa.lockout, code)),
+    settleTogether: async () => {
+      const { signal } = guarded;
+      const limits = deps.mfa.lockout;
+      return answerOf(deps.log, attempt, await deps.together.spendStep({ attempt, limits, code, signal }));
+    },
   };
 }
 

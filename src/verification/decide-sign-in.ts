@@ -5,14 +5,14 @@ import type { User } from "../users/user.ts";
 import type { Method, SignInAnswer, SignInDecision, SignInReason, UserName } from "./answers.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { lockedUntil } from "./standing.ts";
-import { findStandingByName, type Standing } from "./standing-table.ts";
+import type { Standing } from "./standing-table.ts";
 
 /**
  * Asking any number of times renews no deadline and counts as no attempt. Of a name that is unknown, or whose user is disabled
  * or removed, the directory may know more by now: it is asked, and the answer is that of what is stored then (rule 26).
  */
 export async function decideSignIn(
-  deps: Pick<VerificationDeps, "db" | "directories" | "readForSignIn">,
+  deps: Pick<VerificationDeps, "together" | "directories" | "readForSignIn">,
   input: { name: UserName },
 ): Promise<SignInAnswer> {
   const answer = await decideFromStore(deps, input);
@@ -24,10 +24,10 @@ export async function decideSignIn(
 const mayEnd: ReadonlySet<SignInReason> = new Set(["user-unknown", "user-disabled", "user-removed"]);
 
 async function decideFromStore(
-  deps: Pick<VerificationDeps, "db" | "directories">,
+  deps: Pick<VerificationDeps, "together" | "directories">,
   input: { name: UserName },
 ): Promise<SignInAnswer> {
-  const named = await findStandingByName(deps.db, input.name);
+  const named = await deps.together.findStanding(input.name);
   if (named.kind === "ambiguous") return { outcome: "username-ambiguous", directories: named.directories };
   // Rule 3: a name that matches no one is denied, never "no second factor needed".
   if (named.kind === "unknown") return deny(null, ["user-unknown"]);

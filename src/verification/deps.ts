@@ -7,6 +7,7 @@ import type { SealingKeys } from "../sealing/sealing-keys.ts";
 import type { Database } from "../store/database.ts";
 import type { UserName } from "./answers.ts";
 import type { BackupCodeHasher } from "./backup-code-hash.ts";
+import type { Together } from "./together.ts";
 
 export interface VerificationDeps {
   db: Database;
@@ -15,6 +16,8 @@ export interface VerificationDeps {
   log: Log;
   keys: SealingKeys;
   hasher: BackupCodeHasher;
+  /** The statements of every sign-in, for those who come at the same moment. */
+  together: Together;
   /** Cryptographically secure random bytes. */
   randomBytes(size: number): Buffer;
   mfa: MfaConfig;

@@ -135,7 +135,7 @@ async function runGuarded(
   return { outcome, state, lockedUntil: locked_until };
 }
 
-interface GuardRow {
+export interface GuardRow {
   outcome: GuardOutcome["outcome"];
   state: UserState;
   locked_until: Date | null;

@@ -5,7 +5,7 @@ import type { Database, Transaction } from "../store/database.ts";
 import { rowsOf, statementOf } from "../store/prepared.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
-import { holdUser, namedUsersSql, type UserRow, userColumns, userOf } from "../users/users-table.ts";
+import { holdUser, namedUsersSqlOf, type UserRow, userColumns, userOf } from "../users/users-table.ts";
 import type { GuardedKind, UserName } from "./answers.ts";
 
 export interface Authenticator {
@@ -62,12 +62,34 @@ const standingColumns = `clock_timestamp() as now,
 
 /** Whom a sign-in name means (rule 3), and where they stand. */
 export async function findStandingByName(db: Database, name: UserName): Promise<NamedStanding> {
+  const [standing] = await findStandingsByName(db, [name]);
+  return standing ?? { kind: "unknown" };
+}
+
+/** The same for several names, in their order, in one statement. */
+export async function findStandingsByName(
+  db: Database,
+  names: readonly UserName[],
+): Promise<NamedStanding[]> {
   // No user has such a name, and PostgreSQL refuses text with a null character.
-  if (!isUsableUsername(name.username) || name.directory?.includes("\0")) return { kind: "unknown" };
-  const rows = await rowsOf<StandingRow & { match: NamedUser["match"] }>(db, standingByName, {
-    usernameKey: usernameKeyOf(name.username),
-    directory: name.directory ?? null,
+  const usable = names.map(
+    ({ username, directory }) => isUsableUsername(username) && !directory?.includes("\0"),
+  );
+  const rows = await rowsOf<NamedRow>(db, standingsByName, {
+    usernameKeys: names.map(({ username }, index) => (usable[index] ? usernameKeyOf(username) : null)),
+    directories: names.map(({ directory }, index) => (usable[index] ? (directory ?? null) : null)),
   });
+  const byNumber = Map.groupBy(rows, ({ number }) => Number(number));
+  return names.map((_, index) => chooseStanding(byNumber.get(index + 1) ?? []));
+}
+
+interface NamedRow extends StandingRow {
+  /** Of the name, from 1. */
+  number: string;
+  match: NamedUser["match"];
+}
+
+function chooseStanding(rows: readonly NamedRow[]): NamedStanding {
   const standings = rows.map((row) => ({ match: row.match, ...standingOf(row) }));
   const match = chooseNamedUser(standings);
   if (match.kind !== "user") return match;
@@ -75,9 +97,12 @@ export async function findStandingByName(db: Database, name: UserName): Promise<
   return standing ? { kind: "user", standing } : { kind: "unknown" };
 }
 
-const standingByName = statementOf(
-  `select named.match, ${userColumns}, ${standingColumns}
-   from (${namedUsersSql}) named join users u on u.id = named.id`,
+// A key that is null means nobody.
+const standingsByName = statementOf(
+  `select name.number, named.match, ${userColumns}, ${standingColumns}
+   from unnest(:usernameKeys::text[], :directories::text[]) with ordinality as name (key, directory, number)
+   cross join lateral (${namedUsersSqlOf({ key: "name.key", directory: "name.directory" })}) named
+   join users u on u.id = named.id`,
 );
 
 export async function findStanding(db: Database, userId: string): Promise<Standing | undefined> {

@@ -4,14 +4,13 @@ import type { TypedCode, UserInput, VerifyCodeAnswer } from "./answers.ts";
 import { type GuardDeps, takeCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
 import { requireActive } from "./standing.ts";
-import { findStandingByName } from "./standing-table.ts";
 
 /** Only `accepted` lets the user in, and it is answered at most once for any code. */
 export async function verifyCode(
   deps: GuardDeps & Pick<VerificationDeps, "directories">,
   input: UserInput & { code: TypedCode },
 ): Promise<VerifyCodeAnswer> {
-  const found = requireActive(await findStandingByName(deps.db, input.name), deps.directories);
+  const found = requireActive(await deps.together.findStanding(input.name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
   const { user, authenticator, backupCodes } = standing;

@@ -10,6 +10,7 @@ import { startSync } from "../../src/sync/start-sync.ts";
 import { applyPolicy } from "../../src/users/apply-policy.ts";
 import { decideRequirement, mfaPolicyOf } from "../../src/users/policy.ts";
 import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
+import { createTogether } from "../../src/verification/together.ts";
 import { type GatedDatabase, openGatedDatabase } from "../support/gated-database.ts";
 import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
@@ -87,7 +88,7 @@ const startRun = async () => {
 };
 const signIn = async (onDemand: OnDemand, username: string) => {
   const deps = {
-    db: world.database.db,
+    together: createTogether(world.database.db),
     directories: world.directories,
     readForSignIn: onDemand.readForSignIn,
   };

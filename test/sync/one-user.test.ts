@@ -8,6 +8,7 @@ import { createOnDemand, type OnDemand } from "../../src/sync/on-demand.ts";
 import { findRun, listRuns } from "../../src/sync/sync-runs-table.ts";
 import { decideRequirement } from "../../src/users/policy.ts";
 import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
+import { createTogether } from "../../src/verification/together.ts";
 import {
   deletions,
   eachTestInSyncWorld,
@@ -83,7 +84,8 @@ afterEach(() => onDemand.stop());
 
 const signIn = async (username: string) => {
   const { db } = world.database;
-  const deps = { db, directories: world.directories, readForSignIn: onDemand.readForSignIn };
+  const together = createTogether(db);
+  const deps = { together, directories: world.directories, readForSignIn: onDemand.readForSignIn };
   const answer = await decideSignIn(deps, { name: { username } });
   if (answer.outcome !== "decided") throw new Error(answer.outcome);
   return answer;

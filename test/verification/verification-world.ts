@@ -20,6 +20,7 @@ import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
+import { createTogether } from "../../src/verification/together.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 
@@ -137,6 +138,7 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
       log,
       keys,
       hasher: createBackupCodeHasher(),
+      together: createTogether(db),
       randomBytes,
       mfa,
       directories,

@@ -1,0 +1,59 @@
+// What every sign-in asks of the database, for all sign-ins of the process that come at the same moment: where users stand in one
+// select, and TOTP codes spent in one statement and one commit (rule 33). One a process, so that they meet.
+
+import { createBatches } from "../store/batches.ts";
+import type { Database } from "../store/database.ts";
+import { tryAgain } from "../store/in-transaction.ts";
+import type { UserName } from "./answers.ts";
+import { type StepAttempt, spendSteps } from "./guard-batch-table.ts";
+import { type GuardOutcome, spendStep } from "./guard-table.ts";
+import { findStandingsByName, type NamedStanding } from "./standing-table.ts";
+import { givenUp } from "./waiting-caller.ts";
+
+export interface Together {
+  /** As `findStandingByName`. */
+  findStanding(name: UserName): Promise<NamedStanding>;
+  /** As `spendStep`, tried again where another transaction was in the way. Throws AppError `aborted` for a right code when nobody waits any more. */
+  spendStep(attempt: WaitingAttempt): Promise<Outcome>;
+}
+
+/** Undefined when the user has no lockout row: nothing was written. */
+type Outcome = GuardOutcome | undefined;
+
+export interface WaitingAttempt extends StepAttempt {
+  signal: AbortSignal | undefined;
+}
+
+// Two of each kind: while one is on its way or on the disk, the other is worked on. 100 rows take the database some milliseconds.
+const bounds = { running: 2, most: 100 };
+
+export function createTogether(db: Database): Together {
+  return {
+    findStanding: createBatches<UserName, NamedStanding>({
+      ...bounds,
+      run: (names) => findStandingsByName(db, names),
+    }),
+    spendStep: createBatches<WaitingAttempt, Outcome>({
+      ...bounds,
+      run: (attempts) => spendAll(db, attempts),
+      // The guard's rows are a user's; a second code of the same user is judged after the first.
+      keyOf: ({ attempt }) => attempt.userId,
+      // Nothing is granted to a caller that has gone; a wrong code counts all the same.
+      refusalOf: ({ attempt, signal }) =>
+        attempt.mismatch === undefined && signal?.aborted ? givenUp() : undefined,
+    }),
+  };
+}
+
+// The batch ends with its statement, which waits for nobody; who is left out waits for those in the way by itself.
+async function spendAll(
+  db: Database,
+  attempts: readonly WaitingAttempt[],
+): Promise<(Outcome | Promise<Outcome>)[]> {
+  const outcomes = await spendSteps(db, attempts);
+  return attempts.map((attempt, index) => outcomes[index] ?? spendAlone(db, attempt));
+}
+
+function spendAlone(db: Database, { attempt, limits, code }: WaitingAttempt): Promise<Outcome> {
+  return tryAgain(() => spendStep(db, attempt, limits, code));
+}
