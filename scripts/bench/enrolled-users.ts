@@ -57,8 +57,9 @@ export async function enrollUsers(db: Database, key: SealingKey, seed: string): 
     },
   );
   await db.raw(
+    // In the order in which enrollments write them: the codes of a user side by side.
     `insert into backup_codes (set_id, position)
-     select s.id, position from backup_code_sets s, generate_series(0, :count::int - 1) position`,
+     select s.id, position from backup_code_sets s, generate_series(0, :count::int - 1) position order by s.id, position`,
     { count: backupCodes },
   );
   await db.raw(

@@ -27,6 +27,15 @@ export function statementOf(sql: string): Statement {
   return { name: `dirmfa_${digest}`, text, bindings };
 }
 
+/**
+ * Values for an array that is unnested, made up with nulls to more than ten. PostgreSQL takes an array that it does not know for ten
+ * rows long, and would plan a shorter one anew each time, since a plan for few rows seems to cost less; the planning costs more.
+ */
+export function unnested<Value>(values: readonly Value[]): (Value | null)[] {
+  return [...values, ...Array<null>(Math.max(0, leastUnnested - values.length)).fill(null)];
+}
+const leastUnnested = 11;
+
 /** The rows of a hot statement. In a transaction it is sent whole: it could not be sent again after a failure. */
 export async function rowsOf<Row>(
   db: Database | Transaction,

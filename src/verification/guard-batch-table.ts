@@ -3,7 +3,7 @@
 // else's lock, and no two batches wait for each other.
 
 import type { Database } from "../store/database.ts";
-import { rowsOf, statementOf } from "../store/prepared.ts";
+import { rowsOf, statementOf, unnested } from "../store/prepared.ts";
 import type { Attempt, GuardOutcome, GuardRow, LockoutLimits } from "./guard-table.ts";
 
 /** What `spendStep` is asked for one code. */
@@ -19,19 +19,21 @@ export async function spendSteps(
   attempts: readonly StepAttempt[],
 ): Promise<(GuardOutcome | undefined)[]> {
   const rows = await rowsOf<GuardRow & { number: string }>(db, spendStepsStatement, {
-    userIds: attempts.map(({ attempt }) => attempt.userId),
-    authenticatorIds: attempts.map(({ code }) => code.authenticatorId),
-    steps: attempts.map(({ code }) => code.step ?? -1),
-    states: attempts.map(({ code }) => code.state),
-    mismatches: attempts.map(({ attempt }) => attempt.mismatch ?? null),
-    limits: attempts.map(({ limits }) => limits.failures),
-    firstMs: attempts.map(({ limits }) => limits.firstMs),
-    maximumMs: attempts.map(({ limits }) => limits.maximumMs),
-    actors: attempts.map(({ attempt }) => attempt.actor.name),
-    vias: attempts.map(({ attempt }) => attempt.actor.via),
-    requestIds: attempts.map(({ attempt }) => attempt.actor.requestId ?? null),
-    directories: attempts.map(({ attempt }) => attempt.directory),
-    details: attempts.map(({ attempt }) => JSON.stringify({ method: attempt.method, ...attempt.details })),
+    userIds: unnested(attempts.map(({ attempt }) => attempt.userId)),
+    authenticatorIds: unnested(attempts.map(({ code }) => code.authenticatorId)),
+    steps: unnested(attempts.map(({ code }) => code.step ?? -1)),
+    states: unnested(attempts.map(({ code }) => code.state)),
+    mismatches: unnested(attempts.map(({ attempt }) => attempt.mismatch ?? null)),
+    limits: unnested(attempts.map(({ limits }) => limits.failures)),
+    firstMs: unnested(attempts.map(({ limits }) => limits.firstMs)),
+    maximumMs: unnested(attempts.map(({ limits }) => limits.maximumMs)),
+    actors: unnested(attempts.map(({ attempt }) => attempt.actor.name)),
+    vias: unnested(attempts.map(({ attempt }) => attempt.actor.via)),
+    requestIds: unnested(attempts.map(({ attempt }) => attempt.actor.requestId ?? null)),
+    directories: unnested(attempts.map(({ attempt }) => attempt.directory)),
+    details: unnested(
+      attempts.map(({ attempt }) => JSON.stringify({ method: attempt.method, ...attempt.details })),
+    ),
   });
   const outcomes = new Array<GuardOutcome | undefined>(attempts.length).fill(undefined);
   for (const { number, outcome, state, locked_until } of rows) {

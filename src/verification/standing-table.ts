@@ -2,7 +2,7 @@
 // and the database's time. Every flow starts from this; what is decided on it is checked again by the statement that writes.
 
 import type { Database, Transaction } from "../store/database.ts";
-import { rowsOf, statementOf } from "../store/prepared.ts";
+import { rowsOf, statementOf, unnested } from "../store/prepared.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
 import { holdUser, namedUsersSqlOf, type UserRow, userColumns, userOf } from "../users/users-table.ts";
@@ -76,8 +76,10 @@ export async function findStandingsByName(
     ({ username, directory }) => isUsableUsername(username) && !directory?.includes("\0"),
   );
   const rows = await rowsOf<NamedRow>(db, standingsByName, {
-    usernameKeys: names.map(({ username }, index) => (usable[index] ? usernameKeyOf(username) : null)),
-    directories: names.map(({ directory }, index) => (usable[index] ? (directory ?? null) : null)),
+    usernameKeys: unnested(
+      names.map(({ username }, index) => (usable[index] ? usernameKeyOf(username) : null)),
+    ),
+    directories: unnested(names.map(({ directory }, index) => (usable[index] ? (directory ?? null) : null))),
   });
   const byNumber = Map.groupBy(rows, ({ number }) => Number(number));
   return names.map((_, index) => chooseStanding(byNumber.get(index + 1) ?? []));
