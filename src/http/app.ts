@@ -18,12 +18,15 @@ import { registerOpenApi } from "./openapi.ts";
 import { noteMethods } from "./other-methods.ts";
 import { markAnswer, ProblemAnswer, problemOf, sendProblem } from "./problems.ts";
 import { requestIdOf } from "./request-id.ts";
+import { shedLoad } from "./shed-load.ts";
 
 export interface AppLimits {
   /** The largest body of the API is a username of 1,024 characters and a code; 16 KiB leaves room for escapes. */
   bodyBytes: number;
   /** Longest time from the headers to the answer; the login page's user is gone by then. */
   answerMs: number;
+  /** Beyond them a request is refused at once. */
+  requestsAtOnce: number;
 }
 
 export interface AppDeps {
@@ -39,7 +42,8 @@ export interface AppDeps {
 /** An application without routes. Add them with `addRoutes` before `ready`. */
 export async function createApp(deps: AppDeps, addRoutes: (app: App) => void): Promise<App> {
   const app: App = fastify({
-    serverFactory: (onRequest) => deps.createServer(onRequest),
+    serverFactory: (onRequest) =>
+      deps.createServer(shedLoad(onRequest, { most: deps.limits.requestsAtOnce, metrics: deps.metrics })),
     // Our own lines instead of fastify's: those would carry the URL, and with it the query.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: deps.limits.bodyBytes,

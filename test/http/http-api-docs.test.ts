@@ -186,13 +186,23 @@ test("the table of problems has every code with its status, and no other", () =>
 });
 
 test("the table of limits has the limits", () => {
-  const { bodyBytes, headerBytes, headerCount, headersMs, requestMs, answerMs, keepAliveMs, drainMs } =
-    defaultHttpLimits;
+  const {
+    bodyBytes,
+    headerBytes,
+    headerCount,
+    headersMs,
+    requestMs,
+    answerMs,
+    keepAliveMs,
+    drainMs,
+    requestsAtOnce,
+  } = defaultHttpLimits;
   for (const row of [
     `| body | ${bodyBytes / 1024} KiB |`,
     `| headers | ${headerBytes / 1024} KiB, ${headerCount} of them |`,
     `| ${headersMs / 1000} s, ${requestMs / 1000} s |`,
     `| ${Math.ceil(answerMs / 1000)} s, then 503 |`,
+    `| requests at once | ${requestsAtOnce.toLocaleString("en-US")} a replica`,
     `| closed after ${keepAliveMs / 1000} s |`,
     `running requests have ${drainMs / 1000} s`,
   ]) {
