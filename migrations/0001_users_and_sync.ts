@@ -1,4 +1,4 @@
-// Users, groups, sync runs with their plans, staging, leases and audit events.
+// Users, groups, sync runs with their plans, staging, the policy in force and leases.
 
 import type { Knex } from "knex";
 
@@ -19,7 +19,14 @@ const statements = [
     server_identity text,
     server_state text,
     last_complete_at timestamptz,
-    constraint directories_pkey primary key (name)
+    -- How the memberships were resolved; null when some are left to be ended, so that the next run looks.
+    memberships_as text,
+    -- The kind that the last complete listing was read as. A server that hides its root DSE one day must not be read otherwise.
+    kind text,
+    -- Since when it has answered with older copies alone, which nobody is removed by.
+    older_since timestamptz,
+    constraint directories_pkey primary key (name),
+    constraint directories_memberships_as_known check (memberships_as in ('nested', 'direct'))
   )`,
 
   `create table users (
@@ -45,6 +52,12 @@ const statements = [
     created_at timestamptz not null default now(),
     changed_at timestamptz not null default now(),
     removed_at timestamptz,
+    -- A member key as in group_members: 'rid:' or 'gid:' and a number.
+    primary_group_key text,
+    -- By reason, the deadline that the user was given when it first required MFA.
+    graces jsonb,
+    -- When the directory was asked for this one user, by the database's clock; null once a run that began later was applied.
+    refreshed_at timestamptz,
     constraint users_pkey primary key (id),
     constraint users_directory_id_unique unique (directory, directory_id),
     constraint users_state_known check (state in ('active', 'disabled', 'removed')),
@@ -54,6 +67,7 @@ const statements = [
   // One live user per name and directory (rule 3). The name comes first, since sign-ins ask by name alone.
   `create unique index users_live_name_unique on users (username_key, directory) where state <> 'removed'`,
   `create index users_removed_name on users (username_key) where state = 'removed'`,
+  "create index users_refreshed on users (directory) where refreshed_at is not null",
 
   // An alias that two users share matches neither, so it is not unique here.
   `create table user_aliases (
@@ -64,6 +78,14 @@ const statements = [
   )`,
   `create index user_aliases_user_id on user_aliases (user_id)`,
 
+  // How often in a row a user was missing from complete listings, for directories that want more than one before a removal.
+  `create table user_absences (
+    user_id uuid not null,
+    listings integer not null,
+    constraint user_absences_pkey primary key (user_id),
+    constraint user_absences_user foreign key (user_id) references users (id) on delete cascade
+  )`,
+
   `create table groups (
     id uuid not null default gen_random_uuid(),
     directory text collate "C" not null,
@@ -73,6 +95,8 @@ const statements = [
     dn text not null,
     dn_key text collate "C" not null,
     entry_hash text collate "C" not null,
+    -- The entries of the policy by which the group was found once, by name or DN; it stays required under any other name.
+    required_as text[] not null default '{}',
     constraint groups_pkey primary key (id),
     constraint groups_directory_id_unique unique (directory, directory_id)
   )`,
@@ -94,6 +118,7 @@ const statements = [
   )`,
   `create index user_groups_group_id on user_groups (group_id)`,
 
+  // A user read on demand leaves a row like a run's, with its plan.
   `create table sync_runs (
     id uuid not null default gen_random_uuid(),
     directory text collate "C" not null,
@@ -126,8 +151,18 @@ const statements = [
     error_code text,
     error_message text,
     error_remedy text,
+    -- By measure (limits.ts) how many users; null of a run that changed nothing that is measured.
+    measured jsonb,
+    -- The time that the schedule names, by whatever clock; null of a run that is not the schedule's.
+    slot timestamptz,
+    -- Equal plans that were not applied, and equal skips, are kept once: with the run named here, or with this one.
+    plan_of uuid,
+    skips_of uuid,
+    skips_digest text,
+    -- Set before a run plans. Null: it lists, and what a plan reads may still change.
+    planned_from timestamptz,
     constraint sync_runs_pkey primary key (id),
-    constraint sync_runs_kind_known check (kind in ('full', 'incremental')),
+    constraint sync_runs_kind_known check (kind in ('full', 'incremental', 'one-user')),
     constraint sync_runs_trigger_known check (trigger in ('schedule', 'start', 'request', 'approval')),
     constraint sync_runs_status_known
       check (status in ('running', 'succeeded', 'failed', 'held', 'abandoned')),
@@ -158,19 +193,28 @@ const statements = [
     username_key text collate "C",
     reason text not null,
     detail text not null,
+    -- Groups protect no user, and users no group.
+    of_groups boolean not null default false,
+    -- What the entry says all the same; null where it does not, and of groups.
+    disabled boolean,
     constraint sync_skips_pkey primary key (id)
   )`,
   `create index sync_skips_run on sync_skips (run_id)`,
 
   // Staging: what the running listing has handed over so far. A page of unchanged users or groups is one row.
-  `create table staged_pages (
+  // It is a run's own draft: a run that loses it fails as `run-incomplete-staging` and changes nothing. So it needs neither
+  // the write-ahead log, nor a flush to disk for every page, nor a way to the replicas of the database.
+  `create unlogged table staged_pages (
     run_id uuid not null,
     number integer not null,
     unchanged_ids uuid[] not null,
+    -- Groups are few: their ids alone are looked for without those of all users.
+    of_groups boolean not null default false,
     constraint staged_pages_pkey primary key (run_id, number)
   )`,
-  `create table staged_entries (
-    id bigint generated always as identity,
+  // Random ids: to compress them costs time and gains nothing.
+  "alter table staged_pages alter column unchanged_ids set storage external",
+  `create unlogged table staged_entries (
     run_id uuid not null,
     directory_id text collate "C" not null,
     username text not null,
@@ -180,12 +224,17 @@ const statements = [
     dn text not null,
     dn_key text collate "C" not null,
     alias_keys text,
-    disabled boolean not null,
-    entry_hash text collate "C" not null
+    -- Null: the directory did not say, and the user keeps the state that is stored.
+    disabled boolean,
+    entry_hash text collate "C" not null,
+    primary_group_key text,
+    -- The id that a new user will have. Given by dirmfa in the order of time: random ones cost a first import a third of what
+    -- it takes to write the users, in making them and in finding their places in the index.
+    user_id uuid not null
   )`,
   // Not unique by directory id: an entry may be listed twice, and a unique index would cost a first import a tenth.
   `create index staged_entries_run on staged_entries (run_id)`,
-  `create table staged_groups (
+  `create unlogged table staged_groups (
     id bigint generated always as identity,
     run_id uuid not null,
     directory_id text collate "C" not null,
@@ -196,19 +245,35 @@ const statements = [
     entry_hash text collate "C" not null
   )`,
   `create index staged_groups_run on staged_groups (run_id)`,
-  `create table staged_group_members (
+  `create unlogged table staged_group_members (
     run_id uuid not null,
     group_directory_id text collate "C" not null,
     member_key text collate "C" not null
   )`,
   `create index staged_group_members_run on staged_group_members (run_id)`,
   // The effective memberships that the plan adds (joins) and ends, as differences to user_groups.
-  `create table staged_memberships (
+  `create unlogged table staged_memberships (
     run_id uuid not null,
     directory_id text collate "C" not null,
     group_directory_id text collate "C" not null,
     joins boolean not null,
     constraint staged_memberships_pkey primary key (run_id, directory_id, group_directory_id)
+  )`,
+
+  // What every process decides by. A start with another configuration replaces it; a process that still has the old one
+  // follows it all the same. `digest` is of the configuration that it was made from.
+  `create table mfa_policy (
+    only_row boolean primary key default true constraint mfa_policy_only_row check (only_row),
+    digest text not null,
+    organization boolean not null,
+    directories text[] not null,
+    group_keys text[] not null,
+    new_users boolean not null,
+    initial_import text not null
+      constraint mfa_policy_initial_import_known check (initial_import in ('exempt', 'include')),
+    grace_ms bigint not null constraint mfa_policy_grace_positive check (grace_ms >= 0),
+    enrollment_pass boolean not null,
+    since timestamptz not null default now()
   )`,
 
   // Rule 9. The token rises with every new holder, so that a holder that lost its lease can be told from the next one.
@@ -220,20 +285,13 @@ const statements = [
     constraint leases_pkey primary key (name)
   )`,
 
-  // Rule 24: written in the transaction of the change it tells of; never updated, never deleted.
-  `create table audit_events (
-    id bigint generated always as identity,
-    at timestamptz not null default clock_timestamp(),
-    actor text not null,
-    via text not null,
-    action text not null,
-    user_id uuid,
-    directory text collate "C",
-    outcome text not null,
-    details jsonb not null,
-    constraint audit_events_pkey primary key (id),
-    constraint audit_events_via_known check (via in ('api', 'cli', 'sync', 'daemon'))
-  )`,
-  `create index audit_events_user on audit_events (user_id, id) where user_id is not null`,
-  `create index audit_events_action on audit_events (action, id)`,
+  // The planner needs the number of rows and of distinct values, which 3,000 sampled rows tell as well as 30,000.
+  ...lowStatistics("staged_entries", ["run_id", "directory_id", "username_key"]),
+  ...lowStatistics("staged_groups", ["run_id", "directory_id", "dn_key"]),
+  ...lowStatistics("staged_group_members", ["run_id", "group_directory_id", "member_key"]),
+  ...lowStatistics("sync_changes", ["run_id", "directory_id", "user_id", "action"]),
 ];
+
+function lowStatistics(table: string, columns: string[]): string[] {
+  return columns.map((column) => `alter table ${table} alter column ${column} set statistics 10`);
+}

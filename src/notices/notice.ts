@@ -1,6 +1,6 @@
 // What people are told of: the kinds of notice, whom they are for, and what a mail address may look like. Pure.
 
-/** Written in the transaction of the act, by the trigger of migration 0013. */
+/** Written in the transaction of the act, by a trigger (migrations/0003_notices_and_console.ts). */
 export const noticesOfActs = [
   "enrolled",
   "replaced",

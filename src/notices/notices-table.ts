@@ -1,4 +1,4 @@
-// The outbox. Rows of acts are written by the trigger of migration 0013, in the transaction of the act; those of states by the
+// The outbox. Rows of acts are written by a trigger (migrations/0003_notices_and_console.ts), in the transaction of the act; those of states by the
 // statements here, once each. Delivered and dead rows stay for a while: a state that was told must not be told again.
 
 import type { Database, Transaction } from "../store/database.ts";

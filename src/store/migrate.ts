@@ -2,20 +2,8 @@
 // knex's migrator: its lock row stays taken after a crash, and it has no word for a schema that is too new.
 
 import * as usersAndSync from "../../migrations/0001_users_and_sync.ts";
-import * as verification from "../../migrations/0002_verification.ts";
-import * as primaryGroups from "../../migrations/0003_primary_groups_and_absences.ts";
-import * as stagingOutsideTheLog from "../../migrations/0004_staging_outside_the_log.ts";
-import * as userFlows from "../../migrations/0005_user_flows.ts";
-import * as enrollmentPasses from "../../migrations/0006_enrollment_passes.ts";
-import * as requirements from "../../migrations/0007_requirements.ts";
-import * as entries from "../../migrations/0008_entries.ts";
-import * as plans from "../../migrations/0009_plans.ts";
-import * as operations from "../../migrations/0010_operations.ts";
-import * as audit from "../../migrations/0011_audit.ts";
-import * as oneUser from "../../migrations/0012_one_user.ts";
-import * as notices from "../../migrations/0013_notices.ts";
-import * as consoleSessions from "../../migrations/0014_console.ts";
-import * as auditStreams from "../../migrations/0015_audit_streams.ts";
+import * as verificationAndAudit from "../../migrations/0002_verification_and_audit.ts";
+import * as noticesAndConsole from "../../migrations/0003_notices_and_console.ts";
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "./database.ts";
 import {
@@ -33,20 +21,8 @@ export interface Migration {
 
 const migrations: readonly Migration[] = [
   { name: "0001_users_and_sync", up: usersAndSync.up },
-  { name: "0002_verification", up: verification.up },
-  { name: "0003_primary_groups_and_absences", up: primaryGroups.up },
-  { name: "0004_staging_outside_the_log", up: stagingOutsideTheLog.up },
-  { name: "0005_user_flows", up: userFlows.up },
-  { name: "0006_enrollment_passes", up: enrollmentPasses.up },
-  { name: "0007_requirements", up: requirements.up },
-  { name: "0008_entries", up: entries.up },
-  { name: "0009_plans", up: plans.up },
-  { name: "0010_operations", up: operations.up },
-  { name: "0011_audit", up: audit.up },
-  { name: "0012_one_user", up: oneUser.up },
-  { name: "0013_notices", up: notices.up },
-  { name: "0014_console", up: consoleSessions.up },
-  { name: "0015_audit_streams", up: auditStreams.up },
+  { name: "0002_verification_and_audit", up: verificationAndAudit.up },
+  { name: "0003_notices_and_console", up: noticesAndConsole.up },
 ];
 
 /**

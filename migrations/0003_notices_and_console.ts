@@ -1,5 +1,4 @@
-// Notices (rule 32): an outbox that the act itself fills. Each act has an audit event in its transaction (rule 24), and a
-// trigger on that event writes the notice, so that no act can be without it and none is told that was rolled back.
+// Notices with the trigger that writes them, the position of the event stream, and sessions of the console.
 
 import type { Knex } from "knex";
 
@@ -8,6 +7,8 @@ export async function up(trx: Knex.Transaction): Promise<void> {
 }
 
 const statements = [
+  // Rule 32: an outbox that the act itself fills. Each act has an audit event in its transaction (rule 24), and a trigger on
+  // that event writes the notice, so that no act can be without it and none is told that was rolled back.
   `create table notices (
     id uuid not null default gen_random_uuid(),
     kind text not null,
@@ -89,4 +90,38 @@ const statements = [
   begin
     execute format('alter function write_notices() set search_path = %I, pg_temp', current_schema());
   end $$`,
+
+  // How far the event stream has got: in the database, so that whichever replica goes on goes on from there.
+  `create table audit_streams (
+    name text not null,
+    -- Of the last seal whose event was taken by the receiver; 0 before the first.
+    position bigint not null default 0,
+    changed_at timestamptz not null default clock_timestamp(),
+    constraint audit_streams_pkey primary key (name),
+    constraint audit_streams_position_positive check (position >= 0)
+  )`,
+
+  // Sessions of the console.
+  `create table console_sessions (
+    -- SHA-256 of the token in the cookie; the token itself is with the browser alone.
+    token_hash bytea not null,
+    user_id uuid not null,
+    -- What was shown so far: the password alone (and then a code, or an enrollment, is next), or both factors.
+    stage text not null,
+    -- The authenticator that the code was of: with its end the session ends.
+    authenticator_id uuid,
+    -- The roles that the person had then: with the loss of one the session ends, and one that is gained needs another sign-in.
+    roles text[] not null,
+    -- SHA-256 of the browser's name.
+    agent_hash bytea not null,
+    began_at timestamptz not null default clock_timestamp(),
+    seen_at timestamptz not null default clock_timestamp(),
+    ends_at timestamptz not null,
+    constraint console_sessions_pkey primary key (token_hash),
+    constraint console_sessions_user foreign key (user_id) references users (id) on delete cascade,
+    constraint console_sessions_stage_known check (stage in ('challenge', 'enroll', 'signed-in')),
+    constraint console_sessions_both_factors check ((stage = 'signed-in') = (authenticator_id is not null))
+  )`,
+  "create index console_sessions_user_id on console_sessions (user_id)",
+  "create index console_sessions_ends_at on console_sessions (ends_at)",
 ];
