@@ -13,11 +13,11 @@ afterAll(() => database.close());
 
 test("a lease that expires during its holder's transaction is not taken over before the end, and nobody waits", async () => {
   const wanted = { name: "apply", holder: "b", ttlMs: 60_000 };
-  const attempt = await acquireLease(database.db, { ...wanted, holder: "a", ttlMs: 50 });
+  const attempt = await acquireLease(database.db, { ...wanted, holder: "a", ttlMs: 1_000 });
   if (!attempt.won) throw new Error("lease not won");
   await database.db.transaction(async (trx) => {
     await requireLease(trx, attempt.lease);
-    await sleep(60);
+    await sleep(1_010);
     expect(await acquireLease(database.db, wanted)).toMatchObject({ won: false, holder: "a" });
   });
   expect(await acquireLease(database.db, wanted)).toMatchObject({ won: true });
