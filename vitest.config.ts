@@ -1,6 +1,6 @@
 // Which tests run where: on PostgreSQL, but for *.embedded.test.ts, and those of `onBothEngines` on the embedded database as
-// well. `npm test` leaves out `interop`, which starts servers of other makers, and `e2e`, the demo and the login service as their
-// users see them; each has its own command.
+// well. `npm test` leaves out `interop`, which starts servers of other makers, `e2e`, the demo and the login service as their
+// users see them, and `properties`, which tries what comes to chance for some minutes; each has its own command.
 
 import { defineConfig } from "vitest/config";
 import type { ServerName } from "./scripts/servers/install-servers.ts";
@@ -10,7 +10,7 @@ const servers: ServerName[] = ["slapd", "postgresql"];
 const globalSetup = ["test/support/global-setup.ts"];
 
 // An embedded database lives for seconds in a test: optimizing its machine code costs more than that ever gives back.
-const execArgv = ["--wasm-tiering-budget=1000000000"];
+const execArgv = ["--liftoff-only"];
 
 // The embedded database runs the same statements on a newer PostgreSQL, over one connection. One file an area shows that
 // its statements work there; every rule is shown on PostgreSQL, which costs a tenth of the time.
@@ -37,7 +37,7 @@ export default defineConfig({
         test: {
           name: "postgres",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/checks/**", "test/{interop,e2e}/**", "test/**/*.embedded.test.ts"],
+          exclude: ["test/checks/**", "test/{interop,e2e,properties}/**", "test/**/*.embedded.test.ts"],
           provide: { engine: "postgres", servers },
           globalSetup,
         },
@@ -60,6 +60,18 @@ export default defineConfig({
           provide: { engine: "postgres", servers: [...servers, "chromium", "oathtool", "zbar"] },
           globalSetup,
           // A browser and a demo beside each other are slow enough.
+          maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "properties",
+          include: ["test/properties/**/*.test.ts"],
+          provide: { engine: "postgres", servers },
+          globalSetup,
+          // Five minutes of rounds, and the last one on a slow machine.
+          testTimeout: 480_000,
           maxWorkers: 2,
         },
       },

@@ -127,9 +127,11 @@ async function planOrAsk(
     await planChanges(trx, run);
     if (copy !== "older") await planDisablesOfSkipped(trx, run);
     if (isLarge) await analyzePlan(trx);
-    const groups = await planGroups(trx, run, { directory, memory, copy, policy });
+    const groups = await planGroups(trx, run, { directory, memory, copy });
 
     const counts = await countPlan(trx, run);
+    if (counts.restored > 0 || (groups.membershipsDiffer && policy.groupKeys.length > 0))
+      await planRequirementEnds(trx, run);
     const listed = listing.entries + listing.skipped;
     const usable = listed - counts.skipped;
     const changedByGroups = counts.changed > 0 ? await countUnchangedInPlan(trx, run) : 0;
@@ -173,9 +175,9 @@ const membershipChangesOf = { same: "all", another: "joins", older: "of-new-user
 async function planGroups(
   trx: Transaction,
   run: PlanRun,
-  known: { directory: DirectoryConfig; memory: DirectoryMemory; copy: Copy; policy: PolicyInForce },
+  known: { directory: DirectoryConfig; memory: DirectoryMemory; copy: Copy },
 ): Promise<Pick<Plan, "groupsDiffer" | "membershipsDiffer" | "membershipsAs">> {
-  const { memory, copy, policy } = known;
+  const { memory, copy } = known;
   const { groups } = known.directory;
   const nested = groups?.nested ?? false;
   const membershipsAs = nested ? "nested" : "direct";
@@ -184,7 +186,6 @@ async function planGroups(
   if (membershipsDiffer) {
     await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy] });
     await planGroupReasons(trx, run);
-    if (policy.groupKeys.length > 0) await planRequirementEnds(trx, run);
   }
   return {
     groupsDiffer: membershipsDiffer && copy !== "older",

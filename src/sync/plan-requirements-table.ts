@@ -18,7 +18,8 @@ const requiredGroups = `
 
 /**
  * Adds `requirement-ended` to the plan of every user who leaves the last of the groups for which MFA is required, and of whom
- * nothing else requires it. A user who comes back without the required group that they had is one who leaves it.
+ * nothing else requires it; and of every user who comes back with a requirement for which there is no reason any more: without
+ * the group that they had, or under another policy than the one they left under.
  */
 export async function planRequirementEnds(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
@@ -27,10 +28,7 @@ export async function planRequirementEnds(trx: Transaction, run: PlanRun): Promi
        join groups g on g.directory = :directory and g.directory_id = m.group_directory_id and g.required_as <> '{}'
        where m.run_id = :id and not m.joins
        union
-       select u.directory_id from sync_changes c
-       join users u on u.id = c.user_id
-       join groups g on g.directory = :directory and g.required_as <> '{}' and jsonb_exists(u.graces, 'group:' || g.directory_id)
-       where c.run_id = :id and c.action = 'restore'
+       select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'restore'
      )
      update sync_changes c set reasons = c.reasons || array['requirement-ended']
      from leaving

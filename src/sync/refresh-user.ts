@@ -170,7 +170,7 @@ async function store(
   await planChanges(trx, run);
   if (copyOf(memory, reading.server) !== "older") await planDisablesOfSkipped(trx, run);
   await planGroupReasons(trx, run);
-  if (policy.groupKeys.length > 0) await planRequirementEnds(trx, run);
+  await planRequirementEnds(trx, run);
   const planned = await countPlan(trx, run);
   const { added, changed, restored, disabled } = planned;
   const counts = { listed: reading.entries.rows + reading.skipped.length, unchanged, ...planned };

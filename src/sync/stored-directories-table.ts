@@ -141,6 +141,8 @@ export async function moveDirectory(trx: Transaction, names: Names): Promise<num
     ...names,
   });
   await trx.raw("update sync_runs set directory = :newName where directory = :oldName", { ...names });
+  // Those that wait tell by the name that people know from now on.
+  await trx.raw("update notices set directory = :newName where directory = :oldName", { ...names });
   // Where both were listed, the new one was later.
   await trx.raw(
     `update directories n set first_imported_at = least(n.first_imported_at, o.first_imported_at)

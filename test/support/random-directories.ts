@@ -13,6 +13,7 @@ import {
   startFakeLdapServer,
   uuidOf,
 } from "./fake-ldap-server.ts";
+import type { Rounds, RoundsSeen } from "./random-rounds.ts";
 import { openSyncedStore, type SyncedStore } from "./sync-world.ts";
 
 /** One entry, as the server would show it; an undefined attribute is hidden or missing. */
@@ -33,6 +34,9 @@ interface Stored {
   state: "active" | "disabled" | "removed";
 }
 
+/** What has to come up in many rounds. */
+export const directoryMatters = ["succeeded", "held", "skipped", "disabled", "removed", "restored"];
+
 const names = ["anna", "ben", "carl", "dora", "eva", "finn"];
 const overlong = "x".repeat(5000);
 const mostPeople = 8;
@@ -40,7 +44,7 @@ const mostPeople = 8;
 const anyId = (random: Random) => uuidOf(1 + Math.floor(random() * 15));
 
 /** Runs `rounds` of changes and a run each; throws with the seed and the round where something does not hold. */
-export async function runDirectoryRounds({ seed, rounds }: { seed: number; rounds: number }) {
+export async function runDirectoryRounds({ seed, rounds, endsAt }: Rounds): Promise<RoundsSeen> {
   const random = randomFrom(seed);
   let people: Person[] = [];
   const listing = scriptFor(({ id }) => [
@@ -56,7 +60,8 @@ export async function runDirectoryRounds({ seed, rounds }: { seed: number; round
   const seen = { succeeded: 0, held: 0, skipped: 0, disabled: 0, removed: 0, restored: 0 };
   try {
     let before: Stored[] = [];
-    for (let round = 0; round < rounds; round += 1) {
+    let round = 0;
+    for (; round < rounds && Date.now() < endsAt; round += 1) {
       for (let changes = 1 + Math.floor(random() * 3); changes > 0; changes -= 1)
         people = changed(random, people);
       const run = await store.sync();
@@ -75,7 +80,7 @@ export async function runDirectoryRounds({ seed, rounds }: { seed: number; round
         seen[name] += run.counts?.[name] ?? 0;
       before = after;
     }
-    return seen;
+    return { rounds: round, seen };
   } finally {
     await store.stop();
     await server.stop();

@@ -115,6 +115,7 @@ describe("a rename", () => {
     expect(rows.map((row: { table_name: string }) => row.table_name)).toEqual([
       "audit_events",
       "groups",
+      "notices",
       "sync_runs",
       "users",
     ]);

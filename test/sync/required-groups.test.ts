@@ -102,6 +102,19 @@ test("users who come back without their required group are held as those who lea
   expect(await ends()).toEqual([]);
 });
 
+test("a requirement that ends with a return, since the policy was changed meanwhile, is in the plan as well", async () => {
+  const { filter } = world.directory.users;
+  world.directory.users.filter = "(&(objectClass=inetOrgPerson)(!(uid=user000*))(!(uid=user001*)))";
+  await approve(await world.sync());
+  await restart({ requireForGroups: [] });
+  world.directory.users.filter = filter;
+  const held = await world.sync();
+  expect(codesOf(held)).toEqual(["held", "too-many-requirement-ends"]);
+  expect(codesOf(await approve(held))).toEqual(["succeeded"]);
+  const told = (await ends()).filter(([, by]) => by === "sync-run");
+  expect(told.map(([username]) => username).sort()).toEqual(uids(0, 20));
+});
+
 test("many small runs end no more requirements in a day than one may", async () => {
   const statuses: string[] = [];
   for (let n = 0; n < 18; n += 4) {
