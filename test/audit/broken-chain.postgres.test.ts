@@ -50,8 +50,11 @@ async function brokenIs(value: number, address: string): Promise<void> {
 
 test("an end that was cut off between two starts is in the log and the metrics, and gone once it is accepted", async () => {
   const first = await installation.serve();
+  const isNoted = async () => (await dirmfa("check")).stdout.includes("the end noted");
+  for (let tries = 0; tries < 50 && !(await isNoted()); tries++)
+    await new Promise((resolve) => setTimeout(resolve, 100));
   first.process.kill("SIGTERM");
-  await once(first.process, "exit"); // sealed, and the end noted
+  await once(first.process, "exit");
   expect((await dirmfa("check")).stdout).toMatch(/^ok +audit\.headFolder: \S+, the end noted at \d{4}-/m);
   await runStatement(
     url,
