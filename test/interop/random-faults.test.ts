@@ -1,15 +1,15 @@
-// A thousand rounds of random faults between dirmfa and a directory. The first seed is printed and may be set, to see a
+// Four hundred rounds of random faults between dirmfa and a directory. The first seed is printed and may be set, to see a
 // failure again: FAULT_SEED=123 npm run test:interop -- random-faults
 
 import { randomInt } from "node:crypto";
 import { expect, test } from "vitest";
 import { type FaultOutcome, runFaultRounds } from "../support/random-faults.ts";
 
-const rounds = 1000;
+const rounds = 400;
 // Two at a time: a round mostly waits, for a worker to start or a line to stay silent.
 const lanes = 2;
 
-test("whatever the line does, the store is as before or as the directory now: 1,000 rounds", async () => {
+test("whatever the line does, the store is as before or as the directory now: 400 rounds", async () => {
   const firstSeed = Number(process.env.FAULT_SEED ?? randomInt(1, 1_000_000_000));
   console.log(`FAULT_SEED=${firstSeed}`);
   const share = rounds / lanes;
