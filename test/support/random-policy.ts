@@ -50,7 +50,14 @@ import {
   type Organization,
 } from "./random-organization.ts";
 import type { Rounds, RoundsSeen } from "./random-rounds.ts";
-import { type FalsehoodName, falsehoods, honestView, scriptOfView, type View } from "./random-views.ts";
+import {
+  type FalsehoodName,
+  falsehoods,
+  honestView,
+  scriptOfView,
+  suffixIds,
+  type View,
+} from "./random-views.ts";
 import { openSyncedStore, optionalMfa, type SyncedStore } from "./sync-world.ts";
 
 const actor = { name: "test", via: "sync" } as const;
@@ -185,11 +192,8 @@ class PolicyWorld {
   }
 
   async begin(): Promise<void> {
-    await this.#restart({
-      requireForGroups: ["vpn"],
-      requireForNewUsers: true,
-      enrollmentGraceMs: 3_600_000,
-    });
+    // Whom the new-user flag concerns loses no requirement with a group.
+    await this.#restart({ requireForGroups: ["vpn", "admins"], enrollmentGraceMs: 3_600_000 });
     await this.#run({ isHonest: true });
   }
 
@@ -233,8 +237,11 @@ class PolicyWorld {
     this.#lookHonestly();
     if (this.#random() < 0.5) return true;
     const name = this.#nextFalsehood();
-    if (!(await this.#mayBeTold(name))) return true;
-    const earlier = this.#earlier.at(-1 - Math.floor(this.#random() * 4)) ?? this.#truth;
+    if (!this.#mayBeTold(name)) return true;
+    const known = await this.#changesKnown();
+    const older = this.#earlier.filter(({ changes: at }) => at < known);
+    if (name === "olderCopy" && older.length === 0) return true;
+    const earlier = older.length > 0 ? pick(this.#random, older) : this.#truth;
     const shown = { truth: this.#truth, earlier, requiredGroups: this.#required.ids() };
     if (!falsehoods[name](this.#random, this.view, shown)) return this.#lookHonestly();
     this.#told += ` but ${name}`;
@@ -242,15 +249,21 @@ class PolicyWorld {
     return false;
   }
 
-  /** Whether what hides a little, or is known by its change number alone, can be told from what people do. */
-  async #mayBeTold(name: FalsehoodName): Promise<boolean> {
-    const users = [...this.#facts.users.values()];
-    if (name === "locksHidden") return users.filter(({ state }) => state === "disabled").length > most;
-    if (name === "everybodyLocked") return users.filter(({ state }) => state === "active").length > most;
-    if (name !== "olderCopy") return true;
-    const { serverState } = await this.#memory();
-    const known = /^20260131120000\.(\d{6})Z/.exec(serverState ?? "")?.[1];
-    return known !== undefined && this.#earlier.every(({ changes: at }) => at < Number(known));
+  /** Whether what hides some locks can be told from what people do. */
+  #mayBeTold(name: FalsehoodName): boolean {
+    const stateOf = (id: string) => this.#facts.users.get(id)?.state;
+    const clear = this.#peopleToBe(this.#facts);
+    if (name === "locksHidden")
+      return clear.filter(({ id, isLocked }) => isLocked && stateOf(id) === "disabled").length > most;
+    if (name === "everybodyLocked") return clear.filter(({ id }) => stateOf(id) === "active").length > most;
+    return true;
+  }
+
+  /** The change number by which an older copy is known as one; 0 when the last listing told none. */
+  async #changesKnown(): Promise<number> {
+    const { serverIdentity, serverState } = await this.#memory();
+    if (!serverIdentity?.endsWith(suffixIds.usual)) return 0;
+    return Number(/^20260131120000\.(\d{6})Z/.exec(serverState ?? "")?.[1] ?? 0);
   }
 
   #memory() {
@@ -379,6 +392,7 @@ class PolicyWorld {
     const signal = new AbortController().signal;
     const trigger = how.approves ? ("approval" as const) : ("request" as const);
     const approves = how.approves ? { approves: how.approves } : {};
+    const wereRequired = this.#required.ids();
     let run: SyncRun | undefined;
     const { before, after, ended } = await this.#step(
       async () => {
@@ -409,6 +423,7 @@ class PolicyWorld {
     const isOlder = run.notes.some(({ code }) => code === "older-copy");
     const isSame = identity === null || (await this.#memory()).serverIdentity === identity;
     await this.#requireTold(run, ended);
+    if (this.view.suffix === "usual") this.#requireReasonGone(after, ended, wereRequired);
     this.#requireNoHarm(before, after, isOlder);
     this.#requireLimits({ before, after, ended, isApproved: how.approves !== undefined });
     if (isOlder) this.#requireOnlyNew(before, after);
@@ -426,6 +441,18 @@ class PolicyWorld {
       reasons.includes("requirement-ended"),
     );
     expect(planned.map(({ userId }) => userId).sort(), this.#told).toEqual([...ended].sort());
+  }
+
+  /** Nobody whose requirement a run ended is, in the directory as it is, in a group for which MFA was required. */
+  #requireReasonGone(after: Facts, ended: ReadonlySet<string>, wereRequired: string[]): void {
+    const members = membersOf(this.#truth, this.#store.directory.groups?.nested ?? false);
+    for (const { id, rdn, uid } of this.#peopleToBe(after)) {
+      const user = after.users.get(id);
+      // Who changes bases during a listing is known by the old DN until the next run, and the groups list the new one.
+      if (user === undefined || !ended.has(user.id) || id === this.view.mover?.id) continue;
+      const groups = wereRequired.filter((group) => members.get(group)?.has(rdn));
+      expect(groups, `${this.#told}: ${uid}`).toEqual([]);
+    }
   }
 
   #shownId({ id, flaw }: Organization["people"][number]): string {
@@ -587,7 +614,7 @@ function randomMfa(random: Random, groups: string[]): Partial<MfaConfig> {
   return {
     mode: random() < 0.15 ? "required" : "optional",
     requireForDirectories: random() < 0.1 ? ["fake"] : [],
-    requireForNewUsers: random() < 0.5,
+    requireForNewUsers: random() < 0.2,
     requireForGroups: groups
       .filter(() => random() < 0.7)
       .map((cn) => (random() < 0.5 || cn.includes("=") ? cn : groupDnOf({ cn }))),

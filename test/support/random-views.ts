@@ -17,6 +17,8 @@ export interface View {
   mover: Person | undefined;
 }
 
+export const suffixIds = { usual: uuidOf(800_000), other: uuidOf(800_001) };
+
 export function honestView(organization: Organization): View {
   const plain = { suffix: "usual", hidesRootDse: false, breaksAfter: undefined, mover: undefined } as const;
   return { of: structuredClone(organization), server: 0, ...plain };
@@ -140,7 +142,7 @@ export function scriptOfView(view: () => View): FakeScript {
       return [...(shown.hidesRootDse ? [] : [entry(request.id, "", attributes)]), result(request.id, 0)];
     }
     if (request.base !== "dc=fake") return undefined;
-    const entryUUID = [uuidOf(shown.suffix === "usual" ? 800_000 : 800_001)];
+    const entryUUID = [suffixIds[shown.suffix]];
     const contextCSN = [`20260131120000.${String(shown.of.changes).padStart(6, "0")}Z#000000#001#000000`];
     return [entry(request.id, "dc=fake", { entryUUID, contextCSN }), result(request.id, 0)];
   });
