@@ -1,5 +1,6 @@
 // After a backup of the database was restored: what can be made safe is made safe, in one transaction. A backup knows nothing of
 // the codes that were spent after it, nor of the authenticators that were replaced, nor how far a directory had got.
+// It is in no folder because it acts in three that do not know each other: verification, sync and console.
 
 import { type Actor, findLastEventTime, recordAuditEvent } from "./audit/audit-events-table.ts";
 import type { Clock } from "./clock.ts";

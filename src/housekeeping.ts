@@ -1,5 +1,6 @@
 // What a daemon tidies up beside its work: users removed long ago, old sync runs, lockouts that are over, and the space that
 // deleted rows leave in the embedded database. Any number of replicas may do it.
+// It stands beside daemon.ts, which starts it, because it acts in folders that do not know each other: users, sync, verification.
 
 import type { Actor } from "./audit/audit-events-table.ts";
 import type { RetentionConfig } from "./config/config.ts";

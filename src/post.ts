@@ -1,4 +1,5 @@
 // Posting to an address of the configuration: TLS verified, in bounded time, and to nobody else.
+// It is in no folder: the audit event stream and the webhook share it, and neither knows the other.
 
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";

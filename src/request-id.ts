@@ -1,4 +1,5 @@
 // The id of what somebody asked for: a request, a command, or all that a daemon does by itself.
+// It is in no folder, since http, console, cli and the daemon all make one.
 
 import { randomBytes } from "node:crypto";
 

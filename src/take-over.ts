@@ -1,4 +1,5 @@
 // What of a configuration that was read again can be taken over while the daemon runs, and what waits for a restart. Pure.
+// It stands beside daemon.ts: only that file knows what it can exchange while it runs.
 
 import { isDeepStrictEqual } from "node:util";
 import type { Config } from "./config/config.ts";
