@@ -20,9 +20,8 @@ import { type KeyPath, type Position, type Problem, shorten } from "./problems.t
 
 // A configuration of 1,000 directories has about half of it; more is a wrong file.
 export const maxConfigBytes = 1024 * 1024;
-// What YAML 1.2 (5.1) does not allow in a text: C0 without tab and line ends, and DEL.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const controlCharacter = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
+// What stands in no text file (YAML 1.2, 5.1): control characters before U+0080, without tab and line ends.
+const controlCharacter = /(?![\t\n\r\x80-\x9f])\p{Cc}/u;
 // The schema is 6 deep; every level is a map or list and its pair.
 const maxDepth = 32;
 // Enough to share a `bind` or `tls` block among directories.

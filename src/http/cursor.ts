@@ -6,13 +6,14 @@ import { ProblemAnswer } from "./problems.ts";
 
 export type CursorPart = "text" | "uuid" | "time" | "number" | "ranges";
 
-const forms: Readonly<Record<CursorPart, RegExp>> = {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: PostgreSQL takes no text with U+0000
-  text: /^[^\u0000]{1,2048}$/,
-  uuid: uuidPattern,
-  time: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/,
-  number: /^\d{1,18}$/, // any of them fits a bigint
-  ranges: /^(-|\d{1,18}-\d{1,18}(,\d{1,18}-\d{1,18}){0,99})$/,
+const forms: Readonly<Record<CursorPart, (part: string) => boolean>> = {
+  // PostgreSQL takes no text with U+0000.
+  text: (part) => part !== "" && part.length <= 2048 && !part.includes("\0"),
+  uuid: (part) => uuidPattern.test(part),
+  time: (part) =>
+    /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/.test(part) && !Number.isNaN(Date.parse(part)),
+  number: (part) => /^\d{1,18}$/.test(part), // any of them fits a bigint
+  ranges: (part) => /^(-|\d{1,18}-\d{1,18}(,\d{1,18}-\d{1,18}){0,99})$/.test(part),
 };
 
 /** `nextCursor` of a page: null when it was the last one, which is a page that is not full. */
@@ -36,8 +37,7 @@ export function parseCursor(cursor: string, parts: readonly CursorPart[]): strin
   const isKey =
     Array.isArray(values) &&
     values.length === parts.length &&
-    parts.every((part, index) => typeof values[index] === "string" && forms[part].test(values[index])) &&
-    parts.every((part, index) => part !== "time" || !Number.isNaN(Date.parse(values[index])));
+    parts.every((part, index) => typeof values[index] === "string" && forms[part](values[index]));
   if (!isKey) {
     throw new ProblemAnswer({
       code: "invalid-request",
