@@ -1,5 +1,5 @@
-// Notices for admins as signed requests, in the form of Standard Webhooks (standardwebhooks.com, 1.0.0): any receiver can check
-// that it comes from dirmfa, is fresh, and was not changed.
+// Notices for admins as signed requests, in the form of Standard Webhooks (standardwebhooks.com, 1.0.0), so that the receiver can
+// check that each comes from dirmfa, is fresh, and was not changed.
 
 import { createHmac } from "node:crypto";
 import type { WebhookConfig } from "../config/config.ts";
