@@ -4,7 +4,7 @@
 import { randomUUID } from "node:crypto";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
-import { fromFirstServer } from "./first-server.ts";
+import { fromFirstServer } from "./failover.ts";
 import { detectKind, encodeId, userMappingOf } from "./kinds.ts";
 import { connectSession } from "./ldap/connect-session.ts";
 import { narrowFilter } from "./ldap/filter.ts";

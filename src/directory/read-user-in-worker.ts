@@ -3,7 +3,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import type { DirectoryConfig } from "../config/config.ts";
-import { fromFirstServer } from "./first-server.ts";
+import { fromFirstServer } from "./failover.ts";
 import { connectSession } from "./ldap/connect-session.ts";
 import type { LdapSession } from "./ldap/ldap-session.ts";
 import { packError } from "./listing-messages.ts";

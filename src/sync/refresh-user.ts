@@ -23,6 +23,10 @@ import { dropKept } from "./kept-rows-table.ts";
 import { decideHold, nothingMeasured, sumOfDay } from "./limits.ts";
 import { newUserFlagOf } from "./make-plan.ts";
 import { countStoredUsers, listEarlierRuns, measurePlan, noUsers } from "./measures-table.ts";
+import { skipIdClashes } from "./plan-clashes-table.ts";
+import { planGroupReasons } from "./plan-groups-table.ts";
+import { planRequirementEnds } from "./plan-requirements-table.ts";
+import { countPlan, digestPlan, type PlanRun, planChanges, planDisablesOfSkipped } from "./plan-table.ts";
 import {
   listOwnSkips,
   listStoredIds,
@@ -32,11 +36,7 @@ import {
   unstageUnchanged,
   wereReadSince,
   withoutStored,
-} from "./one-user-table.ts";
-import { skipIdClashes } from "./plan-clashes-table.ts";
-import { planGroupReasons } from "./plan-groups-table.ts";
-import { planRequirementEnds } from "./plan-requirements-table.ts";
-import { countPlan, digestPlan, type PlanRun, planChanges, planDisablesOfSkipped } from "./plan-table.ts";
+} from "./refresh-user-table.ts";
 import { skipNames } from "./skip-clashes.ts";
 import { deleteStaging, dropDuplicates, dropKnown, insertSkips, stageEntries } from "./staging-table.ts";
 import type { RunCounts } from "./sync-run.ts";

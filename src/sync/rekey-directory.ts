@@ -3,7 +3,7 @@
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
-import { fromFirstServer } from "../directory/first-server.ts";
+import { fromFirstServer } from "../directory/failover.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type { EntryColumns } from "../directory/listing-page.ts";
 import { type Packed, unpackColumns } from "../directory/packed-columns.ts";

@@ -4,7 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { systemClock } from "../clock.ts";
 import type { DirectoryConfig } from "../config/config.ts";
-import { fromFirstServer, type OneServer } from "../directory/first-server.ts";
+import { fromFirstServer, type OneServer } from "../directory/failover.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type {
   EntryColumns,

@@ -5,7 +5,7 @@ import { generateOrganization, organizationOverlays } from "../../scripts/server
 import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import { usualLimits } from "../../scripts/servers/usual-limits.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
-import { fromFirstServer } from "../../src/directory/first-server.ts";
+import { fromFirstServer } from "../../src/directory/failover.ts";
 import { listDirectory } from "../../src/directory/list-directory.ts";
 import type { ListingPage } from "../../src/directory/listing-page.ts";
 import { valuesOf } from "../../src/directory/packed-columns.ts";
