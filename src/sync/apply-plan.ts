@@ -9,6 +9,7 @@ import { type Lease, requireLease } from "../store/leases-table.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
 import { holdPolicy, rememberRequiredGroups } from "../users/policy-table.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
+import { countAbsences, forgetAbsences, forgetAbsencesOfListed } from "./absences-table.ts";
 import {
   addToGroups,
   applyGroups,
@@ -25,13 +26,7 @@ import {
 import { getDirectoryMemory, rememberListing, rememberOlderCopy } from "./directories-table.ts";
 import { sharePlan, shareSkips } from "./kept-rows-table.ts";
 import type { Plan } from "./make-plan.ts";
-import {
-  countAbsences,
-  forgetAbsences,
-  forgetAbsencesOfListed,
-  type PlanRun,
-  settleRefreshed,
-} from "./plan-table.ts";
+import { type PlanRun, settleRefreshed } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import { deleteStaging } from "./staging-table.ts";
 import { finishRun, type RunResult } from "./sync-runs-table.ts";

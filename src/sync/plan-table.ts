@@ -23,7 +23,7 @@ export const isFresher =
 
 // A user is in the listing when its entry is staged or unchanged, or when an unusable entry may be the user's (rule 8). An
 // unusable entry whose id is known belongs to the user with that id, and to no other user of the same DN or name.
-const unlistedUsers = `
+export const unlistedUsers = `
   from users u
   where u.directory = :directory and u.state <> 'removed' and (${isFresher}) is not true
     and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
@@ -40,7 +40,7 @@ const unlistedUsers = `
       where k.run_id = :id and not k.of_groups and k.directory_id is null and k.username_key = u.username_key)`;
 
 // Looks at removals alone: a user whom the plan changes otherwise is not removed by it.
-const removedByPlan = `exists (
+export const removedByPlan = `exists (
   select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')`;
 
 /**
@@ -84,44 +84,6 @@ export async function countUnlistedKept(trx: Transaction, run: PlanRun): Promise
     { ...run },
   );
   return rows[0]?.count ?? 0;
-}
-
-/**
- * Counts, for every user that the listing does not name and the plan does not remove, one more listing in a row, and forgets
- * the counts of all others. With `anew` all counts start with this listing, as after a change of server.
- */
-export async function countAbsences(trx: Transaction, run: PlanRun, anew: boolean): Promise<void> {
-  await trx.raw(
-    `with missing as (
-       select u.id ${unlistedUsers} and not ${removedByPlan}
-     ), back as (
-       delete from user_absences a using users u
-       where a.user_id = u.id and u.directory = :directory and a.user_id not in (select id from missing)
-     )
-     insert into user_absences (user_id, listings) select id, 1 from missing
-     on conflict (user_id) do update set listings = case when :anew then 1 else user_absences.listings + 1 end`,
-    { ...run, anew },
-  );
-}
-
-/**
- * Forgets the counts of users whom the listing names. For a held run, which changes nothing else: the listing was complete, and
- * so whoever is in it is not missing.
- */
-export async function forgetAbsencesOfListed(trx: Transaction, run: PlanRun): Promise<void> {
-  await trx.raw(
-    `delete from user_absences a using users listed
-     where a.user_id = listed.id and listed.directory = :directory and listed.id not in (select u.id ${unlistedUsers})`,
-    { ...run },
-  );
-}
-
-/** Forgets all counts of a directory that removes users at the first listing without them. */
-export async function forgetAbsences(trx: Transaction, run: PlanRun): Promise<void> {
-  await trx.raw(
-    "delete from user_absences a using users u where a.user_id = u.id and u.directory = :directory",
-    { ...run },
-  );
 }
 
 /** Takes out of staging what the listing says of users who were read after the run had begun; returns how many. */
