@@ -11,8 +11,8 @@ import {
 import { isOneReference } from "./env-references.ts";
 import { isLoopback, looksLikeDn, parseDirectoryUrl } from "./formats.ts";
 import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
+import { requiredDirectoriesSchema, requiredGroupsSchema } from "./mfa-schema.ts";
 import type { KeyPath } from "./problems.ts";
-import { requiredDirectoriesSchema, requiredGroupsSchema } from "./schema.ts";
 import { isWritten } from "./yaml-source.ts";
 
 export function checkDirectories(meaning: Meaning): void {

@@ -11,19 +11,11 @@ import {
 import { databaseUrlWarning } from "./database-url.ts";
 import { isOneReference } from "./env-references.ts";
 import { isLoopback, parseDuration, parseListenAddress, parsePostgresUrl } from "./formats.ts";
+import { callerNameSchema, listenSchema, tokenSha256Schema } from "./http-schema.ts";
 import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
+import { enrollmentPassSchema, firstLockoutSchema, maximumLockoutSchema } from "./mfa-schema.ts";
 import { type KeyPath, showPath } from "./problems.ts";
-import {
-  callerNameSchema,
-  databaseUrlSchema,
-  embeddedSchema,
-  enrollmentPassSchema,
-  firstLockoutSchema,
-  keysFolderSchema,
-  listenSchema,
-  maximumLockoutSchema,
-  tokenSha256Schema,
-} from "./schema.ts";
+import { databaseUrlSchema, embeddedSchema, keysFolderSchema } from "./schema.ts";
 import { isWritten } from "./yaml-source.ts";
 
 export function checkService(meaning: Meaning): void {
