@@ -32,7 +32,7 @@ import { keysForRestart, takenOver } from "./take-over.ts";
 import { applyPolicy, type PolicyDeps } from "./users/apply-policy.ts";
 import { mfaPolicyOf } from "./users/policy.ts";
 import { listGroupsNotFound } from "./users/policy-table.ts";
-import { createBackupCodeHasher } from "./verification/backup-code-hash.ts";
+import { createBackupCodeHasher, presentKdf } from "./verification/backup-code-hash.ts";
 import { createTogether } from "./verification/together.ts";
 
 export interface Daemon {
@@ -136,7 +136,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     );
   let onDemand = startOnDemand(config.directories);
   started.defer(() => onDemand.stop());
-  const hasher = createBackupCodeHasher();
+  const hasher = createBackupCodeHasher(presentKdf);
   const together = createTogether(db);
   const httpDepsOf = (of: Config) => ({
     config: of,

@@ -4,7 +4,7 @@
 import { type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
 import { createTurns, type Turns } from "./turns.ts";
 
-/** Stored with each set, so that it can be raised for new sets while old ones stay readable. */
+/** For new sets. Stored with each, so that it can be raised while old ones stay readable. */
 export const presentKdf = "scrypt:16384:8:1";
 
 export const saltBytes = 16; // NIST SP 800-132, 5.1
@@ -28,6 +28,8 @@ export interface BackupCodeHasher {
    * meanwhile is not hashed. Throws AppError `rate-limited`, before any work, when too many wait or the wait is too long.
    */
   hash(typed: HashInput, stillWanted: () => Promise<boolean>): Promise<Buffer | undefined>;
+  /** How a new set is hashed, as it is stored with it. */
+  kdfOfNewSets: string;
   /** Turns at hashing a whole new set. */
   setTurns: Turns;
 }
@@ -39,11 +41,12 @@ export interface HashInput {
 }
 
 /** One a process: the bound is on the process's memory and threads. */
-export function createBackupCodeHasher(): BackupCodeHasher {
+export function createBackupCodeHasher(kdfOfNewSets: string): BackupCodeHasher {
   const turns = createTurns(hashLimits);
   // Equal requests at the same time, as of a button pressed twice, share one hash.
   const underWay = new Map<string, Promise<Buffer | undefined>>();
   return {
+    kdfOfNewSets,
     setTurns: createTurns(setLimits),
     async hash(typed, stillWanted) {
       const name = `${typed.kdf} ${Buffer.from(typed.salt).toString("hex")} ${typed.canonicalCode}`;

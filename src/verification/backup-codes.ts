@@ -2,7 +2,7 @@
 
 import { nonceBytes, type SealingKey, seal } from "../sealing/sealing.ts";
 import type { Transaction } from "../store/database.ts";
-import { hashBytes, presentKdf, saltBytes } from "./backup-code-hash.ts";
+import { hashBytes, saltBytes } from "./backup-code-hash.ts";
 import { replaceBackupCodes } from "./backup-codes-table.ts";
 import { backupCodeFrom, backupCodeLength, printedCode } from "./codes.ts";
 import type { VerificationDeps } from "./deps.ts";
@@ -11,6 +11,7 @@ import { requireWaiting } from "./waiting-caller.ts";
 export interface NewBackupCodes {
   /** As they are shown to the user. */
   printed: string[];
+  kdf: string;
   salt: Buffer;
   hashes: Buffer;
 }
@@ -31,6 +32,7 @@ async function makeSet(
   deps: Pick<VerificationDeps, "hasher" | "randomBytes" | "mfa">,
   signal: AbortSignal | undefined,
 ): Promise<NewBackupCodes> {
+  const kdf = deps.hasher.kdfOfNewSets;
   const salt = deps.randomBytes(saltBytes);
   const codes = Array.from({ length: deps.mfa.backupCodes.count }, () =>
     backupCodeFrom(deps.randomBytes(backupCodeLength)),
@@ -39,10 +41,10 @@ async function makeSet(
   // One after the other, so that enrollments leave turns to those who sign in.
   for (const canonicalCode of codes) {
     requireWaiting(signal);
-    const hash = await deps.hasher.hash({ canonicalCode, salt, kdf: presentKdf }, async () => true);
+    const hash = await deps.hasher.hash({ canonicalCode, salt, kdf }, async () => true);
     if (hash) hashes.push(hash);
   }
-  return { printed: codes.map(printedCode), salt, hashes: Buffer.concat(hashes) };
+  return { printed: codes.map(printedCode), kdf, salt, hashes: Buffer.concat(hashes) };
 }
 
 /** Stores the set with its authenticator, in place of any older one. The authenticator must be locked. */
@@ -55,7 +57,7 @@ export async function storeBackupCodes(
   const context = { purpose: "backup-codes", owner: input.userId } as const;
   await replaceBackupCodes(trx, {
     authenticatorId: input.authenticatorId,
-    kdf: presentKdf,
+    kdf: codes.kdf,
     salt: codes.salt,
     keyId: key.id,
     sealed: seal(key, context, codes.hashes, deps.randomBytes(nonceBytes)),

@@ -184,6 +184,11 @@ test("with the directory down all but its runs still works", async () => {
   await slapd.restart();
 });
 
+test("every set of backup codes is hashed at the full price (rule 21)", async () => {
+  const kdfs = await database.db("backup_code_sets").distinct("kdf");
+  expect(kdfs).toEqual([{ kdf: "scrypt:16384:8:1" }]);
+});
+
 test("what goes wrong is refused", async () => {
   const username = "user0005";
   const { secret, backupCodes } = await enroll(username);

@@ -25,8 +25,7 @@ import { decideSignIn } from "../../src/verification/decide-sign-in.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { createTogether } from "../../src/verification/together.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
-import { cheapHasher } from "../verification/interleaved-flows.ts";
-import { caller, secretOf, TestClock, totpOf } from "../verification/verification-world.ts";
+import { caller, cheapHasher, secretOf, TestClock, totpOf } from "../verification/verification-world.ts";
 import { directoryConfigForFake, startFakeLdapServer } from "./fake-ldap-server.ts";
 import {
   type Facts,

@@ -10,11 +10,6 @@ import { inTransaction } from "../../src/store/in-transaction.ts";
 import { holdRestored, removeUsers, updateUsers } from "../../src/sync/apply-table.ts";
 import { purgeRemovedUsers } from "../../src/users/purge-removed.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
-import {
-  type BackupCodeHasher,
-  createBackupCodeHasher,
-  presentKdf,
-} from "../../src/verification/backup-code-hash.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { canonicalBackupCode } from "../../src/verification/codes.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
@@ -154,15 +149,6 @@ function inputOf({ username }: Subject) {
   return { name: { username }, actor: caller };
 }
 
-/** The real hasher, at a price that lets thousands of sets be made. */
-export function cheapHasher(): BackupCodeHasher {
-  const hasher = createBackupCodeHasher();
-  return {
-    ...hasher,
-    hash: (typed, stillWanted) => hasher.hash({ ...typed, kdf: "scrypt:16:8:1" }, stillWanted),
-  };
-}
-
 /** Makes users of one state. Their codes before the clock's present step are spent. */
 export async function createSubjects(
   world: VerificationWorld,
@@ -173,11 +159,12 @@ export async function createSubjects(
   await world.deps.keys.refresh(); // a rotation may have gone before
   const key = world.deps.keys.active();
   const salt = randomBytes(16);
-  const hasher = cheapHasher();
+  const { hasher } = world.deps;
+  const kdf = hasher.kdfOfNewSets;
   const hashes: Buffer[] = [];
   for (const code of printedCodes) {
     const hash = await hasher.hash(
-      { canonicalCode: canonicalBackupCode(code) ?? "", salt, kdf: presentKdf },
+      { canonicalCode: canonicalBackupCode(code) ?? "", salt, kdf },
       async () => true,
     );
     if (hash) hashes.push(hash);
@@ -266,7 +253,7 @@ export async function createSubjects(
       subjects.map(({ id, active, setId }) => ({
         id: setId,
         authenticator_id: active.id,
-        kdf: presentKdf,
+        kdf,
         salt,
         key_id: key.id,
         sealed: sealed(id, "backup-codes", Buffer.concat(hashes)),

@@ -10,7 +10,6 @@ import type { Database } from "../../src/store/database.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { type GatedDatabase, openGatedDatabase } from "../support/gated-database.ts";
 import {
-  cheapHasher,
   createSubjects,
   endRetention,
   type FlowName,
@@ -56,8 +55,7 @@ async function openLane(): Promise<Lane> {
   const world = await openVerificationWorld();
   const openReplica = async (): Promise<Replica> => {
     const gated = openGatedDatabase(world.database.config, `gated-${randomUUID()}`);
-    const deps = await world.replica({ backupCodes: { count: 2 } }, gated.db);
-    return { gated, deps: { ...deps, hasher: cheapHasher() } };
+    return { gated, deps: await world.replica({ backupCodes: { count: 2 } }, gated.db) };
   };
   return { world, replicas: [await openReplica(), await openReplica()] };
 }

@@ -29,6 +29,7 @@ function slowHashing(waitMs: number) {
   const deps: VerificationDeps = {
     ...world.deps,
     hasher: {
+      ...hasher,
       setTurns: createTurns({ running: 1, waiting: 100, waitMs }),
       hash: async (typed, stillWanted) => {
         started.resolve();

@@ -16,7 +16,7 @@ import { usernameKeyOf } from "../../src/username.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { insertPolicy } from "../../src/users/policy-table.ts";
 import type { Method, VerifyCodeAnswer } from "../../src/verification/answers.ts";
-import { createBackupCodeHasher } from "../../src/verification/backup-code-hash.ts";
+import { type BackupCodeHasher, createBackupCodeHasher } from "../../src/verification/backup-code-hash.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
@@ -40,7 +40,7 @@ export const mfaDefaults: MfaConfig = {
   replaceWithBackupCode: true,
   issuer: "ACME",
   totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
-  // Fewer than the default of ten: each costs a hash, and every test enrolls someone.
+  // Fewer than the default of ten: every test enrolls someone.
   backupCodes: { count: 4 },
   lockout: { failures: 5, firstMs: 60_000, maximumMs: 86_400_000 },
 };
@@ -112,6 +112,11 @@ export function eachTestInVerificationWorld(use: (world: VerificationWorld) => v
   afterAll(() => database.close());
 }
 
+/** The real hasher, at a price that lets thousands of sets be made. What they cost in production: backup-code-hash.test.ts. */
+export function cheapHasher(): BackupCodeHasher {
+  return createBackupCodeHasher("scrypt:16:8:1");
+}
+
 /** With `shared`, that database is emptied and outlives the world: an embedded one takes seconds to make. */
 export async function openVerificationWorld(shared?: TestDatabase): Promise<VerificationWorld> {
   const database = shared ?? (await openTestDatabase());
@@ -137,7 +142,7 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
       clock,
       log,
       keys,
-      hasher: createBackupCodeHasher(),
+      hasher: cheapHasher(),
       together: createTogether(db),
       randomBytes,
       mfa,
