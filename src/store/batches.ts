@@ -13,7 +13,7 @@ export interface BatchOptions<Item, Answer> {
   running: number;
   /** The most items of one batch: those behind it must not wait too long for it. */
   most: number;
-  /** Items of one key never share a batch, and keep their order: the later one is judged after the earlier. */
+  /** Items of one key are never under way together, and keep their order: the next one is taken when the one before has its answer. */
   keyOf?(item: Item): string;
   /** Asked when the item's turn has come: the error that it ends with in place of being done. */
   refusalOf?(item: Item): Error | undefined;
@@ -50,7 +50,6 @@ export function createBatches<Item, Answer>(
       await runBatch(batch, options);
     } finally {
       running -= 1;
-      for (const { item } of batch) if (options.keyOf) keysUnderWay.delete(options.keyOf(item));
       becomeDue();
     }
   };
@@ -69,11 +68,21 @@ export function createBatches<Item, Answer>(
         waiting.reject(refusal);
         continue;
       }
-      if (key !== undefined) keysUnderWay.add(key);
+      if (key !== undefined) holdKey(key, waiting.promise);
       batch.push(waiting);
     }
     line = left;
     return batch;
+  };
+
+  // Until the answer, which may take longer than the batch.
+  const holdKey = (key: string, answer: Promise<Answer>) => {
+    keysUnderWay.add(key);
+    const release = () => {
+      keysUnderWay.delete(key);
+      becomeDue();
+    };
+    answer.then(release, release);
   };
 
   return (item) => {

@@ -36,7 +36,8 @@ export function createTogether(db: Database): Together {
     spendStep: createBatches<WaitingAttempt, Outcome>({
       ...bounds,
       run: (attempts) => spendAll(db, attempts),
-      // The guard's rows are a user's; a second code of the same user is judged after the first.
+      // The guard's rows are a user's; a second code of the same user is judged after the first, and a user whose rows somebody holds
+      // takes one connection however many codes come.
       keyOf: ({ attempt }) => attempt.userId,
       // Nothing is granted to a caller that has gone; a wrong code counts all the same.
       refusalOf: ({ attempt, signal }) =>
@@ -50,7 +51,7 @@ async function spendAll(
   db: Database,
   attempts: readonly WaitingAttempt[],
 ): Promise<(Outcome | Promise<Outcome>)[]> {
-  const outcomes = await spendSteps(db, attempts);
+  const outcomes = await tryAgain(() => spendSteps(db, attempts));
   return attempts.map((attempt, index) => outcomes[index] ?? spendAlone(db, attempt));
 }
 

@@ -60,6 +60,26 @@ test("two of one key never share a batch, and keep their order", async () => {
   expect(await Promise.all(answers)).toEqual(["A1", "B1", "A2", "A3"]);
 });
 
+test("one whose answer takes longer than its batch keeps back its key alone", async () => {
+  const slow = Promise.withResolvers<string>();
+  const begun: string[] = [];
+  const ask = createBatches<string, string>({
+    running: 1,
+    most: 10,
+    keyOf: (item) => item.charAt(0),
+    async run(items) {
+      begun.push(...items);
+      return items.map((item) => (item === "a1" ? slow.promise : item));
+    },
+  });
+  const answers = ["a1", "a2"].map(ask);
+  expect(await ask("b1")).toBe("b1");
+  expect(await ask("b2")).toBe("b2");
+  expect(begun).toEqual(["a1", "b1", "b2"]);
+  slow.resolve("a1");
+  expect(await Promise.all(answers)).toEqual(["a1", "a2"]);
+});
+
 test("where a batch fails each is done alone, and only the one to blame fails", async () => {
   const ask = createBatches<string, string>({
     running: 1,

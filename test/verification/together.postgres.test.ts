@@ -18,8 +18,12 @@ eachTestInVerificationWorld((it) => {
   world = it;
 });
 
-const verify = (deps: VerificationDeps, username: string, codeAsTyped: string, actor = caller) =>
-  verifyCode(deps, { name: { username }, code: { method: "totp", codeAsTyped }, actor });
+const verify = (
+  deps: VerificationDeps,
+  username: string,
+  codeAsTyped: string,
+  { actor = caller, signal }: { actor?: typeof caller; signal?: AbortSignal } = {},
+) => verifyCode(deps, { name: { username }, code: { method: "totp", codeAsTyped }, actor, signal });
 
 /** How many transactions `work` committed in all. */
 async function commitsOf(work: () => Promise<unknown>): Promise<number> {
@@ -131,13 +135,81 @@ test("a user whose rows another transaction holds delays nobody else", async () 
   ]);
 });
 
+test("a right code whose caller goes while it waits for another of the same user is not spent", async () => {
+  const [user] = await enrolledUsers(1);
+  if (!user) throw new Error("one user");
+  const trx = await world.database.db.transaction();
+  await trx("lockouts").where({ user_id: user.id }).forUpdate().select("method");
+  const first = verify(world.deps, user.username, world.wrongCodeOf(user));
+  // The first is at the lock by the time that the second one has read where the user stands.
+  await waitForLock();
+  const caller = new AbortController();
+  const gone = verify(world.deps, user.username, world.codeOf(user), { signal: caller.signal });
+  await world.deps.together.findStanding(user);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  caller.abort();
+  await trx.commit();
+  expect(await first).toEqual({ outcome: "code-rejected" });
+  await expect(gone).rejects.toMatchObject({ code: "aborted" });
+  expect(await world.verify(user, world.codeOf(user))).toMatchObject({ outcome: "accepted" });
+});
+
+async function countWaitingForLock(): Promise<number> {
+  const { rows } = await world.database.db.raw(
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  );
+  return rows.length;
+}
+
+const waitForLock = () => expect.poll(countWaitingForLock).toBeGreaterThan(0);
+
+test("many codes of one user whose rows are held take one connection, so that they keep nobody else out", async () => {
+  const [held, free] = await enrolledUsers(2);
+  if (!held || !free) throw new Error("two users");
+  const trx = await world.database.db.transaction();
+  await trx("lockouts").where({ user_id: held.id }).forUpdate().select("method");
+  const waiting = Array.from({ length: 40 }, () => verify(world.deps, held.username, world.codeOf(held)));
+  await waitForLock();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(await countWaitingForLock()).toBe(1);
+  expect(await verify(world.deps, free.username, world.codeOf(free))).toMatchObject({ outcome: "accepted" });
+  await trx.commit();
+  const outcomes = (await Promise.all(waiting)).map(({ outcome }) => outcome);
+  expect(outcomes.filter((outcome) => outcome === "accepted")).toHaveLength(1);
+});
+
+test("a batch in whose way another transaction was is tried again, the same as a code alone", async () => {
+  const users = await enrolledUsers(2);
+  const { db } = world.database;
+  // The database says so for the first two statements: the batch, and what is tried in its place.
+  await db.raw("create sequence conflicts");
+  await db.raw(`create function conflict() returns trigger language plpgsql as $$ begin
+    if nextval('conflicts') <= 2 then raise exception 'in the way' using errcode = '40001'; end if;
+    return new; end $$`);
+  await db.raw(
+    "create trigger conflict before insert on audit_events for each row execute function conflict()",
+  );
+  try {
+    for (const user of users) {
+      expect(await verify(world.deps, user.username, world.codeOf(user))).toMatchObject({
+        outcome: "accepted",
+      });
+    }
+  } finally {
+    await db.raw("drop function conflict() cascade");
+    await db.raw("drop sequence conflicts");
+  }
+});
+
 test("an attempt that the database refuses takes no other with it", async () => {
   const users = await enrolledUsers(3);
   // PostgreSQL takes no text with a null character; the API lets none in.
   const bad = { ...caller, name: "caller:\0" };
   const outcomes = await Promise.allSettled(
     users.map((user, index) =>
-      verify(world.deps, user.username, world.codeOf(user), index === 1 ? (bad as typeof caller) : caller),
+      verify(world.deps, user.username, world.codeOf(user), {
+        actor: index === 1 ? (bad as typeof caller) : caller,
+      }),
     ),
   );
   expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
