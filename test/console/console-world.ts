@@ -106,7 +106,8 @@ export async function openConsoleWorld(
   ]);
   const verification = await world.replica(options.mfa);
   const { db, log } = verification;
-  const directory = directoryConfigFor(slapd, { name: "main" });
+  const { users } = directoryConfigFor(slapd);
+  const directory = directoryConfigFor(slapd, { name: "main", users: { ...users, aliases: ["mail"] } });
   const syncDeps = {
     db,
     log,

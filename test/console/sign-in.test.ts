@@ -1,6 +1,8 @@
 // Rule 30: the console lets in who has shown the directory's password and a second factor, and ends with either.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { settleRestoredDatabase } from "../../src/after-restore.ts";
 import { type ConsoleWorld, codeOf, openConsoleWorld, passwordOf, type Uid } from "./console-world.ts";
 
 let world: ConsoleWorld;
@@ -78,6 +80,61 @@ test("passwords of one user are tried five times, from wherever, and then not lo
   expect((await typePassword("carol", passwordOf("carol"))).answer.status).toBe(303);
   world.clock.step(40);
   expect((await typePassword("alan", passwordOf("alan"))).answer.status).toBe(303);
+});
+
+test("another name of the same user gives no more tries, and a right password takes them back", async () => {
+  const names = ["alan", "alan@example.org", "Alan", "ALAN@example.org"];
+  for (const name of names) expect((await typePassword(name, "wrong")).answer.status).toBe(403);
+  expect((await typePassword("alan@example.org", passwordOf("alan"))).answer.status).toBe(303);
+  for (const name of [...names, "alan"]) expect((await typePassword(name, "wrong")).answer.status).toBe(403);
+  for (const name of names) expect((await typePassword(name, passwordOf("alan"))).answer.status).toBe(429);
+  world.clock.step(40);
+});
+
+test("fifty wrong passwords come from one address, of whomever; right ones do not count", async () => {
+  for (let times = 0; times < 49; times += 1)
+    expect((await typePassword(`nobody${times}`, "wrong")).answer.status).toBe(403);
+  for (const uid of ["carol", "bob"] as const)
+    expect((await typePassword(uid, passwordOf(uid))).answer.status).toBe(303);
+  expect((await typePassword("nobody", "wrong")).answer.status).toBe(403);
+  expect((await typePassword("carol", passwordOf("carol"))).answer.status).toBe(429);
+  world.clock.step(40);
+});
+
+/** What happens while the directory thinks about what was asked. */
+async function whileDirectoryWaits<T>(use: () => Promise<T>): Promise<T> {
+  process.kill(world.slapd.pid, "SIGSTOP");
+  try {
+    return await use();
+  } finally {
+    process.kill(world.slapd.pid, "SIGCONT");
+  }
+}
+
+test("of seventeen passwords at once sixteen go to the directory", async () => {
+  const answers: ReturnType<typeof typePassword>[] = [];
+  await whileDirectoryWaits(async () => {
+    for (let n = 0; n < 17; n += 1) answers.push(typePassword(`nobody${n}`, "wrong"));
+    expect((await Promise.race(answers)).answer.status).toBe(503);
+  });
+  const statuses = (await Promise.all(answers)).map(({ answer }) => answer.status);
+  expect(statuses.filter((status) => status === 403)).toHaveLength(16);
+  world.clock.step(40);
+});
+
+test("who is disabled while the directory looks at the password is not let in", async () => {
+  const { db } = world.database;
+  const id = await world.idOf("bob");
+  const typed = await whileDirectoryWaits(async () => {
+    const typed = typePassword("bob", passwordOf("bob"));
+    await Promise.race([typed, sleep(1_000)]); // long enough to be asked for
+    await db("users").where({ id }).update({ state: "disabled" });
+    return { typed };
+  });
+  const { visitor, answer } = await typed.typed;
+  expect(answer.status).toBe(403);
+  expect((await visitor.get("/settings")).location).toBe("/sign-in");
+  await db("users").where({ id }).update({ state: "active" });
 });
 
 test("a password is in no line of the log, nor a code or the cookie", async () => {
@@ -170,6 +227,41 @@ describe("a session ends", () => {
   });
 });
 
+describe("half of a sign-in", () => {
+  test("ends when a device is registered elsewhere, or is gone", async () => {
+    const path = `/users/${await world.idOf("carol")}`;
+    const alice = await world.signIn("alice");
+    await world.signIn("carol");
+    const owesCode = await withPassword("carol");
+    expect((await owesCode.get("/sign-in/code")).status).toBe(200);
+    await alice.get(path);
+    await alice.post(`${path}/disable-mfa`, { sure: "yes" });
+    expect((await owesCode.get("/sign-in/code")).location).toBe("/sign-in");
+    const mayEnroll = await withPassword("carol");
+    expect((await mayEnroll.get("/settings")).status).toBe(200);
+    await world.signIn("carol");
+    expect((await mayEnroll.get("/settings")).location).toBe("/sign-in");
+  });
+
+  test("ends after twenty minutes, however much of it is seen", async () => {
+    const carol = await withPassword("carol");
+    const { db } = world.database;
+    const sessions = db("console_sessions").where({ user_id: await world.idOf("carol"), stage: "challenge" });
+    await sessions.clone().update({ ends_at: db.raw("ends_at - interval '19 minutes'") });
+    expect((await carol.get("/sign-in/code")).status).toBe(200);
+    await sessions.clone().update({ ends_at: db.raw("ends_at - interval '1 minute'") });
+    expect((await carol.get("/sign-in/code")).location).toBe("/sign-in");
+  });
+});
+
+test("of eleven sessions of a user the oldest goes", async () => {
+  const oldest = await world.signIn("bob");
+  for (let others = 0; others < 9; others += 1) await withPassword("bob");
+  expect((await oldest.get("/settings")).status).toBe(200);
+  await withPassword("bob");
+  expect((await oldest.get("/settings")).location).toBe("/sign-in");
+});
+
 test("a session gets another token with each step, and a planted one is worth nothing", async () => {
   const bob = world.visitor();
   const planted = "A".repeat(43);
@@ -206,12 +298,35 @@ test("a role that was got meanwhile counts from the next sign-in on", async () =
   await world.reload({});
 });
 
+test("a link from elsewhere finds the person signed in, and signs nobody out", async () => {
+  const carol = await world.signIn("carol");
+  const stranger = world.visitor();
+  const led = await stranger.get("/settings", { "sec-fetch-site": "cross-site" });
+  // The browser asks again from here, and sends the cookie then.
+  expect([led.status, led.text, led.headers.get("refresh"), led.headers.get("set-cookie")]).toEqual([
+    200,
+    "",
+    "0",
+    null,
+  ]);
+  expect((await carol.get("/settings", { "sec-fetch-site": "cross-site" })).text).toContain("Settings");
+});
+
 test("somebody else in the place of a DN does not sign in as the user who had it", async () => {
   const dn = "uid=alan,ou=people,dc=example,dc=org";
   await world.slapd.modify(
     `dn: ${dn}\nchangetype: delete\n\ndn: ${dn}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: alan\ncn: Another\nsn: Alan\nuserPassword: mine\n\n`,
   );
   expect((await typePassword("alan", "mine")).answer.status).toBe(403);
+});
+
+// The last one that needs a code: all of them up to now are spent by it.
+test("after `database restored` every session is over", async () => {
+  const bob = await world.signIn("bob");
+  const actor = { name: "test", via: "cli" } as const;
+  const { db } = world.database;
+  await settleRestoredDatabase({ db, clock: world.clock, windowSteps: 1 }, { endBackupCodes: false, actor });
+  expect((await bob.get("/settings")).location).toBe("/sign-in");
 });
 
 test("with the directory away nobody new gets in, and the word is that it is not available", async () => {
