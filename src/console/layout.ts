@@ -3,9 +3,8 @@
 
 import type { ConsoleRole } from "../config/config.ts";
 import { type Html, type HtmlValue, html } from "../pages/html.ts";
+import { everyRole } from "./roles.ts";
 import type { Visit } from "./visit.ts";
-
-const everyRole: readonly ConsoleRole[] = ["admin", "helpDesk", "auditor"];
 
 /** Pages with a place in the navigation, and who has them there. */
 const places: readonly { path: string; name: string; roles: readonly ConsoleRole[] }[] = [

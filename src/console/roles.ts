@@ -4,16 +4,10 @@ import type { ConsoleConfig, ConsoleRole } from "../config/config.ts";
 import { groupKeyOf } from "../users/policy.ts";
 import type { User } from "../users/user.ts";
 
-export const consoleRoles = ["admin", "helpDesk", "auditor"] as const satisfies readonly ConsoleRole[];
+export const everyRole = ["admin", "helpDesk", "auditor"] as const satisfies readonly ConsoleRole[];
 
 /** The roles that a user's groups give, by their stored memberships. A group that was renamed gives none under its old name. */
 export function rolesOf(user: Pick<User, "groups">, configured: ConsoleConfig["roles"]): ConsoleRole[] {
   const keys = new Set(user.groups.flatMap(({ nameKey, dnKey }) => [`name:${nameKey}`, `dn:${dnKey}`]));
-  return consoleRoles.filter((role) => configured[role].some((group) => keys.has(groupKeyOf(group))));
+  return everyRole.filter((role) => configured[role].some((group) => keys.has(groupKeyOf(group))));
 }
-
-export const roleNames: Readonly<Record<ConsoleRole, string>> = {
-  admin: "Admin",
-  helpDesk: "Help desk",
-  auditor: "Auditor",
-};

@@ -14,12 +14,12 @@ import { verificationStateOf } from "../verification/status-of.ts";
 import { unlockUser } from "../verification/unlock-user.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { conflictPage, notFoundPage } from "./refusal-pages.ts";
+import { everyRole } from "./roles.ts";
 import type { Answer, SessionAsked, Site } from "./site.ts";
 import { identifiedBy, passPage, userNotices, userPage, usersPage } from "./user-pages.ts";
 
 const usersShown = 50;
 const eventsShown = 25;
-const everyRole = ["admin", "helpDesk", "auditor"] as const;
 const helpDesk = ["admin", "helpDesk"] as const;
 const adminAlone = ["admin"] as const;
 
