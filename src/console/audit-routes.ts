@@ -6,7 +6,7 @@ import type { Database } from "../store/database.ts";
 import { findUserByName, listUsernames } from "../users/users-table.ts";
 import { auditPage } from "./audit-pages.ts";
 import type { ConsoleDeps } from "./deps.ts";
-import { notFoundPage } from "./refusal-pages.ts";
+import { notFound } from "./refusal-pages.ts";
 import type { Site } from "./site.ts";
 
 const who = ["admin", "auditor"] as const;
@@ -19,7 +19,7 @@ export function addAuditRoutes(site: Site, deps: ConsoleDeps): void {
   site.get("/audit", who, async ({ visit, query }) => {
     const filter = filterOf(query);
     const before = query.get("before") ?? undefined;
-    if (before !== undefined && !/^\d{1,18}$/.test(before)) return { page: notFoundPage(visit), status: 404 };
+    if (before !== undefined && !/^\d{1,18}$/.test(before)) return notFound(visit);
     const userId = await userIdOf(db, filter.username);
     const events =
       userId === "nobody"

@@ -7,7 +7,7 @@ import type { SyncChange } from "../sync/sync-run.ts";
 import { findRun, listRuns } from "../sync/sync-runs-table.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { type DirectoryState, directoriesPage, directoryPage, runPage } from "./directory-pages.ts";
-import { conflictPage, notFoundPage } from "./refusal-pages.ts";
+import { notDone, notFound } from "./refusal-pages.ts";
 import type { Answer, SessionAsked, Site } from "./site.ts";
 
 const who = ["admin", "auditor"] as const;
@@ -42,7 +42,7 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
 
   site.get("/directories/:name", who, async (asked) => {
     const directory = directoryNamed(asked.param);
-    if (!directory) return notFound(asked);
+    if (!directory) return notFound(asked.visit);
     const cursor = asked.query.get("cursor");
     const [time, id] = cursor === null ? [] : parseCursor(cursor, ["time", "uuid"]);
     const after = time === undefined || id === undefined ? undefined : { startedAt: new Date(time), id };
@@ -61,7 +61,7 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
 
   async function startRun(asked: SessionAsked, dryRun: boolean): Promise<Answer> {
     const directory = directoryNamed(asked.param);
-    if (!directory) return notFound(asked);
+    if (!directory) return notFound(asked.visit);
     const started = await runner.start({ directory, trigger: "request", actor: asked.actor, dryRun });
     return {
       goTo: `/runs/${started.run.id}?done=${started.kind === "already-running" ? "running" : "started"}`,
@@ -71,7 +71,7 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
   site.get("/runs/:id", who, async (asked) => {
     const { visit, id, query } = asked;
     const run = await findRun(db, id);
-    if (!run) return notFound(asked);
+    if (!run) return notFound(asked.visit);
     const cursor = query.get("cursor");
     const [after] = cursor === null ? [] : parseCursor(cursor, ["text"]);
     const search = (query.get("search") ?? "").slice(0, 256).trim();
@@ -119,17 +119,11 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
     const { visit, id, form, actor } = asked;
     const held = await findRun(db, id);
     const directory = held && directoryNamed(held.directory);
-    if (!held || !directory) return notFound(asked);
+    if (!held || !directory) return notFound(asked.visit);
     if (form.get("sure") !== "yes")
-      return {
-        page: conflictPage(visit, "It was not ticked that the plan was looked at.", `/runs/${id}`),
-        status: 400,
-      };
+      return notDone(visit, 400, "It was not ticked that the plan was looked at.", `/runs/${id}`);
     if (held.status !== "held" || held.approvedAt !== null || held.dryRun)
-      return {
-        page: conflictPage(visit, "This run waits for no approval any more.", `/runs/${id}`),
-        status: 409,
-      };
+      return notDone(visit, 409, "This run waits for no approval any more.", `/runs/${id}`);
     const started = await runner.start({
       directory,
       trigger: "approval",
@@ -138,14 +132,12 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
       approves: held,
     });
     if (started.kind === "already-running")
-      return {
-        page: conflictPage(
-          visit,
-          "Another run of this directory is under way. Approve it when that has ended.",
-          `/runs/${id}`,
-        ),
-        status: 409,
-      };
+      return notDone(
+        visit,
+        409,
+        "Another run of this directory is under way. Approve it when that has ended.",
+        `/runs/${id}`,
+      );
     return { goTo: `/runs/${started.run.id}?done=approved` };
   });
 }
@@ -155,7 +147,3 @@ const runNotices: Readonly<Record<string, string>> = {
   running: "A run was under way already; this is that one.",
   approved: "Approved: this is the run that carries it out. Load this page again to see how far it is.",
 };
-
-function notFound({ visit }: SessionAsked): Answer {
-  return { page: notFoundPage(visit), status: 404 };
-}

@@ -48,6 +48,10 @@ export function notFoundPage(visit: Visit = stranger): Html {
   );
 }
 
+export function notFound(visit: Visit): { page: Html; status: number } {
+  return { page: notFoundPage(visit), status: 404 };
+}
+
 /** Signed in or not: whoever is refused by the directory's state. */
 export function deniedPage(): Html {
   return page(
@@ -57,8 +61,14 @@ export function deniedPage(): Html {
   );
 }
 
-export function conflictPage(visit: Visit, text: string, back: string): Html {
-  return page(visit, "Not done", html`${problem(text)}<p><a href="${back}">Back</a></p>`);
+/** Nothing was changed: the form lacks something (400), or things are not as it takes them to be (409). */
+export function notDone(
+  visit: Visit,
+  status: 400 | 409,
+  text: string,
+  back: string,
+): { page: Html; status: number } {
+  return { page: page(visit, "Not done", html`${problem(text)}<p><a href="${back}">Back</a></p>`), status };
 }
 
 export function unavailablePage(visit: Visit = stranger): Html {

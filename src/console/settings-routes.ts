@@ -12,7 +12,7 @@ import { regenerateBackupCodes } from "../verification/regenerate-backup-codes.t
 import { findStanding } from "../verification/standing-table.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { pauseUntil } from "./layout.ts";
-import { conflictPage, deniedPage } from "./refusal-pages.ts";
+import { deniedPage, notDone } from "./refusal-pages.ts";
 import {
   type BegunEnrollment,
   backupCodesPage,
@@ -98,8 +98,7 @@ export function addSettingsRoutes(site: Site, deps: ConsoleDeps): void {
   site.post("/settings/backup-codes/file", "signed-in", async ({ form, visit }) => {
     const codes = (form.get("codes") ?? "").split(" ");
     const areCodes = codes.length <= 20 && codes.every((code) => /^[0-9A-Za-z-]{8,40}$/.test(code));
-    if (!areCodes)
-      return { page: conflictPage(visit, "These are no backup codes.", "/settings"), status: 400 };
+    if (!areCodes) return notDone(visit, 400, "These are no backup codes.", "/settings");
     return { file: `${codes.join("\n")}\n`, name: "backup-codes.txt", type: "text/plain; charset=utf-8" };
   });
 
@@ -152,10 +151,7 @@ export function addSettingsRoutes(site: Site, deps: ConsoleDeps): void {
       const text = "An enrollment pass is needed. Your help desk hands them out.";
       return { page: await showSettings({ ...asked, standing: now }, { form, text }), status: 403 };
     }
-    return {
-      page: conflictPage(asked.visit, conflictTexts[outcome] ?? "It could not be done now.", "/settings"),
-      status: 409,
-    };
+    return notDone(asked.visit, 409, conflictTexts[outcome] ?? "It could not be done now.", "/settings");
   }
 
   /** The same picture once more, from what the page had. Whoever changes it sees what they have sent, and confirms nothing. */

@@ -10,7 +10,7 @@ import type { Html } from "../pages/html.ts";
 import { uuidPattern } from "../uuid.ts";
 import type { UserName } from "../verification/answers.ts";
 import type { Standing } from "../verification/standing-table.ts";
-import { noRolePage, notFoundPage, outdatedPage, signedOutPage } from "./refusal-pages.ts";
+import { noRolePage, notFound, outdatedPage, signedOutPage } from "./refusal-pages.ts";
 import { formTokenOf, isFormTokenOf, type Session, type Sessions } from "./sessions.ts";
 import type { Visit } from "./visit.ts";
 
@@ -111,8 +111,7 @@ export function createSite(
           (method === "POST" && refusalOfForm(request, visit, form, isNew)) || refusalOf(who, visit, method);
         if (refused) return send(reply, refused);
         const { id = "", name = "" } = request.params as { id?: string; name?: string }; // as the paths name them
-        if (path.includes(":id") && !uuidPattern.test(id))
-          return send(reply, { page: notFoundPage(visit), status: 404 });
+        if (path.includes(":id") && !uuidPattern.test(id)) return send(reply, notFound(visit));
         const asked: Asked = {
           visit,
           form,

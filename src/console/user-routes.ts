@@ -13,7 +13,7 @@ import { findStanding } from "../verification/standing-table.ts";
 import { verificationStateOf } from "../verification/status-of.ts";
 import { unlockUser } from "../verification/unlock-user.ts";
 import type { ConsoleDeps } from "./deps.ts";
-import { conflictPage, notFoundPage } from "./refusal-pages.ts";
+import { notDone, notFound } from "./refusal-pages.ts";
 import { everyRole } from "./roles.ts";
 import type { Answer, SessionAsked, Site } from "./site.ts";
 import { identifiedBy, passPage, userNotices, userPage, usersPage } from "./user-pages.ts";
@@ -56,54 +56,43 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
 
   site.post("/users/:id/unlock", helpDesk, async (asked) => {
     const answer = await unlockUser(verification, { userId: asked.id, actor: asked.actor });
-    return answer.outcome === "unlocked" ? done(asked, "unlocked") : notFound(asked);
+    return answer.outcome === "unlocked" ? done(asked, "unlocked") : notFound(asked.visit);
   });
 
   site.post("/users/:id/enrollment-pass", helpDesk, async (asked) => {
     const { id, visit, form, actor } = asked;
     const identified = identifiedBy.find(([value]) => value === form.get("identified"))?.[0];
-    if (!identified)
-      return { page: conflictPage(visit, "Say how you know that it is them.", `/users/${id}`), status: 400 };
+    if (!identified) return notDone(visit, 400, "Say how you know that it is them.", `/users/${id}`);
     const answer = await issueEnrollmentPass(verification, { userId: id, actor, identified });
     const standing = await findStanding(db, id);
-    if (answer.outcome === "user-unknown" || !standing) return notFound(asked);
+    if (answer.outcome === "user-unknown" || !standing) return notFound(asked.visit);
     if (answer.outcome === "issued") return passPage(visit, standing.user, answer.pass);
     const text =
       answer.outcome === "already-enrolled"
         ? "There is a registered device already, so that a pass would open nothing."
         : "The directory does not list this user any more.";
-    return { page: conflictPage(visit, text, `/users/${id}`), status: 409 };
+    return notDone(visit, 409, text, `/users/${id}`);
   });
 
   site.post("/users/:id/disable-mfa", adminAlone, async (asked) => {
     const { id, visit, form, actor } = asked;
     if (form.get("sure") !== "yes")
-      return {
-        page: conflictPage(visit, "It was not ticked that MFA should end.", `/users/${id}`),
-        status: 400,
-      };
+      return notDone(visit, 400, "It was not ticked that MFA should end.", `/users/${id}`);
     const issuePass = form.get("issuePass") === "yes";
     const answer = await disableMfaByAdmin(verification, { userId: id, actor, issuePass });
-    if (answer.outcome === "user-unknown") return notFound(asked);
-    if (answer.outcome === "not-enrolled")
-      return { page: conflictPage(visit, "MFA is off already.", `/users/${id}`), status: 409 };
+    if (answer.outcome === "user-unknown") return notFound(asked.visit);
+    if (answer.outcome === "not-enrolled") return notDone(visit, 409, "MFA is off already.", `/users/${id}`);
     const standing = answer.pass && (await findStanding(db, id));
     return answer.pass && standing ? passPage(visit, standing.user, answer.pass) : done(asked, "disabled");
   });
 
   site.post("/users/:id/mfa-required", adminAlone, async (asked) => {
-    const required = flagOf(asked.form.get("required") ?? "");
+    const { id, visit, form, actor } = asked;
+    const required = flagOf(form.get("required") ?? "");
     if (required === undefined)
-      return {
-        page: conflictPage(asked.visit, "It was not said whether MFA is required.", `/users/${asked.id}`),
-        status: 400,
-      };
-    const isKnown = await setRequiredByAdmin(verification, {
-      userId: asked.id,
-      required,
-      actor: asked.actor,
-    });
-    return isKnown ? done(asked, required ? "required" : "unrequired") : notFound(asked);
+      return notDone(visit, 400, "It was not said whether MFA is required.", `/users/${id}`);
+    const isKnown = await setRequiredByAdmin(verification, { userId: id, required, actor });
+    return isKnown ? done(asked, required ? "required" : "unrequired") : notFound(asked.visit);
   });
 
   async function showUser(asked: SessionAsked): Promise<Answer> {
@@ -114,7 +103,7 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
       findStanding(db, id),
       verificationStateOf(verification, { userId: id }),
     ]);
-    if (!standing || !state || !isPlace) return notFound(asked);
+    if (!standing || !state || !isPlace) return notFound(asked.visit);
     const events = await listLatestAuditEvents(db, { userId: id, before, limit: eventsShown });
     const last = events.length === eventsShown ? events.at(-1) : undefined;
     return userPage(visit, {
@@ -130,10 +119,6 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
 
 function done({ id }: SessionAsked, what: string): Answer {
   return { goTo: `/users/${id}?done=${what}` };
-}
-
-function notFound({ visit }: SessionAsked): Answer {
-  return { page: notFoundPage(visit), status: 404 };
 }
 
 function flagOf(text: string): boolean | undefined {
