@@ -1,5 +1,6 @@
 // Directories and runs: look (admin, auditor); run now and approve (admin alone), by the runner that API and schedule use.
 
+import { AppError } from "../errors.ts";
 import { nextCursorOf, parseCursor } from "../http/cursor.ts";
 import { listSyncAges } from "../sync/directories-table.ts";
 import { listChanges, listSkips } from "../sync/sync-changes-table.ts";
@@ -122,15 +123,12 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
     if (!held || !directory) return notFound(asked.visit);
     if (form.get("sure") !== "yes")
       return notDone(visit, 400, "It was not ticked that the plan was looked at.", `/runs/${id}`);
-    if (held.status !== "held" || held.approvedAt !== null || held.dryRun)
-      return notDone(visit, 409, "This run waits for no approval any more.", `/runs/${id}`);
-    const started = await runner.start({
-      directory,
-      trigger: "approval",
-      actor,
-      dryRun: false,
-      approves: held,
+    const request = { directory, trigger: "approval", actor, dryRun: false, approves: held } as const;
+    const started = await runner.start(request).catch((error: unknown) => {
+      if (error instanceof AppError && error.code === "run-not-held") return undefined;
+      throw error;
     });
+    if (!started) return notDone(visit, 409, "This run waits for no approval any more.", `/runs/${id}`);
     if (started.kind === "already-running")
       return notDone(
         visit,

@@ -112,6 +112,8 @@ test("a held run shows why and whom, and an admin approves it", async () => {
     .poll(async () => (await findRun(world.database.db, started))?.status, { timeout: 30_000 })
     .toBe("succeeded");
   expect(await findRun(world.database.db, id)).toMatchObject({ approvedBy: "alice (main)" });
+  const late = await alice.post(`/runs/${id}/approve`, { sure: "yes" });
+  expect([late.status, late.text]).toEqual([409, expect.stringContaining("waits for no approval any more")]);
 });
 
 test("an auditor exports who is missing, safely for a spreadsheet, and the audit", async () => {
