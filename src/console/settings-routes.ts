@@ -36,23 +36,15 @@ export function addSettingsRoutes(site: Site, deps: ConsoleDeps): void {
     const backupCode = form.get("backupCode");
     const pass = form.get("pass");
     const code = standing.authenticator && backupCode === null ? (form.get("code") ?? "") : undefined;
-    const answer = await beginEnrollment(verification, {
-      name,
-      actor,
-      signal,
+    const typed = {
       totpAsTyped: code,
       backupCodeAsTyped: standing.authenticator ? (backupCode ?? undefined) : undefined,
       passAsTyped: standing.authenticator || pass === null || pass === "" ? undefined : pass,
-    });
-    const kind =
-      code !== undefined
-        ? "totp"
-        : backupCode !== null
-          ? "backup-code"
-          : pass
-            ? "enrollment-pass"
-            : undefined;
-    if (kind) deps.metrics.countVerification(kind, answer.outcome);
+    };
+    const answer = await beginEnrollment(verification, { name, actor, signal, ...typed });
+    if (typed.totpAsTyped !== undefined) deps.metrics.countVerification("totp", answer.outcome);
+    if (typed.backupCodeAsTyped !== undefined) deps.metrics.countVerification("backup-code", answer.outcome);
+    if (typed.passAsTyped !== undefined) deps.metrics.countVerification("enrollment-pass", answer.outcome);
     if (answer.outcome === "begun" && answer.user.id === standing.user.id)
       return registerDevicePage(visit, answer);
     const place = !standing.authenticator
