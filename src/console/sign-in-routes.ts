@@ -18,8 +18,9 @@ import { codePage, signInPage, wrongPasswordText } from "./sign-in-pages.ts";
 import { type Answer, type Asked, placeOf, type SessionAsked, type Site } from "./site.ts";
 
 /**
- * Fewer than directories lock a user after, over the same time; and an office behind one address may mistype this often. Wrong
- * passwords alone count. Made once a process: another configuration forgets none of them.
+ * Fewer than directories lock a user after, over the same time; and an office behind one address may mistype this often. Right
+ * passwords alone do not count: whoever hangs up before the answer has had the directory look. Made once a process: another
+ * configuration forgets none of them.
  */
 export function createSignInLimits(clock: ConsoleDeps["verification"]["clock"]) {
   return {

@@ -1,6 +1,6 @@
 // What the console says in words: why MFA is required, why somebody cannot sign in, what an audit event tells. Pure.
 
-import type { AuditEvent } from "../audit/audit-events-table.ts";
+import type { AuditAction, AuditEvent } from "../audit/audit-events-table.ts";
 import { decideRequirement, type RequirementReason } from "../users/policy.ts";
 import type { UserState } from "../users/user.ts";
 import type { GuardedKind } from "../verification/answers.ts";
@@ -82,7 +82,7 @@ function no(text: string) {
   return { can: false, text };
 }
 
-const actionTexts: Readonly<Record<string, string>> = {
+const actionTexts: Readonly<Record<Exclude<AuditAction, "verification">, string>> = {
   "enrollment-begin": "Began to register a device",
   "enrollment-confirm": "Registered a device",
   "enrollment-pass-issue": "Enrollment pass handed out",
@@ -92,11 +92,24 @@ const actionTexts: Readonly<Record<string, string>> = {
   "mfa-unrequire": "No longer required by an admin",
   "requirement-end": "MFA no longer required",
   unlock: "Unlocked",
+  "user-refresh": "Read from the directory on demand",
   "user-remove": "Removed: the directory does not list them any more",
   "user-purge": "Purged",
+  "user-rekey": "Now under another directory id",
   "sync-run": "Sync run",
   "sync-hold": "Sync run held",
   "sync-approve": "Held run approved",
+  "directory-rename": "Directory renamed",
+  "directory-retire": "Directory retired",
+  "directory-accept-server": "Server of a directory accepted",
+  "directory-rekey": "Users of a directory put under other directory ids",
+  "policy-change": "MFA policy changed",
+  "key-rotate": "Key rotated",
+  "database-restored": "Database restored from a backup",
+  "database-copy": "Database copied",
+  "seal-broken": "A stored secret could not be opened",
+  "audit-accept": "Break of the audit chain accepted",
+  "audit-cut": "Old audit events deleted",
 };
 
 const outcomeTexts: Readonly<Record<string, string>> = {
@@ -116,7 +129,7 @@ export function eventText(event: Pick<AuditEvent, "action" | "outcome" | "detail
       method === "totp" ? "Code from the app" : method === "backup-code" ? "Backup code" : "Enrollment pass";
     return `${kind}: ${outcomeTexts[outcome] ?? outcome}`;
   }
-  const text = actionTexts[action] ?? action;
+  const text = actionTexts[action];
   return outcome === "done" || action.startsWith("sync-") ? text : `${text}: ${outcome}`;
 }
 
