@@ -1,7 +1,7 @@
 // `dirmfa/client` as another project has it: the built package, found by its name, without what dirmfa itself needs to run.
 
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -34,6 +34,27 @@ test("the client runs with nothing else installed", async () => {
   expect(stdout).toBe("true network\n");
 });
 
+test("the example login service starts beside it, copied as its README says", async () => {
+  const folder = join(project, "login-service");
+  await cp(join(repository, "examples/login-service"), folder, { recursive: true });
+  await copyFile(join(repository, "src/pages/html.ts"), join(folder, "html.ts"));
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith(".ts")) continue;
+    const text = await readFile(join(folder, name), "utf8");
+    const copied = text
+      .replaceAll("../../src/client/client.ts", "dirmfa/client")
+      .replaceAll("../../src/pages/html.ts", "./html.ts");
+    await writeFile(join(folder, name), copied);
+  }
+  for (const name of ["fastify", "ldapts"])
+    await symlink(join(repository, "node_modules", name), join(project, "node_modules", name));
+  await writeFile(join(project, "package.json"), '{"type": "module"}');
+  const { stderr } = await run(process.execPath, ["login-service/main.ts"], { cwd: project, env: {} }).catch(
+    (error) => error,
+  );
+  expect(stderr).toBe("Set LDAP_URL; README.md has an example.\n");
+});
+
 test("its types are those of the API's schemas", async () => {
   const program = `
     import { type BackupCodes, createClient, type SignIn } from "dirmfa/client";
@@ -48,8 +69,8 @@ test("its types are those of the API's schemas", async () => {
     if (decision === "allowed") console.log(words, mayDefer, codes.backupCodes.length);
     `;
   await writeFile(join(project, "types.mts"), program);
-  // What npm installs beside dirmfa, and what node's own types are in.
-  for (const name of ["typebox", "fastify", "@types"])
+  // What npm installs beside dirmfa (fastify is there), and what node's own types are in.
+  for (const name of ["typebox", "@types"])
     await symlink(join(repository, "node_modules", name), join(project, "node_modules", name));
   const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "esnext", "--types", "node"];
   const { stdout } = await run(tsc, [...options, "types.mts"], { cwd: project }).catch((error) => error);
