@@ -1,5 +1,5 @@
-// `npm run demo`: a small organization in a private OpenLDAP, dirmfa beside it on the embedded database, and the example login
-// service. Keeps its data in .demo/ for the next time, and ends everything that it started.
+// `npm run demo`: a small organization in a private OpenLDAP, dirmfa beside it on the embedded database with its console,
+// and the example login service. Keeps its data in .demo/ for the next time, and ends everything that it started.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
