@@ -117,10 +117,15 @@ test("a held run shows why and whom, and an admin approves it", async () => {
 });
 
 test("an auditor exports who is missing, safely for a spreadsheet, and the audit", async () => {
+  const id = await world.idOf("dave");
+  await world.database.db("users").where({ id }).update({ display_name: "=1+1" });
+  await alice.get(`/users/${id}`);
+  await alice.post(`/users/${id}/mfa-required`, { required: "true" });
   const csv = await arthur.get("/enrollment/missing.csv");
   expect(csv.headers.get("content-disposition")).toBe('attachment; filename="not-enrolled.csv"');
+  expect(csv.text).toContain(`${id},main,dave,'=1+1,`);
   const lines = (await arthur.get("/audit/events.jsonl?action=mfa-require")).text.trim().split("\n");
-  expect(lines.map((line) => JSON.parse(line).action)).toEqual(["mfa-require"]);
+  expect(lines.map((line) => JSON.parse(line).action)).toEqual(["mfa-require", "mfa-require"]);
   expect((await arthur.get("/audit/events.jsonl?username=nobody-of-that-name")).text).toBe("");
 });
 

@@ -25,6 +25,8 @@ const people = {
   arthur: "auditor",
   bob: undefined,
   carol: undefined,
+  dave: undefined,
+  erin: undefined,
 } as const;
 export type Uid = keyof typeof people;
 
