@@ -171,33 +171,74 @@ test("the keyboard alone signs in, and reaches the content first", async () => {
   await page.getByText("By hand").waitFor();
 });
 
+const looks = [
+  { ...desktop, colorScheme: "light" },
+  { ...phone, colorScheme: "dark" },
+] as const;
+
 test("axe finds nothing on any page, and nothing sticks out at the side", { timeout: 180_000 }, async () => {
   const alan = await world.signIn("alan");
-  const paths = world.console.routes
-    .filter(({ method, path }) => method === "GET" && !/csv|jsonl|runs|^\/$/.test(path))
-    .map(({ path }) => path.replace(":name", "main"));
+  const owesCode = world.visitor();
+  await owesCode.get("/sign-in");
+  await owesCode.post("/sign-in", { username: "alan", password: passwordOf("alan") });
   const [run] = await world.database.db("sync_runs").select("id");
   const id = await world.idOf("alan");
-  const pages = [...paths.map((path) => path.replace(":id", id)), `/runs/${run.id}`, "/nothing-there"];
-  const [name = "", value = ""] = alan.cookie.split("=");
-  for (const look of [
-    { ...desktop, colorScheme: "light" },
-    { ...phone, colorScheme: "dark" },
-  ] as const) {
+  // Whoever has come as far as each page; the start is none, and files are not looked at.
+  const pages = world.console.routes
+    .filter(({ method, path }) => method === "GET" && !/csv|jsonl|^\/$/.test(path))
+    .map(({ path, who }) => ({
+      path: path.replace("/runs/:id", `/runs/${run.id}`).replace(":id", id).replace(":name", "main"),
+      cookie: { everybody: "", challenge: owesCode.cookie }[String(who)] ?? alan.cookie,
+    }));
+  pages.push({ path: "/nothing-there", cookie: "" });
+  for (const look of looks) {
     const context = await browser.newContext({ ...look, bypassCSP: true, userAgent: "test" });
     onTestFinished(() => context.close());
-    await context.addCookies([{ name, value, url: world.url }]);
     const page = await context.newPage();
-    for (const path of pages) {
+    for (const { path, cookie } of pages) {
+      await context.clearCookies();
+      const [name = "", value = ""] = cookie.split("=");
+      if (name) await context.addCookies([{ name, value, url: world.url }]);
       await page.goto(world.url + path);
-      expect([path, await faultsOf(page)]).toEqual([path, []]);
-      const wide = await page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth",
-      );
-      expect([path, wide]).toEqual([path, 0]);
+      expect(page.url()).toBe(world.url + path); // and not led elsewhere
+      await expectNoFaults(page, path);
     }
   }
 });
+
+test("nor on those that a form leads to", { timeout: 180_000 }, async () => {
+  for (const [look, uid] of [
+    [looks[0], "dave"],
+    [looks[1], "erin"],
+  ] as const) {
+    const context = await browser.newContext({ ...look, bypassCSP: true, userAgent: "test" });
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    await page.goto(`${world.url}/sign-in`);
+    await page.getByLabel("User name").fill(uid);
+    await page.getByLabel("Password").fill("wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await expectWords(page, "is not right");
+    await expectNoFaults(page, "a wrong password");
+    await typePassword(page, uid);
+    await expectWords(page, "Enable Multi-Factor Authentication");
+    await expectNoFaults(page, "settings of who must enroll");
+    await page.getByRole("button", { name: "Register Device" }).click();
+    await expectWords(page, "Open it in the app");
+    await expectNoFaults(page, "a device to register");
+    await confirmDevice(page, uid);
+    await expectWords(page, "I have kept them");
+    await expectNoFaults(page, "backup codes");
+  }
+});
+
+async function expectNoFaults(page: Page, which: string): Promise<void> {
+  expect([which, await faultsOf(page)]).toEqual([which, []]);
+  const wide = await page.evaluate(
+    "document.documentElement.scrollWidth - document.documentElement.clientWidth",
+  );
+  expect([which, wide]).toEqual([which, 0]);
+}
 
 async function faultsOf(page: Page): Promise<unknown[]> {
   await page.evaluate(axe);
