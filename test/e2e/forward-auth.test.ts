@@ -29,7 +29,7 @@ beforeAll(async () => {
     ["member", "uid=ada,ou=people,dc=example,dc=org"],
   ]);
   world = await openLoginServiceWorld(
-    `${personLdif("ada", "Äda")}${personLdif("ben")}${personLdif("cleo")}${group}`,
+    `${personLdif("ada", "Äda")}${personLdif("ben")}${personLdif("cleo")}${personLdif("dora")}${group}`,
   );
   app = createLoginService({
     publicUrl,
@@ -116,6 +116,21 @@ test("a list that cannot work stops the start, and says what to set", () => {
   expect(read("https://wiki.example.org/page", "example.org")).toThrow(/write origins/);
   expect(read("https://login.example.org")().origins).toEqual(["https://login.example.org"]);
   expect(read("")().origins).toEqual([]);
+});
+
+test("without applications there is nothing to ask", async () => {
+  const answer = await fetch(`${world.url}/forward-auth`);
+  expect(answer.status).toBe(404);
+});
+
+test("a name that goes to somebody else opens nothing in their name", async () => {
+  const cookie = cookiesOf(await signIn("dora"), /badge/);
+  const rename = (from: string, to: string) =>
+    world.sql(`update users set username = '${to}', username_key = '${to}' where username_key = '${from}'`);
+  await rename("dora", "gone");
+  await rename("cleo", "dora");
+  expect((await ask({ cookie })).statusCode).toBe(401);
+  await rename("dora", "cleo");
 });
 
 test("nobody is signed in without a badge: 401 and the way to sign in", async () => {
