@@ -2,6 +2,7 @@
 // no notice.
 
 import type { NoticesConfig } from "../config/config.ts";
+import { failureCodesOf } from "../notices/failure-codes.ts";
 import { tryMail } from "../notices/mail.ts";
 import { tryWebhook } from "../notices/webhook.ts";
 import type { Finding } from "./finding.ts";
@@ -21,7 +22,7 @@ export async function checkNotices({ mail, webhook }: NoticesConfig): Promise<Fi
   return findings;
 }
 
-/** A failure here stops no start, and so it is a warning. Of an error only its code is told: its text may quote the server. */
+/** A failure here stops no start, and so it is a warning. */
 async function tried(
   about: string,
   good: string,
@@ -32,10 +33,7 @@ async function tried(
     await attempt();
     return { level: "good", about, message: good };
   } catch (error) {
-    const { code, responseCode } = Object(error) as { code?: unknown; responseCode?: unknown };
-    const told = [code, responseCode]
-      .filter((part) => typeof part === "string" || typeof part === "number")
-      .join(" ");
-    return { level: "warning", about, message: `cannot be used now (${told || "no answer"})`, remedy };
+    const told = failureCodesOf(error) || "no answer";
+    return { level: "warning", about, message: `cannot be used now (${told})`, remedy };
   }
 }

@@ -4,6 +4,7 @@
 import nodemailer from "nodemailer";
 import type { MailConfig } from "../config/config.ts";
 import type { Channel, Delivery } from "./deliver.ts";
+import { failureCodesOf } from "./failure-codes.ts";
 import { mailTextOf } from "./mail-text.ts";
 import { isMailAddress, type Notice } from "./notice.ts";
 
@@ -74,13 +75,9 @@ function messageOf(notice: Notice, config: MailConfig, to: string[]) {
   };
 }
 
-/** The server's words may hold an address; only its codes are kept. */
 function failureOf(error: unknown): Delivery {
   const { code, responseCode } = Object(error) as { code?: unknown; responseCode?: unknown };
-  const told = [code, responseCode]
-    .filter((part) => typeof part === "string" || typeof part === "number")
-    .join(" ");
-  const facts = { error: `mail: ${told || "not sent"}` };
+  const facts = { error: `mail: ${failureCodesOf(error) || "not sent"}` };
   // The recipient, and for good (RFC 5321, 4.2.1).
   if (code === "EENVELOPE") {
     const isForGood = typeof responseCode === "number" && responseCode >= 500;

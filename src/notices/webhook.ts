@@ -5,6 +5,7 @@ import { createHmac } from "node:crypto";
 import type { WebhookConfig } from "../config/config.ts";
 import { postTo } from "../post.ts";
 import type { Channel, Delivery } from "./deliver.ts";
+import { failureCodesOf } from "./failure-codes.ts";
 import type { Notice } from "./notice.ts";
 
 // Longer, and the receiver is away.
@@ -29,8 +30,7 @@ async function send(config: WebhookConfig, notice: Notice, now: Date): Promise<D
     if (status >= 200 && status < 300) return { outcome: "delivered" };
     return { outcome: "failed", error: `webhook: status ${status}` };
   } catch (error) {
-    const { code } = Object(error) as { code?: unknown };
-    return { outcome: "away", error: `webhook: ${typeof code === "string" ? code : "no answer"}` };
+    return { outcome: "away", error: `webhook: ${failureCodesOf(error) || "no answer"}` };
   }
 }
 
