@@ -7,8 +7,9 @@ import { access, constants, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pino } from "pino";
 import { readKeptHead } from "../audit/noted-head.ts";
-import type { Config, HttpConfig } from "../config/config.ts";
+import type { Config, HttpTlsConfig, ListenAddress } from "../config/config.ts";
 import { AppError } from "../errors.ts";
+import { askHealth } from "../http/ask-health.ts";
 import { certificateEnd, requireUsableCertificate } from "../http/server-certificate.ts";
 import { tryListening } from "../http/try-listening.ts";
 import { keyStatus } from "../sealing/key-status.ts";
@@ -36,11 +37,7 @@ interface StartCheck {
 /** In the order in which a start needs them. Where the database fails, what stands in it is not looked at. */
 export async function checkStart(context: CliContext, config: Config): Promise<Finding[]> {
   const database = await checkDatabase(context, config);
-  const rest = await runChecks([
-    { about: "http.listen", look: () => checkListener(config.http, "listen") },
-    { about: "http.metricsListen", look: () => checkListener(config.http, "metricsListen") },
-    { about: "http.tls", look: () => checkCertificate(config.http, new Date()) },
-  ]);
+  const rest = await runChecks(listenerChecks(config, new Date()));
   return [...database, ...rest, ...(await checkNotices(config.notices))];
 }
 
@@ -60,6 +57,21 @@ async function checkDatabase(context: CliContext, config: Config): Promise<Findi
   } finally {
     await close();
   }
+}
+
+/** The listeners, with what shows that a dirmfa is running there, and their certificates. */
+function listenerChecks({ http, console }: Config, now: Date): StartCheck[] {
+  const { metricsListen } = http;
+  const checks = [checkListener("http.listen", http.listen, () => askHealth(http))];
+  if (metricsListen) {
+    const listener = { listen: metricsListen, tls: undefined };
+    checks.push(checkListener("http.metricsListen", metricsListen, () => askHealth(listener)));
+  }
+  if (http.tls) checks.push(checkCertificate("http.tls", http.tls, now));
+  if (console)
+    checks.push(checkListener("console.listen", console.listen, () => askHealth(console, "/sign-in")));
+  if (console?.tls) checks.push(checkCertificate("console.tls", console.tls, now));
+  return checks;
 }
 
 /** What is looked at once the tables are known to be current: one line a check. */
@@ -174,26 +186,32 @@ async function checkOlderCopies(db: Database): Promise<Finding[]> {
   }));
 }
 
-async function checkListener(http: HttpConfig, listener: "listen" | "metricsListen"): Promise<Finding[]> {
-  const address = http[listener];
-  if (address === undefined) return [];
-  const about = `http.${listener}`;
+function checkListener(about: string, address: ListenAddress, isServed: () => Promise<boolean>): StartCheck {
   const shown = address.kind === "unix" ? `unix:${address.path}` : `${address.host}:${address.port}`;
-  const answer = await tryListening(http, listener);
-  return [good(about, answer === "free" ? `${shown} is free` : `dirmfa is running at ${shown}`)];
+  return {
+    about,
+    async look() {
+      const answer = await tryListening(address, isServed);
+      return [good(about, answer === "free" ? `${shown} is free` : `dirmfa is running at ${shown}`)];
+    },
+  };
 }
 
 // Long enough to get a new one in an organization that needs an approval for it.
 const certificateWarningDays = 14;
 
-async function checkCertificate({ tls }: HttpConfig, now: Date): Promise<Finding[]> {
-  if (tls === undefined) return [];
-  requireUsableCertificate(tls);
-  const end = certificateEnd(tls);
-  const daysLeft = (end.getTime() - now.getTime()) / 86_400_000;
-  if (!(daysLeft < certificateWarningDays)) return [];
-  const message = `the certificate ${daysLeft < 0 ? "ended" : "ends"} on ${end.toISOString().slice(0, 10)}`;
-  return [{ level: "warning", about: "http.tls", message, remedy: "Get a new one, and restart dirmfa." }];
+function checkCertificate(about: string, tls: HttpTlsConfig, now: Date): StartCheck {
+  return {
+    about,
+    async look() {
+      requireUsableCertificate(tls, about);
+      const end = certificateEnd(tls);
+      const daysLeft = (end.getTime() - now.getTime()) / 86_400_000;
+      if (!(daysLeft < certificateWarningDays)) return [];
+      const message = `the certificate ${daysLeft < 0 ? "ended" : "ends"} on ${end.toISOString().slice(0, 10)}`;
+      return [{ level: "warning", about, message, remedy: "Get a new one, and restart dirmfa." }];
+    },
+  };
 }
 
 async function runChecks(checks: readonly StartCheck[]): Promise<Finding[]> {

@@ -8,12 +8,15 @@ import type { HttpConfig, ListenAddress } from "../config/config.ts";
 const timeoutMs = 3_000;
 
 /**
- * True when a dirmfa answers at `http.listen`. The certificate is not checked: it is the same machine, nothing is sent, and
+ * True when a dirmfa answers at `path` of this listener: the console has no /healthz, but a page for everybody. The certificate is not checked: it is the same machine, nothing is sent, and
  * the certificate is for other names. Where callers need a client certificate, being asked for one is the answer.
  */
-export function askHealth({ listen, tls }: Pick<HttpConfig, "listen" | "tls">): Promise<boolean> {
+export function askHealth(
+  { listen, tls }: Pick<HttpConfig, "listen" | "tls">,
+  path = "/healthz",
+): Promise<boolean> {
   return new Promise((resolve) => {
-    const options = { ...targetOf(listen), path: "/healthz", timeout: timeoutMs, agent: false } as const;
+    const options = { ...targetOf(listen), path, timeout: timeoutMs, agent: false } as const;
     const asked = tls ? requestTls({ ...options, rejectUnauthorized: false }) : request(options);
     asked.once("timeout", () => asked.destroy());
     asked.once("error", (error) => resolve(tls?.clientCaPem !== undefined && isAskedForCertificate(error)));

@@ -1,23 +1,22 @@
 // What `check` asks of the listeners: could the daemon listen there? Leaves nothing behind.
 
 import { createServer } from "node:net";
-import type { HttpConfig, ListenAddress } from "../config/config.ts";
-import { askHealth } from "./ask-health.ts";
+import type { ListenAddress } from "../config/config.ts";
 import { tryUnixSocket } from "./unix-socket.ts";
 
-/** `free`, or `served`: a dirmfa is running there. Everything that would stop the listener is thrown as a start would. */
+/**
+ * `free`, or `served`: a dirmfa is running there, as `isServed` finds out of an address that is taken. Everything that would stop
+ * the listener is thrown as a start would.
+ */
 export async function tryListening(
-  http: HttpConfig,
-  listener: "listen" | "metricsListen",
+  address: ListenAddress,
+  isServed: () => Promise<boolean>,
 ): Promise<"free" | "served"> {
-  const address = http[listener];
-  if (address === undefined) return "free";
   try {
     await (address.kind === "unix" ? tryUnixSocket(address.path) : bindOnce(address));
     return "free";
   } catch (error) {
-    const here = listener === "listen" ? http : { ...http, listen: address, tls: undefined };
-    if (await askHealth(here)) return "served";
+    if (await isServed()) return "served";
     throw error;
   }
 }

@@ -23,8 +23,6 @@ interface Situation {
   breakIt?(installation: Installation, database: DatabaseConfig): Promise<unknown>;
   /** Key files made before it is broken. */
   keys?: number;
-  /** Whether every command is tried in it, or `serve` and `check` alone. */
-  everyCommand?: true;
   /** What `serve` ends with: 2 when only an admin can mend it, 1 when another try may help. */
   start: 1 | 2;
 }
@@ -54,14 +52,14 @@ const { port: takenPort } = taken.address() as AddressInfo; // listening on TCP,
 afterAll(() => taken.close());
 
 const situations: Situation[] = [
-  { name: "there is no configuration", everyCommand: true, breakIt: (it) => rm(it.configPath), start: 2 },
+  { name: "there is no configuration", breakIt: (it) => rm(it.configPath), start: 2 },
   {
     name: "the configuration is a folder",
     breakIt: (it) => rm(it.configPath).then(() => mkdir(it.configPath)),
     start: 2,
   },
   { name: "the configuration is not YAML", breakIt: file("dirmfa.yaml", "a: [\n\tb"), start: 2 },
-  { name: "the database server is away", everyCommand: true, database: elsewhere, start: 1 },
+  { name: "the database server is away", database: elsewhere, start: 1 },
   {
     name: "the database is not there",
     database: { kind: "postgres", url: inject("postgresUrl").replace(/postgres$/, "no_such"), poolSize: 2 },
@@ -69,7 +67,6 @@ const situations: Situation[] = [
   },
   {
     name: "the tables were not made",
-    everyCommand: true,
     breakIt: sql("drop schema public cascade; create schema public"),
     start: 2,
   },
@@ -78,10 +75,9 @@ const situations: Situation[] = [
     breakIt: sql("update schema_version set migration = '9999_from_the_future'"),
     start: 2,
   },
-  { name: "a table is gone", everyCommand: true, breakIt: sql("drop table users cascade"), start: 1 },
+  { name: "a table is gone", breakIt: sql("drop table users cascade"), start: 1 },
   {
     name: "the database is read-only",
-    everyCommand: true,
     breakIt: sql(
       "do $$ begin execute 'alter database ' || quote_ident(current_database()) || ' set default_transaction_read_only = on'; end $$",
     ),
@@ -89,13 +85,12 @@ const situations: Situation[] = [
   },
   {
     name: "the embedded database's folder is a file",
-    everyCommand: true,
     database: { kind: "embedded", folder: "data" },
     breakIt: file("data", "not a folder"),
     start: 1,
   },
-  { name: "there is no key", everyCommand: true, keys: 0, start: 2 },
-  { name: "a new database finds two keys", everyCommand: true, keys: 2, start: 2 },
+  { name: "there is no key", keys: 0, start: 2 },
+  { name: "a new database finds two keys", keys: 2, start: 2 },
   {
     name: "the key file is not a key",
     keys: 0,
@@ -136,7 +131,6 @@ const situations: Situation[] = [
   },
   {
     name: "the key folder is a file",
-    everyCommand: true,
     keys: 0,
     breakIt: file("keys", "not a folder"),
     start: 2,
@@ -149,7 +143,6 @@ const situations: Situation[] = [
   },
   {
     name: "the key folder cannot be made",
-    everyCommand: true,
     keys: 0,
     config: { keys: { folder: "/dev/null/keys" } },
     start: 2,
@@ -176,6 +169,17 @@ const situations: Situation[] = [
     name: "the metrics port is taken",
     config: { http: { listen: "127.0.0.1:0", metricsListen: `127.0.0.1:${takenPort}` } },
     start: 1,
+  },
+  {
+    name: "the console's port is taken",
+    config: { console: { listen: `127.0.0.1:${takenPort}` } },
+    start: 1,
+  },
+  {
+    name: "the console's certificate is of another key",
+    config: { console: { listen: "127.0.0.1:0", tls } },
+    breakIt: (it) => writeTls(it, certificate.certPem, authority.issue({ names: ["a.example"] }).keyPem),
+    start: 2,
   },
   {
     name: "the socket's folder is not there",
@@ -280,7 +284,8 @@ test.each(situations)(
       expect(checked.code, checked.stdout).toBe(situation.name.includes("configuration") ? 2 : 1);
       expect(checked.stdout + checked.stderr).toMatch(/^(failed|dirmfa:) /m);
       // What is wrong with a listener stops none of the other commands.
-      const others = situation.config?.http === undefined ? commandsWith("nobody") : [];
+      const { http, console } = situation.config ?? {};
+      const others = http === undefined && console === undefined ? commandsWith("nobody") : [];
       for (const args of others) expectWords(args, await dirmfa(...args));
     });
   },

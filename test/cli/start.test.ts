@@ -2,9 +2,10 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { parse } from "yaml";
 import { runCommand } from "../support/command.ts";
 import { createTestDatabase } from "../support/databases.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
@@ -71,6 +72,17 @@ test("check warns of a configuration or a key that others can change, and of a c
   expect(stdout).toMatch(/^warning .*everyone on this machine can change this file/m);
   expect(stdout).toMatch(/^warning +keys: .*\.key can be read or changed by other users/m);
   expect(code).toBe(0);
+});
+
+test("check tells a running console from another program on its port", async () => {
+  await dirmfa("key", "generate");
+  const config = parse(await readFile(installation.configPath, "utf8"));
+  const withConsole = { ...config, console: { listen: "unix:console.sock" } };
+  await writeFile(installation.configPath, JSON.stringify(withConsole), { mode: 0o600 });
+  await installation.serve();
+  expect((await dirmfa("check")).stdout).toMatch(
+    /^ok +console\.listen: dirmfa is running at unix:\S+console\.sock$/m,
+  );
 });
 
 test("check and health tell a running daemon from another program on its port", async () => {
