@@ -15,13 +15,12 @@ import type { Database } from "../store/database.ts";
 import {
   type CliContext,
   exitCodes,
-  noteMore,
+  listWithinLimit,
   type OpenCommand,
   type OutputOptions,
   parseLimit,
   parseTime,
   withDatabase,
-  withinLimit,
   wordOption,
 } from "./context.ts";
 import { getUser, isUserId } from "./get-user.ts";
@@ -156,15 +155,14 @@ function parseHead(text: string): NotedHead {
 }
 
 async function printEvents(context: CliContext, db: Database, options: ListOptions): Promise<void> {
-  const limit = parseLimit(options.limit, 100_000);
-  const listed = await listAuditEvents(db, {
-    limit: limit + 1,
+  const filter = {
     ...(options.since === undefined ? {} : { since: parseTime("--since", options.since) }),
     ...(options.action === undefined ? {} : { action: options.action }),
     ...(options.user === undefined ? {} : { userId: await userIdOf(db, options.user, options.directory) }),
-  });
-  const { rows: events, more } = withinLimit(listed, limit);
-  noteMore(context, more, limit);
+  };
+  const { rows: events, more } = await listWithinLimit(context, parseLimit(options.limit, 100_000), (limit) =>
+    listAuditEvents(db, { ...filter, limit }),
+  );
   if (options.json) return printJson(context, { more, events });
   printTable(
     context,

@@ -104,14 +104,19 @@ export function wordOption(flags: string, description: string, words: readonly s
   return new Option(flags, description).choices(words);
 }
 
-/** The rows that fit a limit, asked for with one more than that: so it is known whether there are more. */
-export function withinLimit<Row>(rows: Row[], limit: number): { rows: Row[]; more: boolean } {
-  return { rows: rows.slice(0, limit), more: rows.length > limit };
-}
-
-/** Programs that read JSON have `more` in it; people and scripts both see this. */
-export function noteMore(context: CliContext, more: boolean, limit: number): void {
+/**
+ * The rows that fit a limit. `list` is asked for one more, so that it is known whether there are more: programs that read JSON get
+ * `more`, people and scripts a line on standard error.
+ */
+export async function listWithinLimit<Row>(
+  context: CliContext,
+  limit: number,
+  list: (limit: number) => Promise<Row[]>,
+): Promise<{ rows: Row[]; more: boolean }> {
+  const rows = await list(limit + 1);
+  const more = rows.length > limit;
   if (more) context.stderr.write(`dirmfa: only the first ${limit}, there are more; --limit shows them.\n`);
+  return { rows: rows.slice(0, limit), more };
 }
 
 /** The text of a whole number between 1 and `max`; for options such as --limit. */

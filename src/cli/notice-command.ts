@@ -4,17 +4,16 @@ import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import { type NoticeState, noticeStates } from "../notices/notice.ts";
 import { listNotices, reviveDead } from "../notices/notices-table.ts";
+import { uuidPattern } from "../uuid.ts";
 import {
   type CliContext,
-  noteMore,
+  listWithinLimit,
   type OpenCommand,
   type OutputOptions,
   parseLimit,
   withDatabase,
-  withinLimit,
   wordOption,
 } from "./context.ts";
-import { isUserId } from "./get-user.ts";
 import { printJson, printLine, printTable } from "./print.ts";
 
 interface ListOptions extends OutputOptions {
@@ -47,10 +46,11 @@ export function addNoticeCommand(program: Command, context: CliContext): void {
 }
 
 async function printNotices(context: CliContext, { db }: OpenCommand, options: ListOptions): Promise<void> {
-  const limit = parseLimit(options.limit, 100_000);
-  const listed = await listNotices(db, { state: options.state, limit: limit + 1 });
-  const { rows: notices, more } = withinLimit(listed, limit);
-  noteMore(context, more, limit);
+  const { rows: notices, more } = await listWithinLimit(
+    context,
+    parseLimit(options.limit, 100_000),
+    (limit) => listNotices(db, { state: options.state, limit }),
+  );
   if (options.json) return printJson(context, { more, notices });
   printTable(
     context,
@@ -77,7 +77,8 @@ async function retry(
   if ((id === undefined) === (options.all !== true)) {
     throw new AppError("invalid-usage", "Give the id of one notice, or --all.");
   }
-  if (id !== undefined && !isUserId(id)) throw new AppError("invalid-usage", `${id} is no id of a notice.`);
+  if (id !== undefined && !uuidPattern.test(id))
+    throw new AppError("invalid-usage", `${id} is no id of a notice.`);
   const retried = await reviveDead(db, id);
   if (retried === 0) context.exitCode = id === undefined ? context.exitCode : 1;
   if (options.json) return printJson(context, { retried });

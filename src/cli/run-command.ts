@@ -10,12 +10,11 @@ import { uuidPattern } from "../uuid.ts";
 import {
   type CliContext,
   getDirectory,
-  noteMore,
+  listWithinLimit,
   type OpenCommand,
   type OutputOptions,
   parseLimit,
   withDatabase,
-  withinLimit,
   wordOption,
 } from "./context.ts";
 import { printFacts, printJson, printLine, printTable } from "./print.ts";
@@ -62,13 +61,10 @@ export function addRunCommand(program: Command, context: CliContext): void {
 }
 
 async function printRuns(context: CliContext, db: Database, options: ListOptions): Promise<void> {
-  const limit = parseLimit(options.limit);
   const { directory, status } = options;
-  const { rows: runs, more } = withinLimit(
-    await listRuns(db, { directory, status, limit: limit + 1 }),
-    limit,
+  const { rows: runs, more } = await listWithinLimit(context, parseLimit(options.limit), (limit) =>
+    listRuns(db, { directory, status, limit }),
   );
-  noteMore(context, more, limit);
   if (options.json) return printJson(context, { more, runs });
   printTable(
     context,

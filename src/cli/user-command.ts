@@ -17,13 +17,12 @@ import { verificationStateOf } from "../verification/status-of.ts";
 import { unlockUser } from "../verification/unlock-user.ts";
 import {
   type CliContext,
-  noteMore,
+  listWithinLimit,
   type OpenCommand,
   type OutputOptions,
   parseLimit,
   parseTime,
   withDatabase,
-  withinLimit,
   wordOption,
 } from "./context.ts";
 import { getUser } from "./get-user.ts";
@@ -123,10 +122,11 @@ async function printUsers(context: CliContext, open: OpenCommand, options: ListO
     options.deadlineBefore === undefined ? undefined : parseTime("--deadline-before", options.deadlineBefore);
   const filter = { search, state, directory, required, enrolled, locked, deadlineBefore };
   if (options.csv) return printCsv(context, open, filter, options);
-  const limit = parseLimit(options.limit ?? usualLimit, 100_000);
-  const listed = await listUsers(open.db, { ...filter, limit: limit + 1 });
-  const { rows: users, more } = withinLimit(listed, limit);
-  noteMore(context, more, limit);
+  const { rows: users, more } = await listWithinLimit(
+    context,
+    parseLimit(options.limit ?? usualLimit, 100_000),
+    (limit) => listUsers(open.db, { ...filter, limit }),
+  );
   if (options.json) return printJson(context, { more, users: users.map((user) => userAsJson(user)) });
   printTable(
     context,
