@@ -1,5 +1,5 @@
 // A daemon that was started as an admin starts it tells of an audit chain that is not the one it has seen: in the log and in the
-// metrics, until somebody accepts it (rule 24).
+// metrics, until somebody accepts it, and to admins in a notice (rules 24 and 32).
 
 import { once } from "node:events";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -70,6 +70,10 @@ test("an end that was cut off between two starts is in the log and the metrics, 
   expect(logged).toContain("the audit chain is broken; nothing is sealed until someone looks");
   expect(logged).toContain("dirmfa audit accept");
   expect((await dirmfa("audit", "verify")).code).toBe(1);
+  const { notices } = JSON.parse((await dirmfa("notice", "list", "--json")).stdout);
+  const told = notices.map(({ kind, channel }: Record<string, string>) => `${kind} ${channel}`);
+  // Once through each channel, though each round finds it.
+  expect(told.toSorted()).toEqual(["audit-chain-broken mail", "audit-chain-broken webhook"]);
 
   expect((await dirmfa("audit", "accept", "--reason", "a test")).code).toBe(0);
   await brokenIs(0, second.address);

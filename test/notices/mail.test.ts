@@ -231,7 +231,6 @@ test.each([
   "<ada@example.org>",
   "group: thief@evil.example;",
   "ada@[127.0.0.1]",
-  "ada@example.org\u0000",
   "ada@example.org\u2028x",
   "ada(comment)@example.org",
   "ada@example.org> SIZE=1",
@@ -240,7 +239,6 @@ test.each([
   `${"a".repeat(70)}@example.org`,
   "",
 ])("to the address %j nothing is sent", async (address) => {
-  if (address.includes("\u0000")) return; // PostgreSQL stores no such text
   await addNotice(address);
   await deliver();
   expect(server.mails).toEqual([]);

@@ -138,11 +138,11 @@ test("who must enroll is told when the grace period begins and before it ends, o
   const config = noticesConfigOf({ mail: mailConfigOf(0) });
   const find = () => findStates({ db, config: () => config, directories: () => ["main"] });
   const day = 86_400_000;
-  const setDeadline = (inDays: number) =>
+  const setDeadline = (inDays: number, sinceDays = 20, id = user.id) =>
     db("users")
-      .where({ id: user.id })
+      .where({ id })
       .update({
-        required_since: new Date(Date.now() - 20 * day),
+        required_since: new Date(Date.now() - sinceDays * day),
         enrollment_deadline: new Date(Date.now() + inDays * day),
       });
   await setDeadline(10);
@@ -155,6 +155,15 @@ test("who must enroll is told when the grace period begins and before it ends, o
   expect((await kinds()).toSorted()).toEqual(["must-enroll", "reminder"]);
   await db("notices").delete();
   await setDeadline(-1);
+  await find();
+  expect(await kinds()).toEqual([]);
+  // Too short for the reminder of a week before: it would come with the first notice.
+  await setDeadline(3, 2);
+  await find();
+  expect(await kinds()).toEqual(["must-enroll"]);
+  await setDeadline(-1);
+  const { id } = await enrolled();
+  await setDeadline(6, 20, id);
   await find();
   expect(await kinds()).toEqual([]);
 });

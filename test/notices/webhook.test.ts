@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -15,7 +16,7 @@ import { parseWebhookKey } from "../../src/config/webhook-key.ts";
 import { deliverDue } from "../../src/notices/deliver-notices.ts";
 import { signatureOf } from "../../src/notices/webhook.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
-import { noticesConfigOf, noticesIn } from "./notices-world.ts";
+import { authority, noticesConfigOf, noticesIn } from "./notices-world.ts";
 
 const key = Buffer.alloc(32, 7);
 let database: TestDatabase;
@@ -25,8 +26,8 @@ beforeAll(async () => {
 afterAll(() => database.close());
 afterEach(async () => void (await database.db("notices").delete()));
 
-function deliver(url: string, keySecret = key) {
-  const config = noticesConfigOf({ webhook: { url, keySecret, caPem: undefined } });
+function deliver(url: string, keySecret = key, caPem?: string) {
+  const config = noticesConfigOf({ webhook: { url, keySecret, caPem } });
   const deps = { db: database.db, log: pino({ level: "silent" }), holder: "test" };
   return deliverDue(deps, config, { channel: "webhook", signal: new AbortController().signal });
 }
@@ -100,6 +101,30 @@ test("a receiver in Python believes what dirmfa sends, once, and nothing that is
   expect(await send({ body: `${body} ` })).toBe(401);
   expect(await send({ at: now - 3600 })).toBe(401);
   expect(await send({})).toBe(204);
+});
+
+test("a receiver with a certificate of another authority or for another name is sent nothing", async () => {
+  let asked = 0;
+  const { certPem, keyPem } = authority.issue({ names: ["localhost"] });
+  const server = createTlsServer({ cert: certPem, key: keyPem }, (_request, response) => {
+    asked += 1;
+    response.end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  // An address of TCP, as it listens on a port.
+  const { port } = server.address() as AddressInfo;
+  await addNotice();
+  for (const [host, caPem] of [
+    ["localhost", undefined],
+    ["127.0.0.1", authority.certPem],
+  ] as const) {
+    expect(await deliver(`https://${host}:${port}/`, key, caPem)).toBe("away");
+    await database.db("notices").update({ next_attempt_at: "2020-01-01" });
+  }
+  expect(asked).toBe(0);
+  expect(await deliver(`https://localhost:${port}/`, key, authority.certPem)).toBe("done");
+  expect(await noticesIn(database.db)).toMatchObject([{ state: "delivered" }]);
 });
 
 test("a redirect is not followed, an error is tried again, and a receiver that is away ends the round", async () => {
