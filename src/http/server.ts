@@ -11,6 +11,7 @@ import { createAuthorize } from "./caller-auth.ts";
 import { type Application, createListeners, type HttpLimits, type HttpServer } from "./listeners.ts";
 import type { Metrics } from "./metrics.ts";
 import { addAdminAuditRoutes } from "./routes/admin-audit-routes.ts";
+import { addAdminManyUsersRoutes } from "./routes/admin-many-users-routes.ts";
 import { addAdminNoticeRoutes } from "./routes/admin-notice-routes.ts";
 import { addAdminSyncRoutes } from "./routes/admin-sync-routes.ts";
 import { addAdminUserRoutes } from "./routes/admin-user-routes.ts";
@@ -67,6 +68,7 @@ export function addApiRoutes(app: App, deps: Omit<HttpDeps, "limits">): void {
     metricsHere: http.metricsListen === undefined,
   });
   addLoginRoutes(app, { ...verification, metrics });
+  addAdminManyUsersRoutes(app, verification);
   addAdminUserRoutes(app, verification);
   addRefreshUserRoute(app, { db, onDemand });
   addAdminSyncRoutes(app, { db, directories, runner });
