@@ -107,6 +107,15 @@ test("what is told to admins goes to their addresses in one message", async () =
   expect(server.mails[0]?.raw).toContain("dirmfa run show r-1");
 });
 
+test("where no admin has an address, what is told to admins by mail ends, and is not dead", async () => {
+  await database.db("notices").insert({ kind: "run-held", channel: "mail", directory: "main" });
+  const config = noticesConfigOf({ mail: mailConfigOf(server.port) });
+  const { signal } = new AbortController();
+  await deliverDue({ db: database.db, log, holder: "test" }, config, { channel: "mail", signal });
+  expect(server.mails).toEqual([]);
+  expect(await noticesIn(database.db)).toMatchObject([{ state: "delivered", last_error: null }]);
+});
+
 test.each([
   ["550", "dead"],
   ["451", "waiting"],
