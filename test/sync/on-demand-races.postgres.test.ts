@@ -170,6 +170,17 @@ test("what was read before a run was applied is read again, and never put over i
   expect((await world.user("user0008")).state).toBe("disabled");
 });
 
+test("what was read is not put over what another replica has read after it", async () => {
+  gated.stopBefore("insert into leases");
+  const refreshed = onDemandOf({}, gated.db).refresh({ name: "user0008", actor });
+  await gated.stopped();
+  await world.slapd.modify(lock("user0008"));
+  expect(await onDemandOf().refresh({ name: "user0008", actor })).toMatchObject([{ outcome: "changed" }]);
+  gated.open();
+  expect(await refreshed).toMatchObject([{ outcome: "unchanged" }]);
+  expect((await world.user("user0008")).state).toBe("disabled");
+});
+
 test("replicas that read one new user at once store one user", async () => {
   await world.slapd.modify(add(person("hired")));
   const replicas = Array.from({ length: 4 }, () => onDemandOf());

@@ -44,6 +44,7 @@ let onDemand: OnDemand;
 let outcomes: string[];
 eachTestInSyncWorld(
   {
+    overlays: ["syncprov"],
     ldif:
       people(30) +
       group("staff", [dnOf("user0000")]) +
@@ -235,6 +236,73 @@ test("a user is found by an alias, and a rename is taken over by the directory i
   await world.slapd.modify(rename("user0003", "renamed"));
   expect(await refresh("user0003")).toMatchObject({ outcome: "changed", counts: { changed: 1 } });
   expect(await world.user("renamed")).toMatchObject({ id });
+});
+
+test("who is meant is decided by the names as a run matches them, not by the server's rules, and the domain's name is one", async () => {
+  await onDemand.stop();
+  world.directory.users.aliasDomain = "EXAMPLE";
+  restart();
+  await world.sync();
+  // OpenLDAP takes any number of spaces between two words for one.
+  await world.slapd.modify(add(person("two  words") + person("guest")));
+  expect(await refresh("two words")).toMatchObject({ outcome: "not-found" });
+  expect(await signIn("example\\Guest")).toMatchObject({ decision: "allow", user: { username: "guest" } });
+});
+
+test("a user found by an alias is skipped where another entry claims the username (rule 3)", async () => {
+  await onDemand.stop();
+  world.directory.users.aliases = ["mail"];
+  world.directory.users.bases.push("ou=groups,dc=example,dc=org");
+  restart();
+  await world.sync();
+  await world.slapd.modify(
+    add(
+      person("twin", { mail: "one@example.org" }) +
+        person("twin", { mail: "other@example.org", ou: "ou=groups" }),
+    ),
+  );
+  expect(await refresh("one@example.org")).toMatchObject({ outcome: "skipped", reasons: ["username-clash"] });
+});
+
+test("a stored group counts that does not list the user, but is the user's primary one", async () => {
+  Object.assign(world.mfa, { requireForGroups: ["unix"] });
+  await world.sync();
+  const primary = "add: objectClass\nobjectClass: extensibleObject\n-\nadd: gidNumber\ngidNumber: 500";
+  await world.slapd.modify(add(person("primary")) + modify("primary", primary));
+  expect(await signIn("primary")).toMatchObject({ decision: "enroll", reasons: ["required-by-group:unix"] });
+});
+
+test("a copy that is older than the last listing adds a user, and changes none (rule 4)", async () => {
+  const { db } = world.database;
+  const { server_state: state } = await db("directories").first("server_state");
+  await db("directories").update({ server_state: state.replace(/^\d{4}/, "2999") });
+  await world.slapd.modify(
+    add(person("fresh")) + modify("user0005", "replace: displayName\ndisplayName: As it once was"),
+  );
+  expect(await signIn("fresh")).toMatchObject({ decision: "allow" });
+  expect(await refresh("user0005")).toMatchObject({ outcome: "unchanged" });
+  expect(await world.user("user0005")).toMatchObject({ displayName: "user0005" });
+});
+
+test("requirements that end with a return count for the limit of the day, one user at a time as in a run (rule 27)", async () => {
+  Object.assign(world.mfa, { requireForGroups: ["staff"] });
+  const leavers = ["user0010", "user0011"];
+  for (const uid of leavers) await world.slapd.modify(addTo("staff", dnOf(uid)));
+  await world.sync();
+  const { filter } = world.directory.users;
+  world.directory.users.filter = "(&(objectClass=inetOrgPerson)(!(uid=user001*)))";
+  world.directory.limits.removals = { count: 100, percent: 100 };
+  expect((await world.sync()).counts).toMatchObject({ removed: 10 });
+  for (const uid of leavers) {
+    await world.slapd.modify(
+      `dn: ${groupDn("staff")}\nchangetype: modify\ndelete: member\nmember: ${dnOf(uid)}\n\n`,
+    );
+  }
+  await world.sync();
+  world.directory.users.filter = filter;
+  world.directory.limits.requirements = { count: 1, percent: 0 };
+  expect(await refresh("user0010")).toMatchObject({ outcome: "changed", counts: { restored: 1 } });
+  expect(await refresh("user0011")).toMatchObject({ outcome: "held" });
 });
 
 test("an entry that claims another user's name is skipped, as two that claim one name are (rule 3)", async () => {

@@ -112,6 +112,23 @@ test("a skipped entry with another id protects nobody, and one without an id pro
   });
 });
 
+test("a skipped entry with another id protects nobody by its name alone", async () => {
+  await add(entry("anna"), entry("ben"));
+  await world.sync();
+  await remove("ben");
+  // A DN of more than 4,096 characters, in parts that a server takes: all else of the entry can be read.
+  const parts = Array.from({ length: 20 }, (_, n) => String(n).padStart(220, "x"));
+  const below = (depth: number) => [...parts.slice(0, depth).reverse(), "one"].join(",ou=");
+  for (let depth = 1; depth <= parts.length; depth += 1)
+    await add(ldifEntry(`ou=${below(depth)},${base}`, [["objectClass", "organizationalUnit"]]));
+  await add(entry("other", { id: "ben2", uid: "ben", ou: below(parts.length) }));
+  const run = await world.sync();
+  expect(await skipsOf(run)).toMatchObject([
+    { reason: "too-long", directory_id: "ben2", username_key: "ben" },
+  ]);
+  expect(run.counts).toMatchObject({ removed: 1, skipped: 1 });
+});
+
 test("a skipped entry disables its user, who is enabled when it can be used again as it was", async () => {
   await add(entry("anna"), entry("ben"), entry("carl"));
   await world.sync();
