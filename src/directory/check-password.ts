@@ -5,8 +5,8 @@ import { randomUUID } from "node:crypto";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { fromFirstServer } from "./failover.ts";
-import { detectKind, encodeId, userMappingOf } from "./kinds.ts";
-import { connectSession } from "./ldap/connect-session.ts";
+import { kindOf, partOfId, userMappingOf } from "./kinds.ts";
+import { connectSession, withSession } from "./ldap/connect-session.ts";
 import { narrowFilter } from "./ldap/filter.ts";
 import type { LdapSession } from "./ldap/ldap-session.ts";
 import { searchPaged } from "./ldap/paged-search.ts";
@@ -40,20 +40,14 @@ export async function checkPassword(
   const { passwordSecret, signal } = question;
   // RFC 4513, 5.1.2: servers take a bind with a DN and no password as anonymous, and let it succeed.
   if (passwordSecret === "") return false;
-  const session = await fromFirstServer(directory, ({ urls: [url] }) =>
-    connectSession(url, directory, signal),
+  const { url, dn } = await fromFirstServer(directory, ({ urls: [url] }) =>
+    withSession(url, directory, signal, async (session) => ({
+      url,
+      dn: await findDn(session, directory, question),
+    })),
   );
-  const onAbort = () => session.close();
-  signal.addEventListener("abort", onAbort, { once: true });
-  let dn: string | undefined;
-  try {
-    dn = await findDn(session, directory, question);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    session.close();
-  }
   const madeUp = `cn=${randomUUID()},${directory.users.bases[0] ?? "dc=invalid"}`;
-  const isRight = await canBind(session.url, directory, { dn: dn ?? madeUp, passwordSecret }, signal);
+  const isRight = await canBind(url, directory, { dn: dn ?? madeUp, passwordSecret }, signal);
   return isRight && dn !== undefined;
 }
 
@@ -65,13 +59,10 @@ async function findDn(
 ): Promise<string | undefined> {
   const bindDn = directory.bind?.dn;
   const rootDse = await readRootDse(session, bindDn);
-  const kind = directory.kind ?? question.rememberedKind ?? detectKind(rootDse);
+  const kind = kindOf({ directory, rememberedKind: question.rememberedKind }, rootDse, session.url);
   const mapping = userMappingOf(directory, kind);
   const mapper = createEntryMapper(mapping, rootDse.currentTime ?? new Date());
-  const idAttribute = mapping.idAttribute;
-  const directoryId = question.directoryId ?? randomUUID();
-  const value = encodeId(idAttribute.toLowerCase(), directoryId);
-  const filter = narrowFilter(mapping.filter, [{ kind: "equal", attribute: idAttribute, value }]);
+  const filter = narrowFilter(mapping.filter, [partOfId(mapping, question.directoryId ?? randomUUID())]);
   const found = emptyEntryColumns();
   for (const base of directory.users.bases) {
     await searchPaged(

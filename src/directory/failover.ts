@@ -57,7 +57,7 @@ function noServerAnswers(failed: FailedServer[]): AppError {
   if (first === undefined) return new AppError("invalid-config", "the directory has no urls");
   if (failed.length === 1) return first.error;
   const each = failed.map(({ url, error }) => `${url}: ${error.message}`).join("; ");
-  return new AppError(first.error.code, `no server of the directory can be listed: ${each}`, {
+  return new AppError(first.error.code, `no server of the directory answers: ${each}`, {
     ...(first.error.remedy === undefined ? {} : { remedy: first.error.remedy }),
     cause: first.error,
     fields: { servers: failed.length },

@@ -2,6 +2,8 @@
 // entry says that it is disabled. Everything here is a default that the configuration may replace. Pure.
 
 import type { DirectoryConfig, DirectoryKind, DisabledRule } from "../config/config.ts";
+import { AppError } from "../errors.ts";
+import type { FilterPart } from "../ldap-text/filter-text.ts";
 import { uuidPattern } from "../uuid.ts";
 
 export interface KindDefaults {
@@ -154,6 +156,28 @@ export function detectKind(rootDse: RootDse): DirectoryKind {
   return "generic";
 }
 
+/**
+ * How a directory is read. What a server does not show today is not a reason to read it otherwise than yesterday: by another
+ * kind's rule everybody whom it has disabled would be enabled. Throws AppError `directory-access-denied` where nothing tells.
+ */
+export function kindOf(
+  known: { directory: DirectoryConfig; rememberedKind?: DirectoryKind | undefined },
+  rootDse: RootDse,
+  url: string,
+): DirectoryKind {
+  const { directory, rememberedKind } = known;
+  if (directory.kind !== undefined) return directory.kind;
+  const detected = detectKind(rootDse);
+  if (detected !== "generic") return detected;
+  if (rememberedKind !== undefined) return rememberedKind;
+  if (rootDse.isShown) return detected;
+  throw new AppError(
+    "directory-access-denied",
+    "the server does not show its root DSE, so it is not known what kind of directory it is",
+    { remedy: "Set kind for this directory, or let the bind DN read the root DSE.", fields: { url } },
+  );
+}
+
 export type DecodedId = { id: string } | { problem: string };
 
 // Longer is no id; it is indexed with the directory's name.
@@ -182,6 +206,11 @@ export function encodeId(attribute: string, id: string): Buffer {
   if (!isGuid) return Buffer.from(id);
   const parts = id.split("-").map((part) => Buffer.from(part, "hex"));
   return Buffer.concat(parts.map((part, index) => (index < 3 ? part.reverse() : part)));
+}
+
+/** Of a search filter: the entry with this directory id. */
+export function partOfId({ idAttribute }: UserMapping, id: string): FilterPart {
+  return { kind: "equal", attribute: idAttribute, value: encodeId(idAttribute.toLowerCase(), id) };
 }
 
 // Ids in hexadecimal, that a server may spell in either case. Others, such as employeeNumber, are taken as they are.

@@ -1,11 +1,11 @@
 // One complete listing over one session: server and bases before, users, groups, server and bases after (rule 4).
 // Returns only when all of it has been handed over and nothing has moved underneath; runs in the listing's thread.
 
-import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
+import type { DirectoryConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import { dnKeyOf } from "../ldap-text/dn.ts";
-import { detectKind, encodeId, groupMappingOf, type RootDse, userMappingOf } from "./kinds.ts";
-import { connectSession } from "./ldap/connect-session.ts";
+import { groupMappingOf, kindOf, partOfId, userMappingOf } from "./kinds.ts";
+import { withSession } from "./ldap/connect-session.ts";
 import { narrowFilter, type ParsedFilter, parseFilter } from "./ldap/filter.ts";
 import type { LdapSession } from "./ldap/ldap-session.ts";
 import { searchPaged } from "./ldap/paged-search.ts";
@@ -17,8 +17,8 @@ import { packColumns } from "./packed-columns.ts";
 import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.ts";
 
 /**
- * Connects to the directory's first server, lists and closes. Where bases overlap, an entry that lies in both is handed over twice: only the reader of
- * all pages can tell, by directory id, without holding every id here.
+ * Connects to the directory's first server, lists and closes. Where bases overlap, an entry that lies in both is handed over
+ * twice: only the reader of all pages can tell, by directory id, without holding every id here.
  */
 export async function listOnce(
   order: ListingOrder,
@@ -27,15 +27,7 @@ export async function listOnce(
 ): Promise<ListingReport> {
   const [url] = order.directory.urls;
   if (url === undefined) throw new AppError("invalid-config", "the directory has no urls");
-  const session = await connectSession(url, order.directory, signal);
-  const onAbort = () => session.close(signal.reason instanceof AppError ? signal.reason : undefined);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await listSession(session, order, sink);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    session.close();
-  }
+  return await withSession(url, order.directory, signal, (session) => listSession(session, order, sink));
 }
 
 async function listSession(
@@ -73,7 +65,10 @@ async function listSession(
   const filter =
     onlyIds === undefined
       ? parseFilter(userMapping.filter)
-      : filterOfIds(userMapping.filter, userMapping.idAttribute, onlyIds);
+      : narrowFilter(
+          userMapping.filter,
+          onlyIds.map((id) => partOfId(userMapping, id)),
+        );
   for (const base of userBases) await listUsers({ session, directory, base, mapper, filter, sink: counting });
   const mapping = groupMappingOf(directory, kind);
   if (mapping !== undefined) {
@@ -87,27 +82,6 @@ async function listSession(
   const after = await readServerIdentity(session, kind, firstOf(bases), bindDn);
   requireSame("server", [server.identity], [after.identity], session.url);
   return report;
-}
-
-/**
- * What a server does not show today is not a reason to read it otherwise than yesterday: by another kind's rule everybody whom it
- * has disabled would be enabled.
- */
-export function kindOf(
-  { directory, rememberedKind }: Pick<ListingOrder, "directory" | "rememberedKind">,
-  rootDse: RootDse,
-  url: string,
-): DirectoryKind {
-  if (directory.kind !== undefined) return directory.kind;
-  const detected = detectKind(rootDse);
-  if (detected !== "generic") return detected;
-  if (rememberedKind !== undefined) return rememberedKind;
-  if (rootDse.isShown) return detected;
-  throw new AppError(
-    "directory-access-denied",
-    "the server does not show its root DSE, so it is not known what kind of directory it is",
-    { remedy: "Set kind for this directory, or let the bind DN read the root DSE.", fields: { url } },
-  );
 }
 
 interface UserListing {
@@ -151,13 +125,6 @@ async function listUsers({ session, directory, base, mapper, filter, sink }: Use
     { what: `listing the users below "${base}"`, url: session.url, bindDn: directory.bind?.dn },
   );
   await flush();
-}
-
-function filterOfIds(filter: string, attribute: string, ids: string[]): ParsedFilter {
-  return narrowFilter(
-    filter,
-    ids.map((id) => ({ kind: "equal", attribute, value: encodeId(attribute.toLowerCase(), id) })),
-  );
 }
 
 function distinctBases(bases: readonly string[]): string[] {

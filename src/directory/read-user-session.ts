@@ -6,11 +6,10 @@ import { AppError } from "../errors.ts";
 import type { FilterPart } from "../ldap-text/filter-text.ts";
 import { usernameKeyOf } from "../username.ts";
 import { findGroupsOf, spellingsOf } from "./find-groups-of.ts";
-import { encodeId, groupMappingOf, type UserMapping, userMappingOf } from "./kinds.ts";
+import { groupMappingOf, kindOf, partOfId, type UserMapping, userMappingOf } from "./kinds.ts";
 import { narrowFilter } from "./ldap/filter.ts";
 import type { LdapSession } from "./ldap/ldap-session.ts";
 import { searchPaged } from "./ldap/paged-search.ts";
-import { kindOf } from "./list-session.ts";
 import type { EntryColumns, SkippedEntry } from "./listing-page.ts";
 import { createEntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { type Packed, packColumns, pickRows, unpackColumns, valuesOf } from "./packed-columns.ts";
@@ -164,8 +163,4 @@ function partsOfName(mapping: UserMapping, name: string): FilterPart[] {
 
 function partsOfUsername({ usernameAttribute }: UserMapping, name: string): FilterPart[] {
   return spellingsOf(name).map((value) => ({ kind: "equal", attribute: usernameAttribute, value }));
-}
-
-function partOfId({ idAttribute }: UserMapping, id: string): FilterPart {
-  return { kind: "equal", attribute: idAttribute, value: encodeId(idAttribute.toLowerCase(), id) };
 }

@@ -68,6 +68,24 @@ export async function connectSession(
   }
 }
 
+/** Connects, calls `use`, and closes; a signal that is aborted meanwhile closes as well, and fails what `use` has under way. */
+export async function withSession<Result>(
+  url: string,
+  directory: DirectoryConfig,
+  signal: AbortSignal,
+  use: (session: LdapSession) => Promise<Result>,
+): Promise<Result> {
+  const session = await connectSession(url, directory, signal);
+  const onAbort = () => session.close(abortedBy(signal));
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await use(session);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    session.close();
+  }
+}
+
 // What a wrong port looks like.
 const maybeWrongPort: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "directory-connection-lost",
@@ -261,5 +279,5 @@ function connectTimeout(url: string, phase: Attempt["phase"]): AppError {
 export function abortedBy(signal: AbortSignal): AppError {
   return signal.reason instanceof AppError
     ? signal.reason
-    : new AppError("aborted", "the listing was stopped");
+    : new AppError("aborted", "reading the directory was stopped");
 }
