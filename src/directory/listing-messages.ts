@@ -11,7 +11,6 @@ export interface ListingNote {
   fields: Readonly<Record<string, string | number>>;
 }
 
-/** Given to the thread at its start. Holds the bind password: never to be logged. */
 /** Who takes what is listed. */
 export interface ListingSink {
   /** Called with one page at a time; the directory waits meanwhile. A rejection ends the listing with the same error. */
@@ -19,6 +18,7 @@ export interface ListingSink {
   onNote(note: ListingNote): void;
 }
 
+/** Given to the thread at its start. Holds the bind password: never to be logged. */
 export interface ListingOrder {
   directory: DirectoryConfig;
   /** What the last complete listing was read as. */
