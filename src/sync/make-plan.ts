@@ -183,15 +183,17 @@ async function planGroups(
   const membershipsAs = nested ? "nested" : "direct";
   const readOtherwise = copy !== "older" && memory.membershipsAs !== membershipsAs && groups !== undefined;
   const membershipsDiffer = readOtherwise || (await groupsMayDiffer(trx, run));
+  let endsLeft = copy === "another" && membershipsDiffer;
   if (membershipsDiffer) {
-    await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy] });
+    const planned = await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy] });
+    endsLeft ||= planned.endsLeft;
     await planGroupReasons(trx, run);
   }
   return {
     groupsDiffer: membershipsDiffer && copy !== "older",
     membershipsDiffer,
-    // Another server ends no membership, so that the next listing has to look again.
-    membershipsAs: copy === "another" && membershipsDiffer ? null : membershipsAs,
+    // The next listing has to look again at what this one was not enough to end.
+    membershipsAs: endsLeft ? null : membershipsAs,
   };
 }
 

@@ -2,7 +2,7 @@
 // Written as differences to the stored memberships, so that a run in which nothing moves writes nothing.
 
 import type { Transaction } from "../store/database.ts";
-import { isFresher, type PlanRun } from "./plan-table.ts";
+import { isFresher, type PlanRun, unplacedUsers } from "./plan-table.ts";
 
 /**
  * A condition on groups `g`: the listing names it unchanged, or an unusable entry may be it, which takes it from nobody
@@ -48,7 +48,8 @@ export type MembershipChanges = "all" | "joins" | "of-new-users";
 
 /**
  * Stages the memberships that begin (joins) and end. A group contains the users it lists and, when `nested`, those of
- * the groups it lists, at any depth; `union` makes a cycle of groups end. With `joins` and
+ * the groups it lists, at any depth; `union` makes a cycle of groups end. Users whose place the listing does not tell join
+ * groups that list them, and leave none: `endsLeft` tells that one would have. With `joins` and
  * `of-new-users` all stored groups stay, with what they list, and no membership ends; with the latter nobody but the users
  * whom the plan adds gets into them.
  */
@@ -56,8 +57,8 @@ export async function planMemberships(
   trx: Transaction,
   run: PlanRun,
   { nested, changes }: { nested: boolean; changes: MembershipChanges },
-): Promise<void> {
-  await trx.raw(
+): Promise<{ endsLeft: boolean }> {
+  const { rows } = await trx.raw<{ rows: { left: boolean }[] }>(
     `with recursive kept as (
        select g.id, g.directory_id, g.dn_key from groups g
        where g.directory = :directory
@@ -102,18 +103,26 @@ export async function planMemberships(
        select u.directory_id, g.directory_id as container
        from user_groups ug join users u on u.id = ug.user_id join groups g on g.id = ug.group_id
        where u.directory = :directory
+     ), begun as (
+       select * from wanted except select * from stored
+     ), ended as (
+       select directory_id, container, directory_id in (${unplacedUsers}) as is_left
+       from (select * from stored except select * from wanted) gone
+       where not :keepsAll
+         and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})
+     ), written as (
+       insert into staged_memberships (run_id, directory_id, group_directory_id, joins)
+       select :id::uuid, directory_id, container, true from begun
+       where (not :onlyOfNewUsers or directory_id in (
+         select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'add'))
+         and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})
+       union all
+       select :id::uuid, directory_id, container, false from ended where not is_left
      )
-     insert into staged_memberships (run_id, directory_id, group_directory_id, joins)
-     select :id::uuid, directory_id, container, true from (select * from wanted except select * from stored) begun
-     where (not :onlyOfNewUsers or directory_id in (
-       select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'add'))
-       and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})
-     union all
-     select :id::uuid, directory_id, container, false from (select * from stored except select * from wanted) ended
-     where not :keepsAll
-       and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})`,
+     select exists (select from ended where is_left) as left`,
     { ...run, nested, keepsAll: changes !== "all", onlyOfNewUsers: changes === "of-new-users" },
   );
+  return { endsLeft: rows[0]?.left ?? false };
 }
 
 /** Adds `groups-changed`, with the names of the groups, to the plan of every user that stays and whose groups differ. */

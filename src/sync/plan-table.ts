@@ -44,6 +44,21 @@ export const removedByPlan = `exists (
   select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')`;
 
 /**
+ * The directory ids of users whose place in the directory the listing does not tell: it does not name them and the plan does not
+ * remove them (they moved meanwhile, or more listings are waited for), or it names them by an unusable entry with another DN or
+ * username than the stored one. What groups list is nothing to end their memberships by.
+ */
+export const unplacedUsers = `
+  select u.directory_id ${unlistedUsers} and not ${removedByPlan}
+  union all
+  select u.directory_id from sync_skips k
+  join users u on u.directory = :directory
+    and (u.directory_id = k.directory_id or k.directory_id is null and u.username_key = k.username_key)
+  where k.run_id = :id and not k.of_groups
+    and (k.dn_key is distinct from u.dn_key or k.username_key <> u.username_key)
+    and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)`;
+
+/**
  * Plans the removal of every user that the last `confirmRemovals` complete listings, this one included, do not
  * name; an approved run removes no one who was not in the approved plan. With `gone`,
  * only users with these directory ids. Returns how many.

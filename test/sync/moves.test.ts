@@ -1,8 +1,10 @@
-// Who moves from one base to another while the directory is listed is in neither part of the listing, and is not removed (rule 4).
+// Who moves from one base to another while the directory is listed is in neither part of the listing: not removed (rule 4), and in no
+// group less (rule 27).
 
 import fc from "fast-check";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { decodeId, encodeId } from "../../src/directory/kinds.ts";
+import { decideRequirement } from "../../src/users/policy.ts";
 import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 const sub = "dn: ou=sub,dc=example,dc=org\nobjectClass: organizationalUnit\nou: sub\n\n";
@@ -62,4 +64,68 @@ test("the value that is asked for is the one that was read, whatever the kind of
     );
   }
   expect(encodeId("entryuuid", "0b1c")).toEqual(Buffer.from("0b1c"));
+});
+
+describe("a required group that lists the new place (rule 27)", () => {
+  const groupDn = "cn=vpn,ou=groups,dc=example,dc=org";
+  const moved = "uid=mover,ou=people,dc=example,dc=org";
+  const move =
+    "dn: uid=mover,ou=sub,dc=example,dc=org\nchangetype: modrdn\nnewrdn: uid=mover\ndeleteoldrdn: 0\n" +
+    "newsuperior: ou=people,dc=example,dc=org\n\n";
+  const listed = (dn: string) =>
+    world.slapd.modify(`dn: ${groupDn}\nchangetype: modify\nreplace: member\nmember: ${dn}\n\n`);
+  const isRequired = async () => decideRequirement(await world.user("mover")).required;
+
+  beforeEach(async () => {
+    world.mfa.requireForGroups = ["vpn"];
+    const member = "uid=mover,ou=sub,dc=example,dc=org";
+    await world.slapd.add(`dn: ${groupDn}\nobjectClass: groupOfNames\ncn: vpn\nmember: ${member}\n\n`);
+    await world.sync();
+    expect(await isRequired()).toBe(true);
+  });
+
+  test("ends no requirement of who moves there while the directory is listed", async () => {
+    const run = await syncMeanwhile(async () => {
+      await world.slapd.modify(move);
+      await listed(moved);
+    });
+    expect(run.notes).toMatchObject([{ code: "moved-during-listing" }]);
+    expect(await isRequired()).toBe(true);
+    await world.sync();
+    expect(await isRequired()).toBe(true);
+  });
+
+  test("ends no requirement of who is missing from fewer listings than a removal wants", async () => {
+    world.directory.limits.confirmRemovals = 3;
+    await world.slapd.modify(move);
+    const { filter } = world.directory.users;
+    world.directory.users.filter = "(&(objectClass=inetOrgPerson)(!(uid=mover)))";
+    await listed(moved);
+    expect(await world.sync()).toMatchObject({ status: "succeeded", counts: { removed: 0 } });
+    expect(await isRequired()).toBe(true);
+
+    // Out of the group while missing: that ends when the user is back, though no group has changed since.
+    await listed("uid=stayer,ou=sub,dc=example,dc=org");
+    await world.sync();
+    expect(await isRequired()).toBe(true);
+    world.directory.users.filter = filter;
+    await world.sync();
+    expect(await isRequired()).toBe(false);
+  });
+
+  test("ends no requirement of who moved and has become unusable, before it can be used again", async () => {
+    const nameless = "cn=mover,ou=people,dc=example,dc=org";
+    await world.slapd.modify(
+      move.replace("newrdn: uid=mover\ndeleteoldrdn: 0", "newrdn: cn=mover\ndeleteoldrdn: 1"),
+    );
+    await listed(nameless);
+    expect((await world.sync()).counts).toMatchObject({ skipped: 1, removed: 0 });
+    expect(await isRequired()).toBe(true);
+    await world.slapd.modify(`dn: ${nameless}\nchangetype: modify\nadd: uid\nuid: mover\n\n`);
+    await world.sync();
+    expect(await isRequired()).toBe(true);
+    await listed("uid=stayer,ou=sub,dc=example,dc=org");
+    await world.sync();
+    expect(await isRequired()).toBe(false);
+  });
 });
