@@ -75,6 +75,8 @@ test("the demo does what its guide says and stops without a trace", { timeout: 2
   expect(demo.printed()).toMatch(/200 added, 3 skipped/);
   const loginService = /http:\S+\/(?= +user jmueller)/.exec(demo.printed())?.[0] ?? "no address";
   expect(await (await fetch(loginService)).text()).toContain("Password");
+  const consoleAddress = /http:\S+\/(?= +the console)/.exec(demo.printed())?.[0] ?? "no address";
+  expect(await (await fetch(consoleAddress)).text()).toContain("Then you are asked for a code.");
 
   await run(join(folder, "hire.sh"), ["Ada Lovelace", "ada"]);
   await tried("dirmfa", "sync");
