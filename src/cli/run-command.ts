@@ -89,6 +89,19 @@ function statusOf(run: SyncRun): string {
   return run.approvedAt ? `${run.status}, approved` : run.status;
 }
 
+function startOf(run: SyncRun): string {
+  switch (run.trigger) {
+    case "schedule":
+      return "by the schedule";
+    case "start":
+      return "at the start of the daemon";
+    case "request":
+      return `requested by ${run.requestedBy}`;
+    case "approval":
+      return `approved by ${run.requestedBy}`;
+  }
+}
+
 async function showRun(context: CliContext, db: Database, id: string, options: ShowOptions): Promise<void> {
   const run = await getRun(db, id);
   const limit = parseLimit(options.limit, 1_000_000);
@@ -99,7 +112,7 @@ async function showRun(context: CliContext, db: Database, id: string, options: S
   printFacts(
     context,
     [
-      ["  started", `${run.startedAt.toISOString()}, ${run.trigger} by ${run.requestedBy}`] as const,
+      ["  started", `${run.startedAt.toISOString()}, ${startOf(run)}`] as const,
       ["  server", run.serverUrl] as const,
       ["  approved", run.approvedAt && `${run.approvedAt.toISOString()} by ${run.approvedBy}`] as const,
       ["  carries out", run.approves] as const,

@@ -39,6 +39,7 @@ test("sync prints a summary and exits with 0", async () => {
 test("run show names each user of the plan with its reason", async () => {
   const [run] = (await json("run", "list")).runs;
   const { stdout } = await dirmfa("run", "show", run.id);
+  expect(stdout).toMatch(/^ {2}started +[0-9TZ:.-]+, requested by \S+$/m);
   expect(stdout).toMatch(/^ACTION +USERNAME +REASONS +DN$/m);
   expect(stdout).toMatch(/^add +user0007 +new-in-directory +uid=user0007,ou=people,dc=example,dc=org$/m);
   expect((await json("run", "show", run.id)).changes).toHaveLength(30);
