@@ -39,7 +39,7 @@ export async function planRequirementEnds(trx: Transaction, run: PlanRun): Promi
        and not p.organization and not u.directory = any(p.directories)
        and u.required_by_admin is not true and not (u.required_new_user and u.required_by_admin is not false)
        and not exists (
-         select from user_groups ug join groups g on g.id = ug.group_id and g.required_as <> '{}'
+         select from user_groups ug join groups g on g.id = ug.group_id and g.directory_id in (${requiredGroups})
          where ug.user_id = u.id and not exists (
            select from staged_memberships m
            where m.run_id = :id and m.directory_id = u.directory_id and m.group_directory_id = g.directory_id

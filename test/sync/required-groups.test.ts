@@ -145,6 +145,22 @@ test("a required group is followed by its id through a rename and a move", async
   );
 });
 
+test("who stays in a group that gets the name of a required one, and leaves another, keeps the requirement", async () => {
+  await world.slapd.add(group("staff", uids(0, 18)));
+  await restart({ requireForGroups: ["vpn", groupDn("admins"), "remote"] });
+  await world.sync();
+  await world.slapd.modify(
+    `dn: ${groupDn("staff")}\nchangetype: modrdn\nnewrdn: cn=remote\ndeleteoldrdn: 1\n\n`,
+  );
+  await leave("vpn", uids(0, 18));
+  const run = await world.sync();
+  expect(codesOf(run)).toEqual(["succeeded"]);
+  const planned = (await world.changes(run)).map(({ reasons }) => reasons);
+  expect(planned.filter((reasons) => reasons.includes("requirement-ended"))).toEqual([]);
+  expect(await requiredUsers()).toEqual(uids(0, 22));
+  expect(await ends()).toEqual([]);
+});
+
 test("a listing of another server adds memberships and ends none, and the next one of the same server ends them", async () => {
   const { db } = world.database;
   await leave("vpn", ["user0000"]);
