@@ -2,6 +2,7 @@
 // that cuts.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 import { type ChainPoint, macOf } from "./chain.ts";
 
 export interface Anchor extends ChainPoint {
@@ -24,9 +25,14 @@ export function isTrueAnchor(chainKey: Buffer, anchor: Anchor): boolean {
 
 /** Where the chain begins; undefined when nothing was ever cut off. */
 export async function findAnchor(db: Database): Promise<Anchor | undefined> {
-  const { rows } = await db.raw<{
-    rows: { position: string; chain_mac: Buffer; highest: string; cut_at: string; mac: Buffer }[];
+  const rows = await rawRows<{
+    position: string;
+    chain_mac: Buffer;
+    highest: string;
+    cut_at: string;
+    mac: Buffer;
   }>(
+    db,
     `select position, chain_mac, highest_event_id as highest, mac,
        to_char(cut_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as cut_at
      from audit_anchors order by position desc limit 1`,
@@ -50,15 +56,14 @@ export async function cutEvents(
   trx: Transaction,
   anchor: { position: string; cutAt: string; mac: Buffer },
 ): Promise<number> {
-  const { rows } = await trx.raw<{ rows: { cut: string }[] }>(
-    "select cut_audit(:position, :cutAt, :mac) as cut",
-    { ...anchor },
-  );
+  const rows = await rawRows<{ cut: string }>(trx, "select cut_audit(:position, :cutAt, :mac) as cut", {
+    ...anchor,
+  });
   return Number(rows[0]?.cut ?? 0);
 }
 
 export async function findDatabaseNow(db: Database): Promise<Date> {
-  const { rows } = await db.raw<{ rows: { now: Date }[] }>("select clock_timestamp() as now");
+  const rows = await rawRows<{ now: Date }>(db, "select clock_timestamp() as now");
   if (!rows[0]) throw new Error("the database tells no time");
   return rows[0].now;
 }

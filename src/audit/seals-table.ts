@@ -2,6 +2,7 @@
 // anchors-table.ts's.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 import type { ChainPoint, Seal, SealableEvent, SealedEvent } from "./chain.ts";
 import { genesisMac } from "./chain.ts";
 import type { Gap } from "./gaps.ts";
@@ -34,7 +35,8 @@ function eventOf({ user_id: userId, request_id: requestId, ...row }: EventRow): 
 
 /** Events above every id that was sealed, in the order of ids. */
 export async function listNewEvents(db: Database, highest: string, limit: number): Promise<SealableEvent[]> {
-  const { rows } = await db.raw<{ rows: EventRow[] }>(
+  const rows = await rawRows<EventRow>(
+    db,
     `select ${eventColumns} from audit_events e where e.id > :highest order by e.id limit :limit`,
     { highest, limit },
   );
@@ -43,7 +45,8 @@ export async function listNewEvents(db: Database, highest: string, limit: number
 
 /** Events that committed after later ones had been sealed. */
 export async function listLateEvents(db: Database, limit: number): Promise<SealableEvent[]> {
-  const { rows } = await db.raw<{ rows: EventRow[] }>(
+  const rows = await rawRows<EventRow>(
+    db,
     // Gap by gap. As a plain join PostgreSQL may read all events in the order of their ids, since gaps are few.
     // One that is sealed already is none, whatever the gaps say: they are not under any MAC.
     `select ${eventColumns} from audit_gaps g cross join lateral (
@@ -63,7 +66,8 @@ export interface ChainHead extends ChainPoint {
 
 /** The end of the chain; position 0 where there is none yet. */
 export async function findChainHead(db: Database): Promise<ChainHead> {
-  const { rows } = await db.raw<{ rows: { position: string; chain_mac: Buffer; highest: string }[] }>(
+  const rows = await rawRows<{ position: string; chain_mac: Buffer; highest: string }>(
+    db,
     `select position, chain_mac, ${highestSealed} as highest
      from audit_seals order by position desc limit 1`,
   );
@@ -105,7 +109,8 @@ export async function insertGaps(trx: Transaction, gaps: readonly Gap[], noticed
 }
 
 export async function listGaps(db: Database): Promise<Gap[]> {
-  const { rows } = await db.raw<{ rows: { first_id: string; last_id: string }[] }>(
+  const rows = await rawRows<{ first_id: string; last_id: string }>(
+    db,
     "select first_id, last_id from audit_gaps order by first_id",
   );
   return rows.map((row) => ({ firstId: BigInt(row.first_id), lastId: BigInt(row.last_id) }));
@@ -119,7 +124,8 @@ export async function listOpenGaps(
   db: Database,
   wanted: { upTo: string; noticedWithinMs: number },
 ): Promise<Gap[]> {
-  const { rows } = await db.raw<{ rows: { first_id: string; last_id: string }[] }>(
+  const rows = await rawRows<{ first_id: string; last_id: string }>(
+    db,
     `with sealed as (
        select greatest(coalesce(${highestSealed}, 0), :upTo::bigint - ${unsealedIdsLookedAt}) as id
      )
@@ -147,7 +153,8 @@ export async function listOpenGaps(
 
 /** Puts what is left of a gap in its place; the parts keep its age. */
 export async function replaceGap(trx: Transaction, gap: Gap, left: readonly Gap[]): Promise<void> {
-  const { rows } = await trx.raw<{ rows: { noticed_at: Date }[] }>(
+  const rows = await rawRows<{ noticed_at: Date }>(
+    trx,
     "delete from audit_gaps where first_id = :firstId returning noticed_at",
     { firstId: String(gap.firstId) },
   );
@@ -176,7 +183,8 @@ interface SealedRow extends Omit<EventRow, "id"> {
 
 /** Seals after a position with their events, in the order of positions. */
 export async function listSealedEvents(db: Database, after: string, limit: number): Promise<SealedEvent[]> {
-  const { rows } = await db.raw<{ rows: SealedRow[] }>(
+  const rows = await rawRows<SealedRow>(
+    db,
     `select s.position, s.event_id, s.event_mac, s.chain_mac, s.version, ${timeText("s.sealed_at")} as sealed_at,
        ${eventColumns}
      from audit_seals s left join audit_events e on e.id = s.event_id
@@ -201,7 +209,8 @@ export interface UnsealedEvent {
 }
 
 export async function listUnsealedEvents(db: Database, limit: number): Promise<UnsealedEvent[]> {
-  const { rows } = await db.raw<{ rows: UnsealedEvent[] }>(
+  const rows = await rawRows<UnsealedEvent>(
+    db,
     `select e.id, e.at,
        e.id > coalesce(${highestSealed}, 0)
          or exists (select from audit_gaps g where e.id between g.first_id and g.last_id) as waiting
@@ -215,7 +224,8 @@ export async function listUnsealedEvents(db: Database, limit: number): Promise<U
 
 /** The time that the oldest event names that waits for its seal; undefined when none waits. */
 export async function findOldestWaiting(db: Database): Promise<Date | undefined> {
-  const { rows } = await db.raw<{ rows: { at: Date | null }[] }>(
+  const rows = await rawRows<{ at: Date | null }>(
+    db,
     `select least(
        (select min(at) from audit_events where id > coalesce(${highestSealed}, 0)),
        (select min(e.at) from audit_gaps g join audit_events e on e.id between g.first_id and g.last_id
@@ -227,7 +237,8 @@ export async function findOldestWaiting(db: Database): Promise<Date | undefined>
 
 /** Ids after `after` that no event has though a later one is sealed, in order. */
 export async function listMissingIds(db: Database, after: string, limit: number): Promise<Gap[]> {
-  const { rows } = await db.raw<{ rows: { first_id: string; last_id: string }[] }>(
+  const rows = await rawRows<{ first_id: string; last_id: string }>(
+    db,
     `select before + 1 as first_id, id - 1 as last_id from (
        select id, lag(id, 1, :after::bigint) over (order by id) as before from (
          select event_id as id from audit_seals where event_id > :after
@@ -242,7 +253,8 @@ export async function listMissingIds(db: Database, after: string, limit: number)
 
 /** The seal at a position, for comparing with a head that was noted outside the database. */
 export async function findChainMac(db: Database, position: string): Promise<Buffer | undefined> {
-  const { rows } = await db.raw<{ rows: { chain_mac: Buffer }[] }>(
+  const rows = await rawRows<{ chain_mac: Buffer }>(
+    db,
     "select chain_mac from audit_seals where position = :position",
     { position },
   );

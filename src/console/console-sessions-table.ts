@@ -2,6 +2,7 @@
 
 import type { ConsoleRole } from "../config/config.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 
 /** After the password: a code is asked, an enrollment is possible, or nothing more is. */
 export type Stage = "challenge" | "enroll" | "signed-in";
@@ -32,7 +33,8 @@ export async function touchSession(
   db: Database,
   session: { tokenHash: Buffer; agentHash: Buffer; idleMs: number },
 ): Promise<StoredSession | undefined> {
-  const { rows } = await db.raw<{ rows: StoredSession[] }>(
+  const rows = await rawRows<StoredSession>(
+    db,
     `update console_sessions set seen_at = clock_timestamp()
      where token_hash = :tokenHash and agent_hash = :agentHash and ends_at > clock_timestamp()
        and seen_at > clock_timestamp() - :idleMs * interval '1 millisecond'

@@ -2,6 +2,7 @@
 // statements here, once each. Delivered and dead rows stay for a while: a state that was told must not be told again.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawCount, rawRows } from "../store/raw-rows.ts";
 import type { Notice, NoticeChannel, NoticeKind, NoticeState } from "./notice.ts";
 
 const columns = `n.id, n.kind, n.channel, n.directory, n.facts, n.created_at as "createdAt", n.state, n.attempts,
@@ -10,7 +11,8 @@ const columns = `n.id, n.kind, n.channel, n.directory, n.facts, n.created_at as 
 
 /** Notices of the channel whose turn has come, oldest first. */
 export async function listDue(db: Database, channel: NoticeChannel, limit: number): Promise<Notice[]> {
-  const { rows } = await db.raw<{ rows: Notice[] }>(
+  const rows = await rawRows<Notice>(
+    db,
     `select ${columns} from notices n left join users u on u.id = n.user_id
      where n.state = 'waiting' and n.channel = :channel and n.next_attempt_at <= clock_timestamp()
      order by n.created_at, n.id limit :limit`,
@@ -26,7 +28,8 @@ export interface NoticeFilter {
 
 /** Newest first. */
 export async function listNotices(db: Database, { state, limit }: NoticeFilter): Promise<Notice[]> {
-  const { rows } = await db.raw<{ rows: Notice[] }>(
+  const rows = await rawRows<Notice>(
+    db,
     `select ${columns} from notices n left join users u on u.id = n.user_id
      where :state::text is null or n.state = :state order by n.created_at desc, n.id limit :limit`,
     { state: state ?? null, limit },
@@ -85,13 +88,13 @@ export async function deleteEnded(db: Database, afterMs: number): Promise<void> 
 
 /** Makes dead notices wait again, with a new start for their back-off. Without `id` all of them. Returns how many. */
 export async function reviveDead(db: Database, id?: string): Promise<number> {
-  const { rowCount } = await db.raw<{ rowCount: number }>(
+  return rawCount(
+    db,
     `update notices set state = 'waiting', ended_at = null, attempts = 0, next_attempt_at = clock_timestamp(),
        created_at = clock_timestamp()
      where state = 'dead' and (:id::uuid is null or id = :id)`,
     { id: id ?? null },
   );
-  return rowCount;
 }
 
 export interface NoticeCounts {
@@ -102,7 +105,8 @@ export interface NoticeCounts {
 }
 
 export async function countNotices(db: Database): Promise<NoticeCounts> {
-  const { rows } = await db.raw<{ rows: NoticeCounts[] }>(
+  const rows = await rawRows<NoticeCounts>(
+    db,
     `select count(*) filter (where state = 'waiting')::int as waiting, count(*) filter (where state = 'dead')::int as dead,
        coalesce(extract(epoch from clock_timestamp() - min(created_at) filter (where state = 'waiting')), 0)::float8
          as "oldestSeconds"
@@ -131,7 +135,8 @@ export async function insertForAdmins(
 
 /** Tells users in their grace period by when they must enroll: at its beginning, and `beforeMs` before its end. Once each. */
 export async function insertDeadlines(db: Database, beforeMs: readonly number[]): Promise<number> {
-  const { rowCount } = await db.raw<{ rowCount: number }>(
+  return rawCount(
+    db,
     `insert into notices (kind, channel, user_id, address, directory, facts, once_key)
      select t.kind, 'mail', u.id, u.email, u.directory, jsonb_build_object('deadline', u.enrollment_deadline),
        concat_ws(':', t.kind, u.id, extract(epoch from u.enrollment_deadline), t.before_ms)
@@ -152,7 +157,6 @@ export async function insertDeadlines(db: Database, beforeMs: readonly number[])
      on conflict do nothing`,
     { beforeMs: [...beforeMs] },
   );
-  return rowCount;
 }
 
 /** Directories whose last complete listing is older than `afterMs`. */

@@ -1,6 +1,7 @@
 // Which daemons run, and the check values of the sealing keys that each of them can use. Each writes its own row.
 
 import type { Database } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 
 /** By key id, the check value in hex. */
 export type KeyCheckValues = Readonly<Record<string, string>>;
@@ -35,7 +36,8 @@ export async function listReplicasWithoutKey(
   db: Database,
   wanted: { keyId: string; checkValue: string; seenWithinMs: number },
 ): Promise<string[]> {
-  const { rows } = await db.raw<{ rows: { holder: string }[] }>(
+  const rows = await rawRows<{ holder: string }>(
+    db,
     `select holder from replicas
      where seen_at > clock_timestamp() - :seenWithinMs * interval '1 millisecond'
        and keys ->> :keyId is distinct from :checkValue

@@ -2,6 +2,7 @@
 // and put the same secret back under the new key.
 
 import type { Database } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 import type { SealPurpose } from "./sealing.ts";
 
 export interface SealedTable {
@@ -37,7 +38,8 @@ export async function listSealedRows(
   table: SealedTable,
   wanted: { keyIds: readonly string[]; except: readonly string[]; limit: number },
 ): Promise<SealedRow[]> {
-  const { rows } = await db.raw<{ rows: { id: string; owner: string; key_id: string; sealed: Buffer }[] }>(
+  const rows = await rawRows<{ id: string; owner: string; key_id: string; sealed: Buffer }>(
+    db,
     `select s.id::text as id, ${table.ownerSql} as owner, s.key_id, s.sealed from ${table.name} s
      where s.key_id = any(:keyIds::text[]) and s.id::text <> all(:except::text[]) limit :limit`,
     { keyIds: [...wanted.keyIds], except: [...wanted.except], limit: wanted.limit },
@@ -55,7 +57,8 @@ export async function resealRows(
   newKeyId: string,
   rows: readonly { id: string; sealed: Buffer; resealed: Buffer }[],
 ): Promise<number> {
-  const { rows: updated } = await db.raw<{ rows: unknown[] }>(
+  const updated = await rawRows<unknown>(
+    db,
     `with free as materialized (
        select s.id, n.resealed from ${table.name} s
        join unnest(:ids::text[], :sealed::text[], :resealed::text[]) n (id, sealed, resealed)

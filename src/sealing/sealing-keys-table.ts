@@ -1,6 +1,7 @@
 // Which sealing keys are in use. Holds no key, only what tells a wrong one.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 
 export type SealingKeyState = "active" | "retiring" | "retired";
 
@@ -39,7 +40,8 @@ export async function insertFirstKey(
   trx: Transaction,
   key: { id: string; checkValue: Buffer },
 ): Promise<boolean> {
-  const { rows } = await trx.raw<{ rows: unknown[] }>(
+  const rows = await rawRows<unknown>(
+    trx,
     `insert into sealing_keys (id, check_value, state) values (:id, :checkValue, 'active')
      on conflict do nothing returning id`,
     { ...key },
@@ -69,7 +71,8 @@ export async function activateKey(trx: Transaction, key: { id: string; checkValu
  * newly sealed value calls this first, so that a rotation finds everything that was sealed with the key it replaces.
  */
 export async function holdActiveKey(trx: Transaction, id: string): Promise<boolean> {
-  const { rows } = await trx.raw<{ rows: unknown[] }>(
+  const rows = await rawRows<unknown>(
+    trx,
     "select id from sealing_keys where id = :id and state = 'active' for share",
     { id },
   );
@@ -78,7 +81,8 @@ export async function holdActiveKey(trx: Transaction, id: string): Promise<boole
 
 /** Retires every retiring key that no secret uses any more, and returns their ids. */
 export async function retireUnusedKeys(trx: Transaction): Promise<string[]> {
-  const { rows } = await trx.raw<{ rows: { id: string }[] }>(
+  const rows = await rawRows<{ id: string }>(
+    trx,
     `update sealing_keys k set state = 'retired', retired_at = clock_timestamp()
      where k.state = 'retiring'
        and not exists (select from authenticators s where s.key_id = k.id)
@@ -91,7 +95,8 @@ export async function retireUnusedKeys(trx: Transaction): Promise<string[]> {
 
 /** How many secrets each key still seals; keys without any are left out. */
 export async function countSealedByKey(db: Database): Promise<Map<string, number>> {
-  const { rows } = await db.raw<{ rows: { key_id: string; count: number }[] }>(
+  const rows = await rawRows<{ key_id: string; count: number }>(
+    db,
     `select key_id, count(*)::int as count from (
        select key_id from authenticators
        union all select key_id from backup_code_sets

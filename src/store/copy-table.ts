@@ -2,18 +2,20 @@
 // nothing is lost on the way (microseconds, bytes, nulls). Knows no table by its name but the one that says the version.
 
 import type { Database, Transaction } from "./database.ts";
+import { rawRows } from "./raw-rows.ts";
 
 const ours = "c.relnamespace = current_schema()::regnamespace";
 
 /** True for a database in which nobody has made anything yet. */
 export async function isEmptyDatabase(db: Database): Promise<boolean> {
-  const { rows } = await db.raw<{ rows: unknown[] }>(`select from pg_class c where ${ours} limit 1`);
+  const rows = await rawRows<unknown>(db, `select from pg_class c where ${ours} limit 1`);
   return rows.length === 0;
 }
 
 /** Connections of other dirmfa processes to this database, as far as this role may see them. */
 export async function countOtherProcesses(trx: Transaction): Promise<number> {
-  const { rows } = await trx.raw<{ rows: { count: number }[] }>(
+  const rows = await rawRows<{ count: number }>(
+    trx,
     `select count(*)::int as count from pg_stat_activity
      where datname = current_database() and application_name = 'dirmfa' and pid <> pg_backend_pid()`,
   );
@@ -28,7 +30,8 @@ export async function useOneForm(trx: Transaction): Promise<void> {
 
 /** The tables that hold something, each with those that it refers to. Staging is left out: no run goes on in a copy. */
 export async function listTables(trx: Transaction): Promise<{ name: string; parents: string[] }[]> {
-  const { rows } = await trx.raw<{ rows: { name: string; parents: string[] }[] }>(
+  const rows = await rawRows<{ name: string; parents: string[] }>(
+    trx,
     `select c.relname::text as name, array(
        select p.relname::text from pg_constraint k join pg_class p on p.oid = k.confrelid
        where k.conrelid = c.oid and k.contype = 'f' and k.confrelid <> c.oid) as parents
@@ -49,7 +52,7 @@ export async function readRows(
     table,
   });
   for (;;) {
-    const { rows } = await trx.raw<{ rows: { line: string }[] }>(`fetch ${input.batch} from copied_rows`);
+    const rows = await rawRows<{ line: string }>(trx, `fetch ${input.batch} from copied_rows`);
     if (rows.length === 0) break;
     await input.onRows(rows.map(({ line }) => line));
   }
@@ -75,7 +78,8 @@ export interface TableSum {
 }
 
 export async function sumTable(trx: Transaction, table: string): Promise<TableSum> {
-  const { rows } = await trx.raw<{ rows: TableSum[] }>(
+  const rows = await rawRows<TableSum>(
+    trx,
     `select count(*)::int as rows, coalesce(sum(
        ('x' || substr(encode(sha256(convert_to(to_jsonb(t)::text, 'UTF8')), 'hex'), 1, 15))::bit(60)::bigint), 0)::text as digest
      from :table: t`,
@@ -86,15 +90,17 @@ export async function sumTable(trx: Transaction, table: string): Promise<TableSu
 
 /** Sets every sequence to where it is in the source, so that no id is given out twice. */
 export async function copySequences(source: Transaction, target: Transaction): Promise<void> {
-  const { rows } = await source.raw<{ rows: { name: string }[] }>(
+  const rows = await rawRows<{ name: string }>(
+    source,
     `select c.relname::text as name from pg_class c where ${ours} and c.relkind = 'S'`,
   );
   for (const { name } of rows) {
-    const state = await source.raw<{ rows: { last: string; called: boolean }[] }>(
+    const state = await rawRows<{ last: string; called: boolean }>(
+      source,
       "select last_value::text as last, is_called as called from :name:",
       { name },
     );
-    for (const { last, called } of state.rows) {
+    for (const { last, called } of state) {
       await target.raw("select setval(quote_ident(:name)::regclass, :last::bigint, :called)", {
         name,
         last,

@@ -3,6 +3,7 @@
 
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "./database.ts";
+import { rawCount, rawRows } from "./raw-rows.ts";
 
 export interface Lease {
   name: string;
@@ -26,7 +27,8 @@ export async function acquireLease(
 ): Promise<LeaseAttempt> {
   // clock_timestamp(), since now() stands still in a transaction. A locked row is one whose holder is at work (see
   // requireLease), or that is being taken over.
-  const result = await db.raw<{ rows: { token: string }[] }>(
+  const rows = await rawRows<{ token: string }>(
+    db,
     `with first as (
        insert into leases (name, holder, token, expires_at) values (:name, :holder, 1, ${ends})
        on conflict do nothing
@@ -43,7 +45,7 @@ export async function acquireLease(
      select token from first union all select token from next`,
     wanted,
   );
-  const token = result.rows[0]?.token;
+  const token = rows[0]?.token;
   if (token !== undefined) return { won: true, lease: { name: wanted.name, holder: wanted.holder, token } };
   const row = await db("leases")
     .where({ name: wanted.name })
@@ -54,12 +56,13 @@ export async function acquireLease(
 
 /** False: the lease has expired or has another holder, and whoever asked must stop. */
 export async function renewLease(db: Database, lease: Lease, ttlMs: number): Promise<boolean> {
-  const result = await db.raw<{ rowCount: number }>(
+  const renewed = await rawCount(
+    db,
     `update leases set expires_at = ${ends}
      where name = :name and token = :token and expires_at > clock_timestamp()`,
     { name: lease.name, token: lease.token, ttlMs },
   );
-  return result.rowCount === 1;
+  return renewed === 1;
 }
 
 /** Lets the next one in at once. Nothing happens when the lease is no longer held. */

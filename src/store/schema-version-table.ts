@@ -1,6 +1,7 @@
 // The one row that says which migration the schema has reached, and that starters queue on. Knows no migrations.
 
 import type { Database, Transaction } from "./database.ts";
+import { rawRows } from "./raw-rows.ts";
 
 // A starter that loses the race to create the table gets one of these instead of the promised "if not exists":
 // duplicate table, duplicate object (the table's row type), or duplicate key in the system's own catalogs.
@@ -27,10 +28,11 @@ export async function createSchemaVersion(db: Database): Promise<void> {
 /** Waits for whoever is migrating, then returns the migration reached; nobody else migrates until `trx` ends. */
 export async function lockSchemaVersion(trx: Transaction): Promise<string | null> {
   await trx.raw("insert into schema_version (migration) values (null) on conflict do nothing");
-  const result = await trx.raw<{ rows: { migration: string | null }[] }>(
+  const rows = await rawRows<{ migration: string | null }>(
+    trx,
     "select migration from schema_version for update",
   );
-  return result.rows[0]?.migration ?? null;
+  return rows[0]?.migration ?? null;
 }
 
 export async function updateSchemaVersion(trx: Transaction, migration: string): Promise<void> {

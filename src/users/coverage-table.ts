@@ -1,6 +1,7 @@
 // How far enrollment has come: counts of active users, and when those who are enrolled did it. Reads only.
 
 import type { Database } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 
 export interface Coverage {
   active: number;
@@ -13,7 +14,8 @@ export interface Coverage {
 }
 
 export async function findCoverage(db: Database): Promise<Coverage> {
-  const { rows } = await db.raw<{ rows: Coverage[] }>(
+  const rows = await rawRows<Coverage>(
+    db,
     `select count(*)::int as active, count(*) filter (where u.required_since is not null)::int as required,
        count(a.id)::int as enrolled,
        count(*) filter (where u.required_since is not null and a.id is null)::int as missing,
@@ -34,7 +36,8 @@ export interface EnrolledByDay {
 
 /** One row a day, oldest first, up to today. Whoever has replaced the device since counts from then on. */
 export async function listEnrolledByDay(db: Database, days: number): Promise<EnrolledByDay[]> {
-  const { rows } = await db.raw<{ rows: EnrolledByDay[] }>(
+  const rows = await rawRows<EnrolledByDay>(
+    db,
     `select to_char(day, 'YYYY-MM-DD') as day, (
        select count(*)::int from authenticators a join users u on u.id = a.user_id
        where a.state = 'active' and u.state = 'active' and a.confirmed_at < (day + interval '1 day') at time zone 'UTC'

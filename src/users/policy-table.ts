@@ -1,6 +1,7 @@
 // The MFA policy in force: one row, which every process decides by, whatever its own configuration says.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 import type { MfaPolicy } from "./policy.ts";
 
 export interface PolicyInForce extends MfaPolicy {
@@ -89,7 +90,8 @@ function columnsOf(policy: MfaPolicy, digest: string) {
  * a change of the policy does that, never a rename. Returns the ids of groups that are required now and were not.
  */
 export async function rememberRequiredGroups(trx: Transaction): Promise<string[]> {
-  const { rows } = await trx.raw<{ rows: { id: string; begins: boolean }[] }>(
+  const rows = await rawRows<{ id: string; begins: boolean }>(
+    trx,
     `with found as (
        select g.id, g.required_as as before, array(
          select key from mfa_policy p cross join unnest(p.group_keys) as key
@@ -110,7 +112,8 @@ export async function rememberRequiredGroups(trx: Transaction): Promise<string[]
 
 /** Entries of the policy in force that name no group which any run has found. */
 export async function listGroupsNotFound(db: Database | Transaction): Promise<string[]> {
-  const { rows } = await db.raw<{ rows: { key: string }[] }>(
+  const rows = await rawRows<{ key: string }>(
+    db,
     `select key from mfa_policy p cross join unnest(p.group_keys) as key
      where not exists (select from groups g where key = any(g.required_as)) order by key`,
   );

@@ -2,6 +2,7 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Transaction } from "../store/database.ts";
+import { rawCount } from "../store/raw-rows.ts";
 
 /**
  * Deletes users removed longer ago than `retentionMs`, at most `limit` of them, each with its own audit event in the same
@@ -12,7 +13,8 @@ export async function purgeUsers(
   trx: Transaction,
   input: { retentionMs: number; limit: number; actor: Actor },
 ): Promise<number> {
-  const result = await trx.raw<{ rowCount: number }>(
+  return rawCount(
+    trx,
     `with doomed as materialized (
        select id from users
        where state = 'removed' and removed_at < now() - :retentionMs * interval '1 millisecond'
@@ -35,5 +37,4 @@ export async function purgeUsers(
       requestId: input.actor.requestId ?? null,
     },
   );
-  return result.rowCount;
 }

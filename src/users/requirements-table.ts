@@ -3,6 +3,7 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 
 /** Users as a condition on `u`, with its bindings. */
 export interface UserScope {
@@ -22,7 +23,8 @@ export async function refreshRequirements(
   scope: UserScope,
   events: { actor: Actor; cause: Readonly<Record<string, string>> } | null,
 ): Promise<{ began: number; ended: number }> {
-  const { rows } = await trx.raw<{ rows: { began: number; ended: number }[] }>(
+  const rows = await rawRows<{ began: number; ended: number }>(
+    trx,
     `with by_group as (
        select ug.user_id, array_agg('group:' || g.directory_id order by g.directory_id) as reasons
        from user_groups ug join groups g on g.id = ug.group_id

@@ -1,6 +1,7 @@
 // Which users a list, a count, an export or an act on many is about: one condition for all of them.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 import { usernameKeyOf } from "../username.ts";
 import type { UserState } from "./user.ts";
 
@@ -69,7 +70,8 @@ export interface UserCounts {
 
 /** How many users fit, and how many of them are what. One statement, so that the numbers belong together. */
 export async function countUsers(db: Database, conditions: UserConditions): Promise<UserCounts> {
-  const { rows } = await db.raw<{ rows: CountsRow[] }>(
+  const rows = await rawRows<CountsRow>(
+    db,
     `select count(*)::int as users,
        count(*) filter (where state = 'active')::int as active,
        count(*) filter (where state = 'disabled')::int as disabled,
@@ -124,15 +126,17 @@ export async function holdUsers(
   limit: number,
 ): Promise<string[]> {
   const bindings = conditionBindings(conditions);
-  const held = await trx.raw<{ rows: { id: string }[] }>(
+  const held = await rawRows<{ id: string }>(
+    trx,
     `select u.id from users u where u.state <> 'removed' and ${conditionSql}
      order by u.id limit :most for no key update`,
     { ...bindings, most: limit + 1 },
   );
-  const ids = held.rows.map(({ id }) => id);
+  const ids = held.map(({ id }) => id);
   if (ids.length > limit) return ids;
   // Again: while the first statement waited, a user may have enrolled, or a lockout ended.
-  const { rows } = await trx.raw<{ rows: { id: string }[] }>(
+  const rows = await rawRows<{ id: string }>(
+    trx,
     `select u.id from users u where u.id = any(:ids::uuid[]) and u.state <> 'removed' and ${conditionSql} order by u.id`,
     { ...bindings, ids },
   );

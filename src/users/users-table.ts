@@ -1,6 +1,7 @@
 // Reading users, and the one flag that an admin writes. Rows are added, changed and removed by sync/apply-table.ts alone.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawCount, rawRows } from "../store/raw-rows.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { chooseNamedUser, type NamedUser, type NameMatch, type User, type UserState } from "./user.ts";
 import {
@@ -30,10 +31,9 @@ export const userColumns = `
  * whatever changes the user, and for a purge. A verification needs no lock: it is one statement that judges what is there.
  */
 export async function holdUser(trx: Transaction, userId: string): Promise<boolean> {
-  const { rows } = await trx.raw<{ rows: unknown[] }>(
-    "select from users where id = :userId for no key update",
-    { userId },
-  );
+  const rows = await rawRows<unknown>(trx, "select from users where id = :userId for no key update", {
+    userId,
+  });
   return rows.length === 1;
 }
 
@@ -103,7 +103,8 @@ export async function findUserByName(
 ): Promise<NameMatch> {
   // No stored name is unusable, and PostgreSQL refuses some that are, as one with U+0000.
   if (!isUsableUsername(name.username)) return { kind: "unknown" };
-  const { rows } = await db.raw<{ rows: (UserRow & { match: NamedUser["match"] })[] }>(
+  const rows = await rawRows<UserRow & { match: NamedUser["match"] }>(
+    db,
     `select named.match, ${userColumns} from (${namedUsersSqlOf({ key: ":usernameKey", directory: ":directory" })}) named join users u on u.id = named.id`,
     { usernameKey: usernameKeyOf(name.username), directory: name.directory ?? null },
   );
@@ -111,7 +112,7 @@ export async function findUserByName(
 }
 
 export async function findUser(db: Database, id: string): Promise<User | undefined> {
-  const { rows } = await db.raw<{ rows: UserRow[] }>(`select ${userColumns} from users u where u.id = :id`, {
+  const rows = await rawRows<UserRow>(db, `select ${userColumns} from users u where u.id = :id`, {
     id,
   });
   return rows[0] && userOf(rows[0]);
@@ -132,7 +133,8 @@ export interface ListedUser extends User {
 
 /** A page of users in the order of their matched usernames. */
 export async function listUsers(db: Database, filter: UserFilter): Promise<ListedUser[]> {
-  const { rows } = await db.raw<{ rows: (UserRow & { enrolled: boolean; locked: boolean })[] }>(
+  const rows = await rawRows<UserRow & { enrolled: boolean; locked: boolean }>(
+    db,
     `select ${userColumns}, ${enrolledSql} as enrolled, ${lockedSql} as locked
      from users u
      where ${conditionSql} and (:afterKey::text is null or (u.username_key, u.id) > (:afterKey, :afterId::uuid))
@@ -152,7 +154,8 @@ export async function listUsers(db: Database, filter: UserFilter): Promise<Liste
  * does. The requirement stays.
  */
 export async function endGrace(trx: Transaction, userId: string): Promise<boolean> {
-  const { rowCount } = await trx.raw<{ rowCount: number }>(
+  const rowCount = await rawCount(
+    trx,
     `update users set enrollment_deadline = least(enrollment_deadline, case when enrollment_deadline is not null then now() end),
        graces = (select jsonb_object_agg(reason, least(until::timestamptz, now())) from jsonb_each_text(graces) as g(reason, until))
      where id = :userId and (enrollment_deadline > now()
@@ -168,7 +171,8 @@ export async function updateManyRequiredByAdmin(
   userIds: readonly string[],
   required: boolean,
 ): Promise<string[]> {
-  const { rows } = await trx.raw<{ rows: { id: string }[] }>(
+  const rows = await rawRows<{ id: string }>(
+    trx,
     `update users set required_by_admin = :required
      where id = any(:ids::uuid[]) and required_by_admin is distinct from :required returning id`,
     { ids: [...userIds], required },

@@ -1,6 +1,7 @@
 // Authenticators, pending and active. Changed only under the user's lock (users-table.ts). Steps are spent in guard-table.ts alone.
 
 import type { Transaction } from "../store/database.ts";
+import { rawRow } from "../store/raw-rows.ts";
 /**
  * Begins an enrollment, in place of one that was begun before; its id is new, so that a code for the one before
  * confirms nothing. Returns until when it can be confirmed.
@@ -19,7 +20,8 @@ export async function upsertPending(
     withPass: boolean;
   },
 ): Promise<Date> {
-  const { rows } = await trx.raw<{ rows: [{ expires_at: Date }] }>(
+  const row = await rawRow<{ expires_at: Date }>(
+    trx,
     `insert into authenticators (id, user_id, state, key_id, sealed, replaces, with_pass, expires_at)
      values (:id, :userId, 'pending', :keyId, :sealed, :replaces, :withPass,
        clock_timestamp() + :expiresAfterMs * interval '1 millisecond')
@@ -30,7 +32,7 @@ export async function upsertPending(
      returning expires_at`,
     { ...pending },
   );
-  return rows[0].expires_at;
+  return row.expires_at;
 }
 
 /** Ends the user's active authenticator and, with it, its backup codes. False when there was none. */

@@ -1,6 +1,7 @@
 // Enrollment passes. Changed only under the user's lock (users-table.ts); spent in guard-table.ts alone.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRow, rawRows } from "../store/raw-rows.ts";
 
 export interface StoredPass {
   hash: Buffer;
@@ -12,7 +13,8 @@ export async function upsertPass(
   trx: Transaction,
   pass: { userId: string; hash: Buffer; expiresAfterMs: number },
 ): Promise<Date> {
-  const { rows } = await trx.raw<{ rows: [{ expires_at: Date }] }>(
+  const row = await rawRow<{ expires_at: Date }>(
+    trx,
     `insert into enrollment_passes (user_id, hash, expires_at)
      values (:userId, :hash, clock_timestamp() + :expiresAfterMs * interval '1 millisecond')
      on conflict (user_id) do update set
@@ -20,12 +22,13 @@ export async function upsertPass(
      returning expires_at`,
     { ...pass },
   );
-  return rows[0].expires_at;
+  return row.expires_at;
 }
 
 /** The user's pass, unless it is over. */
 export async function findPass(db: Database, userId: string): Promise<StoredPass | undefined> {
-  const { rows } = await db.raw<{ rows: { hash: Buffer; expires_at: Date }[] }>(
+  const rows = await rawRows<{ hash: Buffer; expires_at: Date }>(
+    db,
     `select hash, expires_at from enrollment_passes
      where user_id = :userId and expires_at > clock_timestamp()`,
     { userId },

@@ -3,6 +3,7 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database, Transaction } from "../store/database.ts";
+import { rawCount, rawRows } from "../store/raw-rows.ts";
 import type { GuardedKind } from "./answers.ts";
 
 /** Makes the rows that the guard queues on; existing ones keep their counts. */
@@ -29,7 +30,8 @@ export async function clearLockouts(
   userId: string,
   methods: readonly GuardedKind[],
 ): Promise<EndedLockout[]> {
-  const { rows } = await trx.raw<{ rows: EndedLockout[] }>(
+  const rows = await rawRows<EndedLockout>(
+    trx,
     `with present as materialized (
        select user_id, method, refused from lockouts
        where user_id = :userId and method = any(:methods::text[])
@@ -50,7 +52,8 @@ export async function endLockoutsOfMany(
   userIds: readonly string[],
   actor: Actor,
 ): Promise<number> {
-  const { rowCount } = await trx.raw<{ rowCount: number }>(
+  return rawCount(
+    trx,
     `with present as materialized (
        select user_id, method, refused from lockouts
        where user_id = any(:userIds::uuid[]) and (failures > 0 or level > 0 or locked_until is not null)
@@ -69,7 +72,6 @@ export async function endLockoutsOfMany(
      from of_users o join users u on u.id = o.user_id order by u.id`,
     { userIds: [...userIds], name: actor.name, via: actor.via, requestId: actor.requestId ?? null },
   );
-  return rowCount;
 }
 
 /** Counts an attempt that was refused unseen. Nothing when the lockout is over by now. */
@@ -86,7 +88,8 @@ export async function countRefusal(db: Database, userId: string, method: Guarded
  * whose user came back before (guard-table.ts). Leaves out what another transaction is at; returns how many.
  */
 export async function recordEndedLockouts(trx: Transaction, limit: number): Promise<number> {
-  const { rowCount } = await trx.raw<{ rowCount: number }>(
+  return rawCount(
+    trx,
     `with ended as materialized (
        select user_id, method, refused, locked_until from lockouts
        where refused > 0 and locked_until <= clock_timestamp()
@@ -100,7 +103,6 @@ export async function recordEndedLockouts(trx: Transaction, limit: number): Prom
      from ended e join users u on u.id = e.user_id`,
     { limit },
   );
-  return rowCount;
 }
 
 /** Everything that can be locked out. */
@@ -112,7 +114,8 @@ export async function findLockoutEnd(
   userId: string,
   method: GuardedKind,
 ): Promise<Date | undefined> {
-  const { rows } = await db.raw<{ rows: { locked_until: Date }[] }>(
+  const rows = await rawRows<{ locked_until: Date }>(
+    db,
     `select locked_until from lockouts
      where user_id = :userId and method = :method and locked_until > clock_timestamp()`,
     { userId, method },

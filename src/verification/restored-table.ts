@@ -2,6 +2,7 @@
 // that every flow keeps: users, authenticators, backup codes.
 
 import type { Transaction } from "../store/database.ts";
+import { rawCount, rawRows } from "../store/raw-rows.ts";
 import { totpParameters } from "./totp.ts";
 
 /** Waits for every flow of a user that has something to lose, and keeps new ones waiting to the end of the transaction. */
@@ -22,13 +23,13 @@ export async function spendStepsUntilNow(
   trx: Transaction,
   now: { step: number; windowSteps: number },
 ): Promise<number> {
-  const { rowCount } = await trx.raw<{ rowCount: number }>(
+  return rawCount(
+    trx,
     `update authenticators set last_step = greatest(
        last_step, :windowSteps + greatest(:step::bigint, floor(extract(epoch from clock_timestamp()) / :period)::bigint))
      where state = 'active'`,
     { ...now, period: totpParameters.periodSeconds },
   );
-  return rowCount;
 }
 
 /** Ends every enrollment that was begun and not confirmed: it may have been confirmed or replaced since. */
@@ -43,7 +44,8 @@ export async function deletePasses(trx: Transaction): Promise<number> {
 
 /** Spends every backup code; a set stays, and its user makes another with a TOTP code. Returns how many users had one left. */
 export async function spendAllBackupCodes(trx: Transaction): Promise<number> {
-  const { rows } = await trx.raw<{ rows: { sets: number }[] }>(
+  const rows = await rawRows<{ sets: number }>(
+    trx,
     `with spent as (
        update backup_codes set spent_at = clock_timestamp() where spent_at is null returning set_id
      ) select count(distinct set_id)::int as sets from spent`,
@@ -53,7 +55,8 @@ export async function spendAllBackupCodes(trx: Transaction): Promise<number> {
 
 /** How many users have backup codes left. */
 export async function countUsersWithBackupCodes(trx: Transaction): Promise<number> {
-  const { rows } = await trx.raw<{ rows: { sets: number }[] }>(
+  const rows = await rawRows<{ sets: number }>(
+    trx,
     "select count(distinct set_id)::int as sets from backup_codes where spent_at is null",
   );
   return rows[0]?.sets ?? 0;
