@@ -5,6 +5,7 @@
 import type { Actor } from "./audit/audit-events-table.ts";
 import type { RetentionConfig } from "./config/config.ts";
 import type { Log } from "./log.ts";
+import { type Rounds, startRounds } from "./rounds.ts";
 import type { Database, OpenDatabase } from "./store/database.ts";
 import { vacuumTables } from "./store/vacuum-table.ts";
 import { deleteOldRuns } from "./sync/sync-runs-table.ts";
@@ -21,23 +22,9 @@ export interface HousekeepingDeps {
   engine: OpenDatabase["engine"];
 }
 
-export interface Housekeeping {
-  /** Waits for a round that is going on. */
-  stop(): Promise<void>;
-}
-
 /** Does one round now and one every hour. `retention` is asked each time: the configuration may be read again. */
-export function startHousekeeping(deps: HousekeepingDeps, retention: () => RetentionConfig): Housekeeping {
-  let round = tidy(deps, retention());
-  const timer = setInterval(() => {
-    round = round.then(() => tidy(deps, retention()));
-  }, everyMs);
-  return {
-    async stop() {
-      clearInterval(timer);
-      await round;
-    },
-  };
+export function startHousekeeping(deps: HousekeepingDeps, retention: () => RetentionConfig): Rounds {
+  return startRounds({ round: () => tidy(deps, retention()), pauseMs: () => everyMs, atOnce: true });
 }
 
 async function tidy(deps: HousekeepingDeps, retention: RetentionConfig): Promise<void> {

@@ -2,6 +2,7 @@
 // end of the chain outside the database, follows it from there, and says so when it does not go on.
 
 import type { Log } from "../log.ts";
+import { startRounds } from "../rounds.ts";
 import type { Actor } from "./audit-events-table.ts";
 import type { ChainPoint } from "./chain.ts";
 import { cutOldEvents } from "./cut-old-events.ts";
@@ -87,23 +88,11 @@ export function startAuditSealing(deps: AuditSealingDeps): AuditSealing {
       });
   };
 
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  let running = Promise.resolve();
-  const next = () => {
-    timer = setTimeout(() => {
-      running = seal().then(() => {
-        if (!stopped) next();
-      });
-    }, everyMs);
-  };
-  next();
+  const rounds = startRounds({ round: seal, pauseMs: () => everyMs });
   return {
     measure,
     async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
+      await rounds.stop();
       await seal();
     },
   };

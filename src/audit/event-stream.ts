@@ -3,6 +3,7 @@
 
 import type { AuditStreamConfig } from "../config/config.ts";
 import type { Log } from "../log.ts";
+import { pauseAfter, startRounds } from "../rounds.ts";
 import type { Database } from "../store/database.ts";
 import { acquireLease, releaseLease, renewLease, requireLease } from "../store/leases-table.ts";
 import { countUnstreamed, findStreamPosition, moveStream } from "./audit-streams-table.ts";
@@ -17,7 +18,7 @@ const leaseMs = 60_000;
 // Some 300 KB.
 const batchSize = 500;
 // Between two looks at a receiver that is away: twice as long each time.
-const pauseMs = { first: 2_000, longest: 60_000 };
+const awayPause = { firstMs: 2_000, longestMs: 60_000 };
 
 export interface StreamDeps {
   db: Database;
@@ -73,8 +74,6 @@ export interface EventStream {
 export function startEventStream(deps: StreamDeps, config: AuditStreamConfig): EventStream {
   const stopping = new AbortController();
   let failures = 0;
-  let timer: NodeJS.Timeout | undefined;
-  let running = Promise.resolve();
   const round = async () => {
     try {
       await streamEvents(deps, config, stopping.signal);
@@ -84,21 +83,12 @@ export function startEventStream(deps: StreamDeps, config: AuditStreamConfig): E
       deps.log.warn({ err: error, stream: config.name, failures }, "audit events not streamed; tried again");
     }
   };
-  const next = () => {
-    const waitMs = failures === 0 ? everyMs : Math.min(pauseMs.first * 2 ** (failures - 1), pauseMs.longest);
-    timer = setTimeout(() => {
-      running = round().then(() => {
-        if (!stopping.signal.aborted) next();
-      });
-    }, waitMs);
-  };
-  next();
+  const rounds = startRounds({ round, pauseMs: () => pauseAfter(failures, awayPause) || everyMs });
   return {
     measure: () => countUnstreamed(deps.db, config.name),
     async stop() {
       stopping.abort();
-      clearTimeout(timer);
-      await running;
+      await rounds.stop();
     },
   };
 }

@@ -1,6 +1,7 @@
 // Notices while a daemon runs: finds the states that somebody must be told of, delivers what waits, gives up what is too old.
 
 import type { NoticesConfig } from "../config/config.ts";
+import { pauseAfter, startRounds } from "../rounds.ts";
 import { acquireLease } from "../store/leases-table.ts";
 import { channelsOf, type DeliverDeps, deliverDue } from "./deliver-notices.ts";
 import type { NoticeChannel } from "./notice.ts";
@@ -21,7 +22,7 @@ const findEveryMs = 60_000;
 // A state that was told is told again when this is over: longer than the longest grace period.
 const keepEndedMs = 100 * 86_400_000;
 // Between two looks at a channel that is away: twice as long each time.
-const pauseMs = { first: 5_000, longest: 300_000 };
+const awayPause = { firstMs: 5_000, longestMs: 300_000 };
 
 export interface NoticesDeps extends DeliverDeps {
   /** Asked each time, since the configuration may be read again. */
@@ -44,23 +45,10 @@ export function startNotices(deps: NoticesDeps): Notices {
     ...noticeChannels.map((channel) => every(deliverEveryMs, deliverRound(deps, channel, stopping.signal))),
     every(findEveryMs, () => findRound(deps)),
   ];
-  function every(ms: number, round: () => Promise<void>) {
-    let timer: NodeJS.Timeout | undefined;
-    let running = Promise.resolve();
-    const next = () => {
-      timer = setTimeout(() => {
-        running = round()
-          .catch((error: unknown) => deps.log.warn({ err: error }, "notices not looked at; tried again"))
-          .then(() => {
-            if (!stopping.signal.aborted) next();
-          });
-      }, ms);
-    };
-    next();
-    return async () => {
-      clearTimeout(timer);
-      await running;
-    };
+  function every(ms: number, work: () => Promise<void>) {
+    const round = () =>
+      work().catch((error: unknown) => deps.log.warn({ err: error }, "notices not looked at; tried again"));
+    return startRounds({ round, pauseMs: () => ms });
   }
   return {
     tellBrokenChain: (kind) =>
@@ -72,7 +60,7 @@ export function startNotices(deps: NoticesDeps): Notices {
       }),
     async stop() {
       stopping.abort();
-      for (const end of loops) await end();
+      await Promise.all(loops.map((loop) => loop.stop()));
     },
   };
 }
@@ -85,8 +73,7 @@ function deliverRound(deps: NoticesDeps, channel: NoticeChannel, signal: AbortSi
     if (!channelsOf(config).includes(channel) || performance.now() < notBefore) return;
     const outcome = await deliverDue(deps, config, { channel, signal });
     failures = outcome === "away" ? failures + 1 : 0;
-    notBefore =
-      failures === 0 ? 0 : performance.now() + Math.min(pauseMs.first * 2 ** (failures - 1), pauseMs.longest);
+    notBefore = performance.now() + pauseAfter(failures, awayPause);
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { errorCodeOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { startRounds } from "../rounds.ts";
 import type { Database } from "../store/database.ts";
 import { listKeyIds, readKeyFile } from "./key-folder.ts";
 import { deleteLostReplicas, deleteReplica, type KeyCheckValues, upsertReplica } from "./replicas-table.ts";
@@ -23,14 +24,10 @@ export interface ReportKeysDeps {
 /** Reports once, and then every few seconds. */
 export async function startKeyReports(deps: ReportKeysDeps): Promise<{ stop(): Promise<void> }> {
   await report(deps);
-  let running = Promise.resolve();
-  const timer = setInterval(() => {
-    running = running.then(() => report(deps));
-  }, everyMs);
+  const rounds = startRounds({ round: () => report(deps), pauseMs: () => everyMs });
   return {
     async stop() {
-      clearInterval(timer);
-      await running;
+      await rounds.stop();
       await deleteReplica(deps.db, deps.holder).catch((error: unknown) => {
         deps.log.warn({ err: error }, "replica not signed off; it is forgotten by itself");
       });

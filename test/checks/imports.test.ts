@@ -66,6 +66,7 @@ const bottom = [
   "username.ts",
   "uuid.ts",
   "post.ts",
+  "rounds.ts",
   "ldap-text",
   "config",
 ];
@@ -119,6 +120,7 @@ const allowed: Record<string, string[]> = {
   "errors.ts": [],
   "clock.ts": [],
   "post.ts": [],
+  "rounds.ts": [],
   "log.ts": [],
   "request-id.ts": [],
   "take-over.ts": [],
