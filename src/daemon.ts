@@ -138,6 +138,10 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   started.defer(() => onDemand.stop());
   const hasher = createBackupCodeHasher(presentKdf);
   const together = createTogether(db);
+  const overview = {
+    measureAudit: () => auditSealing.measure(),
+    nextRunOf: (directory: string) => schedule.nextRunOf(directory),
+  };
   const httpDepsOf = (of: Config) => ({
     config: of,
     verification: {
@@ -156,6 +160,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     runner,
     onDemand: { refresh: (request: Parameters<typeof onDemand.refresh>[0]) => onDemand.refresh(request) },
     metrics,
+    overview,
   });
   const http = await createHttpServer(httpDepsOf(config));
   started.adopt(http, (it) => it.close());
@@ -163,8 +168,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     of.console && {
       ...httpDepsOf(of),
       config: { ...of, console: of.console },
-      measureAudit: () => auditSealing.measure(),
-      nextRunOf: (directory) => schedule.nextRunOf(directory),
+      ...overview,
     };
   const consoleServer = await openConsole(consoleDepsOf(config), started);
   const { main, metrics: metricsAddress } = await http.listen();

@@ -10,7 +10,7 @@ import { type User, type UserState, userStates } from "../users/user.ts";
 import type { UserConditions } from "../users/user-filter-table.ts";
 import { usersAsCsv } from "../users/users-csv.ts";
 import { listUsers } from "../users/users-table.ts";
-import type { IssuedPass } from "../verification/answers.ts";
+import { type Identification, type IssuedPass, identifications } from "../verification/answers.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
 import { issueEnrollmentPass } from "../verification/enrollment-pass.ts";
 import { verificationStateOf } from "../verification/status-of.ts";
@@ -49,6 +49,7 @@ interface UserOptions extends OutputOptions {
   directory?: string;
   keepGrace?: boolean;
   pass?: boolean;
+  identified?: Identification;
 }
 
 export function addUserCommand(program: Command, context: CliContext): void {
@@ -89,7 +90,9 @@ export function addUserCommand(program: Command, context: CliContext): void {
   addUserAction(user, context, "disable-mfa", "remove a user's authenticator, without a code", disableMfa)
     .option("--keep-grace", "let a grace period that still runs go on; else it ends")
     .option("--pass", "issue an enrollment pass as well");
-  addUserAction(user, context, "pass", "issue an enrollment pass; prints it once", issuePass);
+  addUserAction(user, context, "pass", "issue an enrollment pass; prints it once", issuePass).addOption(
+    wordOption("--identified <how>", "how you know that it is them, for the audit event", identifications),
+  );
   addUserAction(user, context, "unlock", "end a user's lockout", unlock);
 }
 
@@ -209,11 +212,11 @@ async function issuePass(
   context: CliContext,
   open: OpenCommand,
   user: User,
-  options: OutputOptions,
+  options: UserOptions,
 ): Promise<void> {
   const answer = await issueEnrollmentPass(
     { db: open.db, mfa: open.config.mfa, randomBytes },
-    { userId: user.id, actor: open.actor },
+    { userId: user.id, actor: open.actor, identified: options.identified },
   );
   if (answer.outcome !== "issued") throw refusedPass(user, answer.outcome);
   if (options.json) return printJson(context, passAsJson(answer.pass));

@@ -1,7 +1,7 @@
 // The configuration as it is in force, for admins and auditors to look at. The file stays the only place to change it. Shows
-// what is named here and nothing else: no secret, no path of a key, no hash of a token.
+// what config-in-force.ts names, and so no secret.
 
-import type { Config, Limit } from "../config/config.ts";
+import { type ConfigurationInForce, configurationInForce } from "../config/config-in-force.ts";
 import { type Html, html } from "../pages/html.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { facts, lengthOf, page } from "./layout.ts";
@@ -9,10 +9,11 @@ import type { Site } from "./site.ts";
 import type { Visit } from "./visit.ts";
 
 export function addConfigurationRoutes(site: Site, { config }: ConsoleDeps): void {
-  site.get("/configuration", ["admin", "auditor"], async ({ visit }) => configurationPage(visit, config));
+  const inForce = configurationInForce(config);
+  site.get("/configuration", ["admin", "auditor"], async ({ visit }) => configurationPage(visit, inForce));
 }
 
-function configurationPage(visit: Visit, config: ConsoleDeps["config"]): Html {
+function configurationPage(visit: Visit, config: ConfigurationInForce): Html {
   return page(
     visit,
     "Configuration",
@@ -27,68 +28,81 @@ ${
   );
 }
 
-const span = (ms: number) => (ms === 0 ? "none" : lengthOf(ms / 1000));
+const span = (seconds: number) => (seconds === 0 ? "none" : lengthOf(seconds));
 const names = (list: readonly string[]) => (list.length === 0 ? "none" : list.join(", "));
 
-function mfaPart(mfa: Config["mfa"]): Html {
+function mfaPart(mfa: ConfigurationInForce["mfa"]): Html {
   return html`<h2>MFA</h2>${facts([
     ["Mode", mfa.mode],
     ["Required for directories", names(mfa.requireForDirectories)],
     ["Required for groups", names(mfa.requireForGroups)],
     ["Required for new users", mfa.requireForNewUsers ? `yes; the first import: ${mfa.initialImport}` : "no"],
-    ["Grace to enroll", span(mfa.enrollmentGraceMs)],
-    ["Enrollment pass", `${mfa.enrollmentPass}, good for ${span(mfa.enrollmentPassExpiresMs)}`],
+    ["Grace to enroll", span(mfa.enrollmentGrace)],
+    ["Enrollment pass", `${mfa.enrollmentPass}, good for ${span(mfa.enrollmentPassExpires)}`],
     ["Replace with a backup code", mfa.replaceWithBackupCode ? "yes" : "no"],
     ["Name in the app", mfa.issuer],
-    ["Time steps either side", mfa.totp.windowSteps],
-    ["Backup codes", mfa.backupCodes.count],
+    ["Time steps either side", mfa.totpWindowSteps],
+    ["Backup codes", mfa.backupCodes],
     [
       "Lockout",
-      `after ${mfa.lockout.failures} wrong codes, ${span(mfa.lockout.firstMs)} to ${span(mfa.lockout.maximumMs)}`,
+      `after ${mfa.lockoutFailures} wrong codes, ${span(mfa.lockoutFirst)} to ${span(mfa.lockoutMaximum)}`,
     ],
   ])}`;
 }
 
-function consolePart({ console, http }: ConsoleDeps["config"]): Html {
-  const { roles, session } = console;
-  return html`<h2>Console</h2>${facts([
-    ["Admins", names(roles.admin)],
-    ["Help desk", names(roles.helpDesk)],
-    ["Auditors", names(roles.auditor)],
-    ["Session", `${span(session.idleMs)} without a page, ${span(session.absoluteMs)} at most`],
-    ["TLS", console.tls ? "yes" : "no"],
-  ])}<h2>Callers of the API</h2>${facts(
-    http.callers.map(
+function consolePart({ console, callers }: ConfigurationInForce): Html {
+  const shown =
+    console &&
+    html`<h2>Console</h2>${facts([
+      ["Admins", names(console.admin)],
+      ["Help desk", names(console.helpDesk)],
+      ["Auditors", names(console.auditor)],
+      ["Session", `${span(console.idle)} without a page, ${span(console.absolute)} at most`],
+      ["TLS", console.tls ? "yes" : "no"],
+    ])}`;
+  return html`${shown ?? undefined}<h2>Callers of the API</h2>${facts(
+    callers.map(
       ({ name, scopes, protocol }) =>
         [name, `${scopes.join(", ")}${protocol === "api" ? "" : `; ${protocol}`}`] as const,
     ),
   )}`;
 }
 
-function directoryPart(directory: Config["directories"][number]): Html {
-  const { limits } = directory;
-  const limit = ({ count, percent }: Limit) => `${count} and ${percent} %`;
+function directoryPart(directory: ConfigurationInForce["directories"][number]): Html {
   return html`<h2>Directory ${directory.name}</h2>${facts([
     ["Servers", directory.urls.join(", ")],
     ["Kind", directory.kind ?? "found out"],
-    ["Bound as", directory.bind?.dn ?? "anonymous"],
-    ["Users", directory.users.bases.join("; ")],
-    ["Groups", directory.groups?.bases.join("; ") ?? "none"],
+    ["Bound as", directory.bindDn ?? "anonymous"],
+    ["Users", directory.userBases.join("; ")],
+    ["Groups", directory.groupBases.length === 0 ? "none" : directory.groupBases.join("; ")],
     ["Schedule", directory.schedule ? `${directory.schedule} (${directory.timeZone})` : "on demand"],
     [
       "Held beyond",
-      `removals ${limit(limits.removals)}; disables ${limit(limits.disables)}; renames ${limit(limits.renames)}; requirements ${limit(limits.requirements)}`,
+      directory.limits
+        .map(({ name, count, percent }) => `${limitNames[name]} ${count} and ${percent} %`)
+        .join("; "),
     ],
   ])}`;
 }
 
-function restPart({ database, retention, log }: ConsoleDeps["config"]): Html {
-  const { removedUsersMs, syncRunsMs, auditEventsMs } = retention;
+const limitNames: Readonly<
+  Record<ConfigurationInForce["directories"][number]["limits"][number]["name"], string>
+> = {
+  removals: "removals",
+  disables: "disables",
+  enables: "enables",
+  renames: "renames",
+  requirements: "requirements",
+  newIds: "new ids",
+};
+
+function restPart({ database, retention, logLevel }: ConfigurationInForce): Html {
+  const { removedUsers, syncRuns, auditEvents } = retention;
   return html`<h2>Kept</h2>${facts([
-    ["Database", database.kind],
-    ["Removed users", span(removedUsersMs)],
-    ["Sync runs", span(syncRunsMs)],
-    ["Audit events", auditEventsMs === undefined ? "forever" : span(auditEventsMs)],
-    ["Log", log.level],
+    ["Database", database],
+    ["Removed users", span(removedUsers)],
+    ["Sync runs", span(syncRuns)],
+    ["Audit events", auditEvents === null ? "forever" : span(auditEvents)],
+    ["Log", logLevel],
   ])}`;
 }

@@ -1,18 +1,11 @@
 // Directories and their sync runs: health, the plan user by user, and what approving a held run would do.
 
 import { type Html, html } from "../pages/html.ts";
-import type { SyncAge } from "../sync/directories-table.ts";
+import type { DirectoryState } from "../sync/directory-states.ts";
 import type { SyncChange, SyncRun, SyncSkip } from "../sync/sync-run.ts";
 import { barChart } from "./charts.ts";
 import { facts, form, lengthOf, notice, page, problem, table, tag, timeOf } from "./layout.ts";
 import type { Visit } from "./visit.ts";
-
-export interface DirectoryState {
-  name: string;
-  age: SyncAge | undefined;
-  lastRun: SyncRun | undefined;
-  nextRun: Date | undefined;
-}
 
 export function directoriesPage(
   visit: Visit,

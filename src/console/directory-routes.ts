@@ -2,12 +2,12 @@
 
 import { AppError } from "../errors.ts";
 import { nextCursorOf, parseCursor } from "../http/cursor.ts";
-import { listSyncAges } from "../sync/directories-table.ts";
+import { listDirectoryStates } from "../sync/directory-states.ts";
 import { listChanges, listSkips } from "../sync/sync-changes-table.ts";
 import type { SyncChange } from "../sync/sync-run.ts";
 import { findRun, listRuns } from "../sync/sync-runs-table.ts";
 import type { ConsoleDeps } from "./deps.ts";
-import { type DirectoryState, directoriesPage, directoryPage, runPage } from "./directory-pages.ts";
+import { directoriesPage, directoryPage, runPage } from "./directory-pages.ts";
 import { notDone, notFound } from "./refusal-pages.ts";
 import type { Answer, SessionAsked, Site } from "./site.ts";
 
@@ -24,17 +24,11 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
   const { db } = deps.verification;
   const directoryNamed = (name: string) => config.directories.find((known) => known.name === name);
 
-  async function stateOf(name: string): Promise<DirectoryState> {
-    const [ages, [lastRun]] = await Promise.all([
-      listSyncAges(db),
-      listRuns(db, { directory: name, limit: 1 }),
-    ]);
-    const age = ages.find(({ directory }) => directory === name);
-    return { name, age, lastRun, nextRun: deps.nextRunOf(name) };
-  }
-
   site.get("/directories", who, async ({ visit }) => {
-    const states = await Promise.all(config.directories.map(({ name }) => stateOf(name)));
+    const states = await listDirectoryStates(
+      { db, nextRunOf: deps.nextRunOf },
+      config.directories.map(({ name }) => name),
+    );
     const held = states.flatMap(({ lastRun }) =>
       lastRun?.status === "held" && !lastRun.dryRun ? [lastRun] : [],
     );
@@ -49,7 +43,8 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
     const after = time === undefined || id === undefined ? undefined : { startedAt: new Date(time), id };
     const runs = await listRuns(db, { directory: directory.name, after, limit: runsShown });
     const next = nextCursorOf(runs, runsShown, (last) => [last.startedAt.toISOString(), last.id]);
-    const state = await stateOf(directory.name);
+    const [state] = await listDirectoryStates({ db, nextRunOf: deps.nextRunOf }, [directory.name]);
+    if (!state) return notFound(asked.visit);
     return directoryPage(asked.visit, {
       ...state,
       runs,

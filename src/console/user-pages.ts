@@ -5,11 +5,17 @@ import { type Html, html } from "../pages/html.ts";
 import { decideRequirement } from "../users/policy.ts";
 import type { User } from "../users/user.ts";
 import type { ListedUser } from "../users/users-table.ts";
-import type { IssuedPass, VerificationState } from "../verification/answers.ts";
+import {
+  type Identification,
+  type IssuedPass,
+  identifications,
+  type VerificationState,
+} from "../verification/answers.ts";
+import { explainSignIn, kindNames } from "../verification/explain-sign-in.ts";
 import type { Standing } from "../verification/standing-table.ts";
 import { facts, form, notice, options, page, problem, table, tag, timeOf } from "./layout.ts";
 import type { Visit } from "./visit.ts";
-import { eventText, kindNames, requirementText, signInText, stateNames, viaNames } from "./words.ts";
+import { eventText, requirementText, stateNames, viaNames } from "./words.ts";
 
 export interface UserListFilter {
   search: string;
@@ -91,7 +97,7 @@ export interface UserState {
 export function userPage(visit: Visit, state: UserState): Html {
   const { standing, verification, directories } = state;
   const { user } = standing;
-  const answer = signInText(standing, directories, verification.passUntil);
+  const answer = explainSignIn(standing, directories, verification.passUntil);
   const { deadline } = decideRequirement(user);
   const locked = verification.lockouts.filter(({ lockedUntil }) => lockedUntil !== null);
   const failed = verification.lockouts.filter(({ failures }) => failures > 0);
@@ -139,11 +145,11 @@ ${state.olderEvents && html`<p><a class="button" href="${state.olderEvents}">Old
   });
 }
 
-export const identifiedBy = [
-  ["in-person", "They stand before me, and I know them or saw a document"],
-  ["called-back", "I called them back at the number that the organization has"],
-  ["vouched", "Their superior has vouched for them"],
-] as const;
+const identificationTexts: Readonly<Record<Identification, string>> = {
+  "in-person": "They stand before me, and I know them or saw a document",
+  "called-back": "I called them back at the number that the organization has",
+  vouched: "Their superior has vouched for them",
+};
 
 function actsOf(visit: Visit, { standing, verification }: UserState): Html | undefined {
   const { user } = standing;
@@ -163,9 +169,9 @@ function actsOf(visit: Visit, { standing, verification }: UserState): Html | und
           form(
             visit,
             `${path}/enrollment-pass`,
-            html`<fieldset><legend>How do you know that it is them?</legend>${identifiedBy.map(
-              ([value, text]) =>
-                html`<label class="tick"><input type="radio" name="identified" value="${value}" required><span>${text}</span></label>`,
+            html`<fieldset><legend>How do you know that it is them?</legend>${identifications.map(
+              (value) =>
+                html`<label class="tick"><input type="radio" name="identified" value="${value}" required><span>${identificationTexts[value]}</span></label>`,
             )}</fieldset><button>Hand out an enrollment pass</button>`,
           ),
         )
@@ -184,6 +190,7 @@ function actsOf(visit: Visit, { standing, verification }: UserState): Html | und
           `${path}/disable-mfa`,
           html`<label class="tick"><input type="checkbox" name="sure" value="yes" required><span>End it without a code: the registered device and the backup codes stop working.</span></label>
 <label class="tick"><input type="checkbox" name="issuePass" value="yes"><span>Hand out an enrollment pass with it</span></label>
+<label for="identified">How do you know that it is them? (for a pass)</label><select id="identified" name="identified">${options([["", "Not asked"], ...identifications.map((value) => [value, identificationTexts[value]] as const)], "")}</select>
 <button class="danger">MFA: Disable</button>`,
         ),
       )

@@ -7,6 +7,7 @@ import { usernameKeyOf } from "../username.ts";
 import { setRequiredByAdmin } from "../users/require-mfa.ts";
 import { type UserState as DirectoryState, userStates } from "../users/user.ts";
 import { listUsers } from "../users/users-table.ts";
+import { type Identification, identifications } from "../verification/answers.ts";
 import { disableMfaByAdmin } from "../verification/disable-mfa.ts";
 import { issueEnrollmentPass } from "../verification/enrollment-pass.ts";
 import { findStanding } from "../verification/standing-table.ts";
@@ -16,7 +17,7 @@ import type { ConsoleDeps } from "./deps.ts";
 import { notDone, notFound } from "./refusal-pages.ts";
 import { everyRole } from "./roles.ts";
 import type { Answer, SessionAsked, Site } from "./site.ts";
-import { identifiedBy, passPage, userNotices, userPage, usersPage } from "./user-pages.ts";
+import { passPage, userNotices, userPage, usersPage } from "./user-pages.ts";
 
 const usersShown = 50;
 const eventsShown = 25;
@@ -61,8 +62,8 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
 
   site.post("/users/:id/enrollment-pass", helpDesk, async (asked) => {
     const { id, visit, form, actor } = asked;
-    const identified = identifiedBy.find(([value]) => value === form.get("identified"))?.[0];
-    if (!identified) return notDone(visit, 400, "Say how you know that it is them.", `/users/${id}`);
+    const identified = identificationIn(form);
+    if (!identified) return notDone(visit, 400, sayHow, `/users/${id}`);
     const answer = await issueEnrollmentPass(verification, { userId: id, actor, identified });
     const standing = await findStanding(db, id);
     if (answer.outcome === "user-unknown" || !standing) return notFound(asked.visit);
@@ -79,7 +80,9 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
     if (form.get("sure") !== "yes")
       return notDone(visit, 400, "It was not ticked that MFA should end.", `/users/${id}`);
     const issuePass = form.get("issuePass") === "yes";
-    const answer = await disableMfaByAdmin(verification, { userId: id, actor, issuePass });
+    const identified = identificationIn(form);
+    if (issuePass && !identified) return notDone(visit, 400, sayHow, `/users/${id}`);
+    const answer = await disableMfaByAdmin(verification, { userId: id, actor, issuePass, identified });
     if (answer.outcome === "user-unknown") return notFound(asked.visit);
     if (answer.outcome === "not-enrolled") return notDone(visit, 409, "MFA is off already.", `/users/${id}`);
     const standing = answer.pass && (await findStanding(db, id));
@@ -115,6 +118,12 @@ export function addUserRoutes(site: Site, { verification }: ConsoleDeps): void {
       notice: userNotices[query.get("done") ?? ""],
     });
   }
+}
+
+const sayHow = "Say how you know that it is them.";
+
+function identificationIn(form: URLSearchParams): Identification | undefined {
+  return identifications.find((known) => known === form.get("identified"));
 }
 
 function done({ id }: SessionAsked, what: string): Answer {

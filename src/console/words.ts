@@ -1,23 +1,14 @@
-// What the console says in words: why MFA is required, why somebody cannot sign in, what an audit event tells. Pure.
+// What the console says in words: why MFA is required, what an audit event tells. Pure.
 
 import type { AuditAction, AuditEvent } from "../audit/audit-events-table.ts";
 import { decideRequirement, type RequirementReason } from "../users/policy.ts";
 import type { UserState } from "../users/user.ts";
-import type { GuardedKind } from "../verification/answers.ts";
-import { signInDecision } from "../verification/decide-sign-in.ts";
-import { lockedUntil } from "../verification/standing.ts";
 import type { Standing } from "../verification/standing-table.ts";
 
 export const stateNames: Readonly<Record<UserState, string>> = {
   active: "Active",
   disabled: "Disabled",
   removed: "Removed",
-};
-
-export const kindNames: Readonly<Record<GuardedKind, string>> = {
-  totp: "codes from the app",
-  "backup-code": "backup codes",
-  "enrollment-pass": "enrollment passes",
 };
 
 export function reasonText(reason: RequirementReason): string {
@@ -36,50 +27,6 @@ export function reasonText(reason: RequirementReason): string {
 export function requirementText(user: Standing["user"]): string {
   const { required, requiredBy } = decideRequirement(user);
   return required ? `Required: ${requiredBy.map(reasonText).join("; ")}.` : "Not required.";
-}
-
-/** Can this user sign in, and if not, why: one sentence for the help desk, and what helps. */
-export function signInText(
-  standing: Standing,
-  directories: readonly string[],
-  passUntil: Date | null,
-): { can: boolean; text: string } {
-  const decision = signInDecision(standing, { directories });
-  const { user, now } = standing;
-  if (user.state === "removed") return no("The directory does not list this user any more.");
-  if (user.state === "disabled") return no("The directory has disabled this user; it must be enabled there.");
-  if (decision.reasons.includes("directory-not-configured"))
-    return no("The user's directory is not in the configuration, so nobody of it is let in.");
-  if (decision.decision === "deny")
-    return no("There were too many wrong codes; wait, or unlock them once you know who is calling.");
-  if (decision.decision === "challenge") {
-    const locked = (["totp", "backup-code"] as const).filter((kind) => lockedUntil(standing, kind));
-    if (locked.length > 0)
-      return no(
-        `There were too many wrong ${locked.map((kind) => kindNames[kind]).join(" and ")}; other codes still work.`,
-      );
-    const codes = standing.backupCodes?.remaining ?? 0;
-    return {
-      can: true,
-      text: `With the password and a code from the app${codes > 0 ? ", or a backup code" : "; there are no backup codes left"}.`,
-    };
-  }
-  if (decision.decision === "allow")
-    return { can: true, text: "With the password alone: MFA is not required, and not set up." };
-  const { enrollment } = decision;
-  if (enrollment?.passRequired && (passUntil === null || passUntil <= now))
-    return no("MFA must be set up first, and that needs an enrollment pass, which they do not have.");
-  if (lockedUntil(standing, "enrollment-pass"))
-    return no(
-      "MFA must be set up first, and there were too many wrong enrollment passes; unlock them, or hand out a new one.",
-    );
-  if (enrollment?.mayDefer)
-    return { can: true, text: "With the password alone until the deadline; then MFA must be set up." };
-  return { can: true, text: "After setting up MFA, which is asked of them at the next sign-in." };
-}
-
-function no(text: string) {
-  return { can: false, text };
 }
 
 const actionTexts: Readonly<Record<Exclude<AuditAction, "verification">, string>> = {

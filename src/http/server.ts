@@ -13,6 +13,7 @@ import type { Metrics } from "./metrics.ts";
 import { addAdminAuditRoutes } from "./routes/admin-audit-routes.ts";
 import { addAdminManyUsersRoutes } from "./routes/admin-many-users-routes.ts";
 import { addAdminNoticeRoutes } from "./routes/admin-notice-routes.ts";
+import { type AdminOverviewDeps, addAdminOverviewRoutes } from "./routes/admin-overview-routes.ts";
 import { addAdminSyncRoutes } from "./routes/admin-sync-routes.ts";
 import { addAdminUserRoutes } from "./routes/admin-user-routes.ts";
 import { addLoginRoutes } from "./routes/login-routes.ts";
@@ -20,11 +21,12 @@ import { addOpenRoutes } from "./routes/open-routes.ts";
 import { addRefreshUserRoute } from "./routes/refresh-user-route.ts";
 
 export interface HttpDeps {
-  config: Pick<Config, "http" | "directories">;
+  config: Config;
   verification: VerificationDeps;
   runner: SyncRunner;
   onDemand: Pick<OnDemand, "refresh">;
   metrics: Metrics;
+  overview: Pick<AdminOverviewDeps, "measureAudit" | "nextRunOf">;
   limits?: Partial<HttpLimits>;
 }
 
@@ -74,4 +76,5 @@ export function addApiRoutes(app: App, deps: Omit<HttpDeps, "limits">): void {
   addAdminSyncRoutes(app, { db, directories, runner });
   addAdminAuditRoutes(app, { db });
   addAdminNoticeRoutes(app, { db });
+  addAdminOverviewRoutes(app, { db, config: deps.config, ...deps.overview });
 }

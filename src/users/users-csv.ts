@@ -1,8 +1,8 @@
 // Users as CSV: the same list as everywhere, one record a user, read page by page so that any number fits.
 
+import { csvRecord } from "../csv.ts";
 import type { Database } from "../store/database.ts";
 import { usernameKeyOf } from "../username.ts";
-import { csvRecord } from "./csv.ts";
 import { decideRequirement } from "./policy.ts";
 import { type ListedUser, listUsers, type UserFilter } from "./users-table.ts";
 

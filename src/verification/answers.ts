@@ -100,6 +100,10 @@ export type RegenerateBackupCodesAnswer =
   | { outcome: "not-enrolled" };
 
 /** Shown this once and never again. */
+/** How somebody who hands out a pass has seen that it is them. */
+export const identifications = ["in-person", "called-back", "vouched"] as const;
+export type Identification = (typeof identifications)[number];
+
 export interface IssuedPass {
   passPlain: string;
   expiresAt: Date;

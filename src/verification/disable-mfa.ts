@@ -4,7 +4,7 @@ import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import { inTransaction } from "../store/in-transaction.ts";
 import { decideRequirement } from "../users/policy.ts";
 import { endGrace } from "../users/users-table.ts";
-import type { DisableMfaAnswer, DisableMfaByAdminAnswer, UserInput } from "./answers.ts";
+import type { DisableMfaAnswer, DisableMfaByAdminAnswer, Identification, UserInput } from "./answers.ts";
 import { deleteActive, deletePending } from "./authenticators-table.ts";
 import { judgeCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
@@ -64,7 +64,14 @@ function mayDisableOf({ user, authenticator }: Standing) {
  */
 export async function disableMfaByAdmin(
   deps: Pick<VerificationDeps, "db" | "randomBytes" | "mfa">,
-  input: { userId: string; actor: Actor; keepGrace?: boolean | undefined; issuePass?: boolean | undefined },
+  input: {
+    userId: string;
+    actor: Actor;
+    keepGrace?: boolean | undefined;
+    issuePass?: boolean | undefined;
+    /** Of who gets the pass. */
+    identified?: Identification | undefined;
+  },
 ): Promise<DisableMfaByAdminAnswer> {
   return inTransaction(deps.db, async (trx) => {
     // Waits for a confirmation that is being stored, and ends what it made.

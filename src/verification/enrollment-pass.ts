@@ -5,7 +5,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Transaction } from "../store/database.ts";
 import { inTransaction } from "../store/in-transaction.ts";
-import type { IssuedPass, IssueEnrollmentPassAnswer } from "./answers.ts";
+import type { Identification, IssuedPass, IssueEnrollmentPassAnswer } from "./answers.ts";
 import type { JudgedCode } from "./code-guard.ts";
 import { answerOf, judgeLockout } from "./code-refusals.ts";
 import { canonicalEnrollmentPass, enrollmentPassLength, printedCode, textFrom } from "./codes.ts";
@@ -24,7 +24,7 @@ type IssueDeps = Pick<VerificationDeps, "db" | "randomBytes" | "mfa">;
  */
 export async function issueEnrollmentPass(
   deps: IssueDeps,
-  input: { userId: string; actor: Actor; identified?: string | undefined },
+  input: { userId: string; actor: Actor; identified?: Identification | undefined },
 ): Promise<IssueEnrollmentPassAnswer> {
   return inTransaction(deps.db, async (trx) => {
     const held = await holdStanding(trx, input.userId);
@@ -43,7 +43,7 @@ export async function storeNewPass(
   input: {
     standing: Standing;
     actor: Actor /** How it was seen that it is them. */;
-    identified?: string | undefined;
+    identified?: Identification | undefined;
   },
 ): Promise<IssuedPass> {
   const { id: userId, directory } = input.standing.user;

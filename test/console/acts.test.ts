@@ -33,7 +33,11 @@ test("an admin's acts are audit events in the admin's name, through the console"
   expect(await lastEvent()).toMatchObject({ ...by, action: "mfa-unrequire", outcome: "done" });
   await alice.post(`${path}/unlock`);
   expect(await lastEvent()).toMatchObject({ ...by, action: "unlock", outcome: "done" });
-  const answer = await alice.post(`${path}/disable-mfa`, { sure: "yes", issuePass: "yes" });
+  const answer = await alice.post(`${path}/disable-mfa`, {
+    sure: "yes",
+    issuePass: "yes",
+    identified: "vouched",
+  });
   expect(answer.text).toMatch(/class="pass">[0-9A-Z-]{19}</);
   expect(await lastEvent()).toMatchObject({ ...by, action: "enrollment-pass-issue" });
   // The same form once more does nothing: there is nothing left to end.

@@ -9,7 +9,7 @@ import { startSync } from "../../src/sync/start-sync.ts";
 import { createSyncRunner, type SyncRunner } from "../../src/sync/sync-runner.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { findUserByName } from "../../src/users/users-table.ts";
-import { httpConfigOf } from "../support/http-server.ts";
+import { plainConfig, plainOverview } from "../support/plain-config.ts";
 import {
   openVerificationWorld,
   secretOf,
@@ -133,33 +133,11 @@ export async function openConsoleWorld(
     ...changes,
   });
   const depsOf = (console: ConsoleConfig, mfa = verification.mfa): ConsoleDeps => ({
-    config: {
-      path: "/etc/dirmfa.yaml",
-      warnings: [],
-      database: { kind: "embedded", folder: "/nowhere" },
-      http: httpConfigOf(),
-      console,
-      keys: { folder: "/nowhere" },
-      audit: { headFolder: "/nowhere", stream: undefined },
-      directories: [directory],
-      mfa,
-      notices: {
-        mail: undefined,
-        webhook: undefined,
-        adminAddresses: [],
-        failedRuns: 3,
-        staleAfterMs: 86_400_000,
-        remindersMs: [],
-        giveUpAfterMs: 86_400_000,
-      },
-      retention: { removedUsersMs: 86_400_000, syncRunsMs: 86_400_000, auditEventsMs: undefined },
-      log: { level: "info" },
-    },
+    config: { ...plainConfig({ mfa, directories: [directory] }), console },
     verification: { ...verification, mfa },
     runner,
     metrics: { countVerification: () => {} },
-    measureAudit: async () => ({ unsealedSeconds: 0, broken: false }),
-    nextRunOf: () => undefined,
+    ...plainOverview,
   });
   const console = await createConsoleServer(depsOf(consoleConfig()));
   const url = await console.listen();

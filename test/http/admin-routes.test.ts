@@ -70,6 +70,18 @@ test("a user is shown with directory facts, policy, authenticator and lockouts",
       { method: "backup-code", failures: 0, lockedUntil: null },
       { method: "enrollment-pass", failures: 0, lockedUntil: null },
     ],
+    signIn: {
+      possible: true,
+      explanation: "With the password and a code from the app, or a backup code.",
+    },
+  });
+});
+
+test("why a user cannot sign in is told in a sentence", async () => {
+  const { id } = await world.addUser({ state: "disabled" });
+  expect(readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`)).signIn).toEqual({
+    possible: false,
+    explanation: "The directory has disabled this user; it must be enabled there.",
   });
 });
 
@@ -127,7 +139,9 @@ test("the help desk issues a pass, a user enrolls with it, and the events name b
   expect(refused.status).toBe(403);
   expect(refused.json).toMatchObject({ code: "enrollment-pass-required" });
 
-  const issued = await ask(`/v1/admin/users/${id}/enrollment-pass`, tokens["help-desk"]);
+  const path = `/v1/admin/users/${id}/enrollment-pass`;
+  expect((await ask(path, tokens["help-desk"], { identified: "by voice" })).status).toBe(400);
+  const issued = await ask(path, tokens["help-desk"], { identified: "called-back" });
   expect(issued.status).toBe(201);
   const { enrollmentPass, expiresAt } = readAs(IssuedPass, issued);
   const shown = readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`));
@@ -142,6 +156,8 @@ test("the help desk issues a pass, a user enrolls with it, and the events name b
   expect((await ask("/v1/enrollment", tokens.login, { username, enrollmentPass })).json).toMatchObject({
     code: "code-rejected",
   });
+  const { events } = readAs(AuditEventPage, await world.admin(`/v1/admin/users/${id}/events?limit=1`));
+  expect(events[0]?.details).toEqual({ expiresAt, identified: "called-back" });
   expect((await eventsOf(id)).slice(0, 3)).toEqual([
     { action: "enrollment-pass-issue", actor: "sam (caller:service-desk)", via: "api", outcome: "done" },
     { action: "verification", actor: "caller:login-service", via: "api", outcome: "accepted" },

@@ -7,7 +7,8 @@ import type { Scope } from "../../src/config/config.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
 import { addApiRoutes } from "../../src/http/server.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
-import { call, httpConfigOf, startListeners, type TestListeners, tokens } from "../support/http-server.ts";
+import { call, startListeners, type TestListeners, tokens } from "../support/http-server.ts";
+import { plainConfig, plainOverview } from "../support/plain-config.ts";
 
 const scopes = ["login", "help-desk", "audit", "admin", "metrics"] as const satisfies Scope[];
 
@@ -32,11 +33,12 @@ beforeAll(async () => {
         for (const one of [method].flat()) if (one !== "HEAD") routes.push({ method: one, url, allowed });
       });
       addApiRoutes(app, {
-        config: { http: httpConfigOf(), directories: [] },
+        config: plainConfig({ mfa: world.deps.mfa }),
         verification: world.deps,
         runner: world.runner,
         onDemand: world.onDemand,
         metrics: createMetrics(async () => []),
+        overview: plainOverview,
       });
     },
   });

@@ -13,6 +13,7 @@ import { mfaPolicyOf } from "../../src/users/policy.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { openVerificationWorld, type VerificationWorld } from "../verification/verification-world.ts";
 import { type Answer, call, httpConfigOf, tokens } from "./http-server.ts";
+import { plainConfig, plainOverview } from "./plain-config.ts";
 
 export interface ApiWorld extends VerificationWorld {
   server: HttpServer;
@@ -51,11 +52,12 @@ export async function openApiWorld(
 
   const startServer: ApiWorld["startServer"] = async (verification, http = {}) => {
     const server = await createHttpServer({
-      config: { http: httpConfigOf(http), directories: [directory] },
+      config: plainConfig({ mfa: verification.mfa, http: httpConfigOf(http), directories: [directory] }),
       verification,
       runner,
       onDemand,
       metrics: createMetrics(() => listSyncAges(verification.db)),
+      overview: plainOverview,
       limits: options.limits ?? {},
     });
     servers.push(server);

@@ -5,6 +5,7 @@ import { auditActions } from "../../audit/audit-events-table.ts";
 import { noticeChannels, noticeKinds, noticeStates } from "../../notices/notice.ts";
 import { runStatuses } from "../../sync/sync-run.ts";
 import { userStates } from "../../users/user.ts";
+import { type Identification, identifications } from "../../verification/answers.ts";
 import {
   Closed,
   DirectoryName,
@@ -121,6 +122,10 @@ export const UserDetail = Named("User", {
   lockouts: Type.Array(
     Named("Lockout", { method: GuardedKindWord, failures: Type.Integer(), lockedUntil: Nullable(Instant) }),
   ),
+  signIn: Named("SignInOutlook", {
+    possible: Type.Boolean({ description: "They can sign in, with what they have" }),
+    explanation: Type.String({ description: "How, or why not: a sentence for the help desk" }),
+  }),
 });
 
 export const IssuedPass = Named("IssuedPass", {
@@ -128,8 +133,18 @@ export const IssuedPass = Named("IssuedPass", {
   expiresAt: Instant,
 });
 
+const identified = {
+  type: "string",
+  enum: [...identifications],
+  description: "How it was seen that it is them; for the audit event of the pass",
+};
+
 /** None, or an object. */
-export const DisableMfaRequest = Type.Unsafe<null | { keepGrace?: boolean; issuePass?: boolean }>({
+export const DisableMfaRequest = Type.Unsafe<null | {
+  keepGrace?: boolean;
+  issuePass?: boolean;
+  identified?: Identification;
+}>({
   title: "DisableMfaRequest",
   type: ["object", "null"],
   additionalProperties: false,
@@ -139,12 +154,21 @@ export const DisableMfaRequest = Type.Unsafe<null | { keepGrace?: boolean; issue
       description: "Let a grace period that still runs go on: until its end the password alone signs in",
     },
     issuePass: { type: "boolean", description: "Answer with an enrollment pass as well" },
+    identified,
   },
 });
 export const DisabledMfa = Named("DisabledMfa", {
   ...UserDetail.properties,
   /** Where `issuePass` asked for one. */
   issued: Nullable(IssuedPass),
+});
+
+/** None, or an object. */
+export const IssuePassRequest = Type.Unsafe<null | { identified?: Identification }>({
+  title: "IssuePassRequest",
+  type: ["object", "null"],
+  additionalProperties: false,
+  properties: { identified },
 });
 
 export const RequireMfaRequest = Named("RequireMfaRequest", { required: Type.Boolean() });

@@ -21,6 +21,7 @@ import {
   SyncRunPage,
   SyncRun as SyncRunSchema,
 } from "./admin-schemas.ts";
+import { runAnswerOf } from "./run-answer.ts";
 
 export interface AdminSyncDeps {
   db: Database;
@@ -166,13 +167,4 @@ function startedRun(started: StartedSync): SyncRun {
     });
   }
   return started.run;
-}
-
-function runAnswerOf(run: SyncRun) {
-  return {
-    ...run,
-    startedAt: run.startedAt.toISOString(),
-    finishedAt: run.finishedAt?.toISOString() ?? null,
-    approvedAt: run.approvedAt?.toISOString() ?? null,
-  };
 }

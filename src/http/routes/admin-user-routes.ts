@@ -3,11 +3,12 @@
 import { decideRequirement } from "../../users/policy.ts";
 import { setRequiredByAdmin } from "../../users/require-mfa.ts";
 import type { User } from "../../users/user.ts";
-import { findUser } from "../../users/users-table.ts";
 import type { IssuedPass as Pass, VerificationState } from "../../verification/answers.ts";
 import type { VerificationDeps } from "../../verification/deps.ts";
 import { disableMfaByAdmin } from "../../verification/disable-mfa.ts";
 import { issueEnrollmentPass } from "../../verification/enrollment-pass.ts";
+import { explainSignIn } from "../../verification/explain-sign-in.ts";
+import { findStanding } from "../../verification/standing-table.ts";
 import { verificationStateOf } from "../../verification/status-of.ts";
 import { unlockUser } from "../../verification/unlock-user.ts";
 import type { App } from "../app-type.ts";
@@ -19,11 +20,12 @@ import {
   DisabledMfa,
   DisableMfaRequest,
   IssuedPass,
+  IssuePassRequest,
   RequireMfaRequest,
   UserDetail,
 } from "./admin-schemas.ts";
 
-export type AdminUserDeps = Pick<VerificationDeps, "db" | "mfa" | "randomBytes">;
+export type AdminUserDeps = Pick<VerificationDeps, "db" | "mfa" | "randomBytes" | "directories">;
 
 export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
   app.get(
@@ -98,7 +100,7 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
           "In place of any issued before. It is shown this once, works once, and ends after `mfa.enrollmentPassExpires`. " +
           "Hand it only to the person whose user it is.",
         params: IdParams,
-        body: NoBody,
+        body: IssuePassRequest,
         response: { 201: IssuedPass },
       },
       config: {
@@ -108,7 +110,8 @@ export function addAdminUserRoutes(app: App, deps: AdminUserDeps): void {
       },
     },
     async (request, reply) => {
-      const input = { userId: request.params.id, actor: actorOfRequest(request) };
+      const { params, body } = request;
+      const input = { userId: params.id, actor: actorOfRequest(request), ...body };
       const answer = await issueEnrollmentPass(deps, input);
       if (answer.outcome === "user-not-active") {
         throw new ProblemAnswer({ code: answer.outcome, members: { state: answer.state } });
@@ -143,10 +146,14 @@ function issuedOf({ passPlain, expiresAt }: Pass) {
   return { enrollmentPass: passPlain, expiresAt: expiresAt.toISOString() };
 }
 
-async function getUserDetail({ db }: Pick<AdminUserDeps, "db">, id: string) {
-  const [user, state] = await Promise.all([findUser(db, id), verificationStateOf({ db }, { userId: id })]);
-  if (!user || !state) throw new ProblemAnswer({ code: "user-unknown" });
-  return userDetailOf(user, state);
+async function getUserDetail({ db, directories }: Pick<AdminUserDeps, "db" | "directories">, id: string) {
+  const [standing, state] = await Promise.all([
+    findStanding(db, id),
+    verificationStateOf({ db }, { userId: id }),
+  ]);
+  if (!standing || !state) throw new ProblemAnswer({ code: "user-unknown" });
+  const { can, text } = explainSignIn(standing, directories, state.passUntil);
+  return { ...userDetailOf(standing.user, state), signIn: { possible: can, explanation: text } };
 }
 
 function userDetailOf(user: User, verification: VerificationState) {

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { csvRecord } from "../../src/users/csv.ts";
+import { csvRecord } from "../src/csv.ts";
 
 test("cells are joined, and quoted where RFC 4180 wants it", () => {
   expect(csvRecord(["a", 1, true, null, new Date(0)])).toBe("a,1,true,,1970-01-01T00:00:00.000Z\r\n");
