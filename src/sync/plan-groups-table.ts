@@ -49,7 +49,7 @@ export type MembershipChanges = "all" | "joins" | "of-new-users";
 /**
  * Stages the memberships that begin (joins) and end. A group contains the users it lists and, when `nested`, those of
  * the groups it lists, at any depth; `union` makes a cycle of groups end. Users whose place the listing does not tell join
- * groups that list them, and leave none: `endsLeft` tells that one would have. With `joins` and
+ * groups that list them, and leave none that is still there: `endsLeft` tells that one would have. With `joins` and
  * `of-new-users` all stored groups stay, with what they list, and no membership ends; with the latter nobody but the users
  * whom the plan adds gets into them.
  */
@@ -106,7 +106,7 @@ export async function planMemberships(
      ), begun as (
        select * from wanted except select * from stored
      ), ended as (
-       select directory_id, container, directory_id in (${unplacedUsers}) as is_left
+       select directory_id, container, directory_id in (${unplacedUsers}) and container in (select directory_id from listed) as is_left
        from (select * from stored except select * from wanted) gone
        where not :keepsAll
          and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})

@@ -74,6 +74,7 @@ describe("a required group that lists the new place (rule 27)", () => {
     "newsuperior: ou=people,dc=example,dc=org\n\n";
   const listed = (dn: string) =>
     world.slapd.modify(`dn: ${groupDn}\nchangetype: modify\nreplace: member\nmember: ${dn}\n\n`);
+  const deletionOf = (dn: string) => `dn: ${dn}\nchangetype: delete\n\n`;
   const isRequired = async () => decideRequirement(await world.user("mover")).required;
 
   beforeEach(async () => {
@@ -127,5 +128,22 @@ describe("a required group that lists the new place (rule 27)", () => {
     await listed("uid=stayer,ou=sub,dc=example,dc=org");
     await world.sync();
     expect(await isRequired()).toBe(false);
+  });
+
+  test("which is gone ends the requirement of who became unusable there too, in the plan and as an event", async () => {
+    await world.slapd.modify(
+      move.replace("newrdn: uid=mover\ndeleteoldrdn: 0", "newrdn: cn=mover\ndeleteoldrdn: 1"),
+    );
+    await world.slapd.modify(deletionOf(groupDn));
+    const held = await world.sync();
+    expect(held.holdReasons.map(({ code }) => code)).toEqual(["required-group-lost", "group-listing-empty"]);
+    const planned = await world.changes(held);
+    expect(planned.map(({ username, reasons }) => [username, reasons])).toEqual([
+      ["mover", ["groups-changed", "requirement-ended"]],
+    ]);
+    await world.sync({ trigger: "approval", approves: held });
+    expect(await isRequired()).toBe(false);
+    expect(await world.database.db("audit_events").where({ action: "requirement-end" })).toHaveLength(1);
+    expect(await world.database.db("users").whereNotNull("required_since")).toEqual([]);
   });
 });
