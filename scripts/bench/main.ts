@@ -11,6 +11,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { ensureServers } from "../servers/install-servers.ts";
 import type { Bench, BenchResult, BenchRow } from "./bench.ts";
 import { firstImport } from "./first-import.ts";
+import { groupChange } from "./group-change.ts";
 import { memory } from "./memory.ts";
 import { buildMeasuredProgram } from "./program.ts";
 import { signIn } from "./sign-in.ts";
@@ -18,7 +19,7 @@ import { start } from "./start.ts";
 import { unchangedRun } from "./unchanged-run.ts";
 import { verification } from "./verification.ts";
 
-const rows: BenchRow[] = [firstImport, unchangedRun, memory, verification, signIn, start];
+const rows: BenchRow[] = [firstImport, unchangedRun, groupChange, memory, verification, signIn, start];
 const rowNames = rows.map((row) => row.name).join(",");
 
 interface Options {

@@ -47,11 +47,22 @@ export interface SyncScene {
 const attributes = ["entryUUID", "uid", "cn", "displayName", "mail", "pwdAccountLockedTime"];
 const pageSize = 1_000;
 
-/** `callers` of the configuration serve rows that ask the daemon. */
-export async function openSyncScene(bench: Bench, users: number, callers: object[] = []): Promise<SyncScene> {
+export interface SceneOptions {
+  /** Of the configuration, for rows that ask the daemon. */
+  callers?: object[];
+  /** As in LargeOrganization. */
+  groups?: number;
+  groupOfAll?: boolean;
+}
+
+export async function openSyncScene(
+  bench: Bench,
+  users: number,
+  { callers = [], groups = 0, groupOfAll = false }: SceneOptions = {},
+): Promise<SyncScene> {
   const ldifFile = join(bench.folder, "users.ldif");
   bench.say(`Making a directory of ${users} users`);
-  await generateLargeOrganization({ path: ldifFile, users });
+  await generateLargeOrganization({ path: ldifFile, users, groups, groupOfAll });
   const slapd = await startSlapd({ ldifFile, overlays: ["ppolicy", "syncprov"] });
   await rm(ldifFile);
   try {

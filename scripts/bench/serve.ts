@@ -56,7 +56,7 @@ export async function openLoginScene(
     requestsPerSecond: 100_000,
     requestsPerSecondPerUser: 100_000,
   };
-  const scene = await openSyncScene(bench, users, [caller]);
+  const scene = await openSyncScene(bench, users, { callers: [caller] });
   try {
     const url = await scene.freshDatabase();
     await runNode(bench, [...dirmfaArgs(bench, scene.configFile), "key", "generate"]);

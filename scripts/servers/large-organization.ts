@@ -14,6 +14,8 @@ export interface LargeOrganization {
   users: number;
   /** Each user is in one of these groups; default none. */
   groups?: number;
+  /** Adds the group `all`, which lists every user. */
+  groupOfAll?: boolean;
   suffix?: string;
 }
 
@@ -63,15 +65,21 @@ export async function generateLargeOrganization(options: LargeOrganization): Pro
   file.write(chunk);
   const groups = options.groups ?? 0;
   for (let group = 0; group < groups; group += 1) {
-    const members: [string, string][] = [];
-    for (let number = group; number < options.users; number += groups) {
-      members.push(["member", `uid=${largeOrganizationUid(number)},ou=people,${suffix}`]);
-    }
-    const cn = `group${group}`;
-    file.write(
-      ldifEntry(`cn=${cn},ou=groups,${suffix}`, [["objectClass", "groupOfNames"], ["cn", cn], ...members]),
-    );
+    file.write(groupEntry(`group${group}`, { first: group, step: groups, users: options.users, suffix }));
   }
+  if (options.groupOfAll) file.write(groupEntry("all", { first: 0, step: 1, users: options.users, suffix }));
   file.end();
   await finished(file);
+}
+
+function groupEntry(
+  cn: string,
+  listed: { first: number; step: number; users: number; suffix: string },
+): string {
+  const members: [string, string][] = [];
+  for (let number = listed.first; number < listed.users; number += listed.step) {
+    members.push(["member", `uid=${largeOrganizationUid(number)},ou=people,${listed.suffix}`]);
+  }
+  const attributes: [string, string][] = [["objectClass", "groupOfNames"], ["cn", cn], ...members];
+  return ldifEntry(`cn=${cn},ou=groups,${listed.suffix}`, attributes);
 }

@@ -62,7 +62,7 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
     }
     // What another copy leaves to be ended is ended by a later run.
     if (plan.copy === "same") await settleRefreshed(trx, run);
-    if (plan.copy === "older") await rememberOlderCopy(trx, run.directory);
+    if (plan.copy === "older") await rememberOlderCopy(trx, run.directory, plan);
     else {
       await rememberAbsences(trx, input);
       const { membershipsAs } = plan;

@@ -13,7 +13,11 @@ export interface DirectoryMemory {
   serverIdentity: string | null;
   serverState: string | null;
   lastCompleteAt: Date | null;
-  /** How the memberships were resolved; null where that is not known, or some are left to be ended. */
+  /**
+   * How the memberships were resolved that follow from the stored users and groups; null where they may not, or some are left to
+   * be ended. Whatever changes users, groups or memberships in another way than a run from the same server makes it null, or marks
+   * the users as read on demand: a run looks at the others only where something has changed.
+   */
   membershipsAs: MembershipsAs | null;
 }
 
@@ -128,9 +132,17 @@ export async function forgetServers(trx: Transaction): Promise<void> {
     .update({ server_identity: "", server_state: null });
 }
 
-/** An older copy was listed, and nothing but new users was taken from it. */
-export async function rememberOlderCopy(trx: Transaction, name: string): Promise<void> {
+/**
+ * An older copy was listed, and nothing but new users was taken from it. What groups listed then is not stored: the next listing
+ * looks again at all memberships where `membershipsDiffer`.
+ */
+export async function rememberOlderCopy(
+  trx: Transaction,
+  name: string,
+  { membershipsDiffer }: { membershipsDiffer: boolean },
+): Promise<void> {
   await trx("directories").where({ name, older_since: null }).update({ older_since: trx.fn.now() });
+  if (membershipsDiffer) await trx("directories").where({ name }).update({ memberships_as: null });
 }
 
 /** Takes a copy as the last one that was listed, however old it is. */

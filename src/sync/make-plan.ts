@@ -22,6 +22,7 @@ import {
 import { findHolds } from "./find-holds.ts";
 import type { Measured } from "./limits.ts";
 import { listSharedIds } from "./plan-clashes-table.ts";
+import { findConcernedUsers } from "./plan-edges-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import { findNotes, notesOfAnswer, notesOfEnrollment, notesOfListing } from "./plan-notes.ts";
 import { countToEnroll, planRequirementEnds } from "./plan-requirements-table.ts";
@@ -170,6 +171,9 @@ async function planOrAsk(
   });
 }
 
+// Above it, a look at every user takes no longer than one at each of these, whose ids are bound as a parameter.
+const mostConcerned = 50_000;
+
 const membershipChangesOf = { same: "all", another: "joins", older: "of-new-users" } as const;
 
 async function planGroups(
@@ -185,7 +189,11 @@ async function planGroups(
   const membershipsDiffer = readOtherwise || (await groupsMayDiffer(trx, run));
   let endsLeft = copy === "another" && membershipsDiffer;
   if (membershipsDiffer) {
-    const planned = await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy] });
+    const followsStored = copy === "same" && memory.membershipsAs === membershipsAs;
+    const only = followsStored
+      ? await findConcernedUsers(trx, run, { nested, most: mostConcerned })
+      : undefined;
+    const planned = await planMemberships(trx, run, { nested, changes: membershipChangesOf[copy], only });
     endsLeft ||= planned.endsLeft;
     await planGroupReasons(trx, run);
   }

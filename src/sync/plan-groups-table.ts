@@ -51,58 +51,63 @@ export type MembershipChanges = "all" | "joins" | "of-new-users";
  * the groups it lists, at any depth; `union` makes a cycle of groups end. Users whose place the listing does not tell join
  * groups that list them, and leave none that is still there: `endsLeft` tells that one would have. With `joins` and
  * `of-new-users` all stored groups stay, with what they list, and no membership ends; with the latter nobody but the users
- * whom the plan adds gets into them.
+ * whom the plan adds gets into them. Looks at the users whose directory ids are in `only`, or at all where it is undefined.
  */
 export async function planMemberships(
   trx: Transaction,
   run: PlanRun,
-  { nested, changes }: { nested: boolean; changes: MembershipChanges },
+  { nested, changes, only }: { nested: boolean; changes: MembershipChanges; only: string[] | undefined },
 ): Promise<{ endsLeft: boolean }> {
+  const isLookedAt = (directoryId: string) =>
+    only === undefined ? "true" : `${directoryId} in (select directory_id from looked_at)`;
   const { rows } = await trx.raw<{ rows: { left: boolean }[] }>(
-    `with recursive kept as (
+    `with recursive looked_at as materialized (
+       select unnest(:only::text[]) collate "C" as directory_id
+     ), kept as materialized (
        select g.id, g.directory_id, g.dn_key from groups g
        where g.directory = :directory
          and (:keepsAll or ${groupStays} and not ${groupIsStaged})
-     ), listed as (
+     ), listed as materialized (
        select directory_id, dn_key from kept
        union all
        select directory_id, dn_key from staged_groups where run_id = :id
-     ), edge as (
+     ), edge as not materialized (
        select kept.directory_id as container, m.member_key from kept join group_members m on m.group_id = kept.id
        union all
        select group_directory_id, member_key from staged_group_members where run_id = :id
-     ), parent as (
+     ), parent as materialized (
        select listed.directory_id as child, edge.container
        from edge join listed on edge.member_key = 'dn:' || listed.dn_key
        where :nested
-     ), ancestor as (
-       select directory_id as child, directory_id as container from listed
-       union
-       select ancestor.child, parent.container from ancestor join parent on parent.child = ancestor.container
-     ), final_user as (
-       select directory_id, dn_key, username_key, primary_group_key from staged_entries where run_id = :id
+     ), final_user as materialized (
+       select directory_id, dn_key, username_key, primary_group_key from staged_entries
+       where run_id = :id and ${isLookedAt("directory_id")}
        union all
        select u.directory_id, u.dn_key, u.username_key, u.primary_group_key from users u
-       where u.directory = :directory and u.state <> 'removed'
+       where u.directory = :directory and u.state <> 'removed' and ${isLookedAt("u.directory_id")}
          and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
          and not exists (
            select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')
-     ), direct as (
-       select final_user.directory_id, edge.container
-       from edge join final_user on edge.member_key = 'dn:' || final_user.dn_key
+     ), known_as as (
+       select directory_id, 'dn:' || dn_key as member_key from final_user
+       union all
+       select directory_id, 'uid:' || username_key from final_user
+       union all
+       select directory_id, primary_group_key from final_user where primary_group_key is not null
+     ), direct as materialized (
+       select distinct known_as.directory_id, edge.container from edge join known_as on known_as.member_key = edge.member_key
+     ), ancestor as (
+       select directory_id as child, directory_id as container from listed
+       where directory_id in (select container from direct)
        union
-       select final_user.directory_id, edge.container
-       from edge join final_user on edge.member_key = 'uid:' || final_user.username_key
-       union
-       select final_user.directory_id, edge.container
-       from edge join final_user on edge.member_key = final_user.primary_group_key
+       select ancestor.child, parent.container from ancestor join parent on parent.child = ancestor.container
      ), wanted as (
        select distinct direct.directory_id, ancestor.container
        from direct join ancestor on ancestor.child = direct.container
      ), stored as (
        select u.directory_id, g.directory_id as container
        from user_groups ug join users u on u.id = ug.user_id join groups g on g.id = ug.group_id
-       where u.directory = :directory
+       where u.directory = :directory and ${isLookedAt("u.directory_id")}
      ), begun as (
        select * from wanted except select * from stored
      ), ended as (
@@ -120,7 +125,13 @@ export async function planMemberships(
        select :id::uuid, directory_id, container, false from ended where not is_left
      )
      select exists (select from ended where is_left) as left`,
-    { ...run, nested, keepsAll: changes !== "all", onlyOfNewUsers: changes === "of-new-users" },
+    {
+      ...run,
+      nested,
+      only: only ?? null,
+      keepsAll: changes !== "all",
+      onlyOfNewUsers: changes === "of-new-users",
+    },
   );
   return { endsLeft: rows[0]?.left ?? false };
 }

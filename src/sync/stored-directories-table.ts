@@ -143,9 +143,9 @@ export async function moveDirectory(trx: Transaction, names: Names): Promise<num
   await trx.raw("update sync_runs set directory = :newName where directory = :oldName", { ...names });
   // Those that wait tell by the name that people know from now on.
   await trx.raw("update notices set directory = :newName where directory = :oldName", { ...names });
-  // Where both were listed, the new one was later.
+  // Where both were listed, the new one was later. Groups of the two have become one: the next listing looks at all memberships.
   await trx.raw(
-    `update directories n set first_imported_at = least(n.first_imported_at, o.first_imported_at)
+    `update directories n set first_imported_at = least(n.first_imported_at, o.first_imported_at), memberships_as = null
      from directories o where n.name = :newName and o.name = :oldName`,
     { ...names },
   );

@@ -25,10 +25,12 @@ export async function refreshRequirements(
 ): Promise<{ began: number; ended: number }> {
   const rows = await rawRows<{ began: number; ended: number }>(
     trx,
-    `with by_group as (
+    `with concerned as materialized (
+       select u.id from users u where u.state <> 'removed' and (${scope.condition})
+     ), by_group as (
        select ug.user_id, array_agg('group:' || g.directory_id order by g.directory_id) as reasons
-       from user_groups ug join groups g on g.id = ug.group_id
-       where g.required_as <> '{}' group by ug.user_id
+       from concerned join user_groups ug on ug.user_id = concerned.id
+       join groups g on g.id = ug.group_id and g.required_as <> '{}' group by ug.user_id
      ), seen as (
        select u.id, u.required_since, u.enrollment_deadline, coalesce(u.graces, '{}') as graces,
          now() + p.grace_ms * interval '1 millisecond' as new_deadline,
@@ -38,8 +40,7 @@ export async function refreshRequirements(
            case when u.required_new_user and u.required_by_admin is not false then 'new-user' end,
            case when u.required_by_admin then 'admin' end
          ], null) || coalesce((select by_group.reasons from by_group where by_group.user_id = u.id), '{}') as reasons
-       from users u cross join mfa_policy p
-       where u.state <> 'removed' and (${scope.condition})
+       from concerned join users u on u.id = concerned.id cross join mfa_policy p
      ), differing as (
        select seen.*, cardinality(reasons) > 0 as required,
          case when required_since is not null then enrollment_deadline

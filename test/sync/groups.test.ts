@@ -67,6 +67,19 @@ test("a run in which no group changed writes no membership", async () => {
   expect((await rows()).rows).toEqual(before);
 });
 
+test("a group that loses a member keeps the rows of all the others (rule 28)", async () => {
+  await world.sync();
+  const rows = (table: string) =>
+    world.database.db.raw(`select t.*, xmin::text, ctid::text from ${table} t order by 1, 2`);
+  const before = [(await rows("group_members")).rows, (await rows("user_groups")).rows];
+  await modify(groupDn("inner"), `delete: member\nmember: ${dnOf("ben")}`);
+  await world.sync();
+  const after = [(await rows("group_members")).rows, (await rows("user_groups")).rows];
+  expect(before.map((all) => all.length)).toEqual([6, 5]);
+  expect(after.map((all) => all.length)).toEqual([5, 3]);
+  for (const [table, all] of after.entries()) expect(before[table]).toEqual(expect.arrayContaining(all));
+});
+
 test("a renamed member is in the group that names it anew, and out of one that does not", async () => {
   await world.sync();
   await world.slapd.modify(rename("cleo", "clio"));

@@ -1,0 +1,102 @@
+// What differs between the groups of a listing and the stored ones, edge by edge, and which users that concerns (rule 28). An edge
+// is "this group lists this member key". Writes nothing.
+
+import type { Transaction } from "../store/database.ts";
+import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
+import type { PlanRun } from "./plan-table.ts";
+
+/**
+ * SQL of the edges that come (`is_new`) and go with a listing: those of staged groups that are not stored, and the stored ones of
+ * groups that are staged without them, or that `changed` names as gone. Both sides once: a group may list everybody. `changed` is a
+ * query of the stored groups to look at, with id and directory_id.
+ */
+export const changedEdges = (changed: string) => `
+  select coalesce(now.container, before.container) as container, coalesce(now.member_key, before.member_key) as member_key,
+    before.container is null as is_new
+  from (
+    select distinct m.group_directory_id as container, m.member_key from staged_group_members m where m.run_id = :id
+  ) now
+  full join (
+    select changed.directory_id as container, m.member_key
+    from (${changed}) changed join group_members m on m.group_id = changed.id
+  ) before on before.container = now.container and before.member_key = now.member_key
+  where now.container is null or before.container is null`;
+
+// Where a group of either side stands, by the directory id.
+const places = `
+  select directory_id, dn_key from groups where directory = :directory
+  union
+  select directory_id, dn_key from staged_groups where run_id = :id`;
+
+/**
+ * The directory ids of all users whose memberships can differ from the stored ones once the plan is applied, provided that the
+ * stored ones follow from the stored users and groups: users on an edge that comes or goes; when `nested`, users below a group
+ * that begins or ceases to be listed by another one; users who come, go, or whose DN, name or primary group differs; and those who
+ * were read on demand, of whom the stored lists need not tell. Undefined for more than `most`.
+ */
+export async function findConcernedUsers(
+  trx: Transaction,
+  run: PlanRun,
+  { nested, most }: { nested: boolean; most: number },
+): Promise<string[] | undefined> {
+  const { rows } = await trx.raw<{ rows: { directory_id: string }[] }>(
+    `with recursive changed_edge as materialized (
+       ${changedEdges(`
+         select g.id, g.directory_id from groups g
+         where g.directory = :directory and (${groupIsStaged} or not ${groupStays})`)}
+     ), place as materialized (${places}
+     ), regrouped as (
+       select place.directory_id from changed_edge e join place on e.member_key = 'dn:' || place.dn_key where :nested
+       union
+       select s.directory_id from staged_groups s
+       left join groups g on g.directory = :directory and g.directory_id = s.directory_id
+       where s.run_id = :id and g.dn_key is distinct from s.dn_key and :nested
+     ), staged_link as materialized (
+       select m.group_directory_id as container, place.directory_id as child
+       from staged_group_members m join place on m.member_key = 'dn:' || place.dn_key
+       where m.run_id = :id and :nested
+     ), stored_link as materialized (
+       select g.directory_id as container, place.directory_id as child
+       from groups g join group_members m on m.group_id = g.id join place on m.member_key = 'dn:' || place.dn_key
+       where g.directory = :directory and :nested and exists (select from regrouped)
+     ), link as (
+       select * from staged_link union select * from stored_link
+     ), below as (
+       select directory_id from regrouped
+       union
+       select link.child from below join link on link.container = below.directory_id
+     ), key as materialized (
+       select member_key from changed_edge
+       union
+       select m.member_key from below
+       join groups g on g.directory = :directory and g.directory_id = below.directory_id
+       join group_members m on m.group_id = g.id
+       union
+       select m.member_key from below
+       join staged_group_members m on m.run_id = :id and m.group_directory_id = below.directory_id
+     )
+     select u.directory_id from users u
+     where u.directory = :directory and u.state <> 'removed'
+       and u.dn_key in (select substr(key.member_key, 4) from key where key.member_key like 'dn:%')
+     union
+     select u.directory_id from users u
+     where u.directory = :directory and u.state <> 'removed'
+       and u.username_key in (select substr(key.member_key, 5) from key where key.member_key like 'uid:%')
+     union
+     select u.directory_id from users u
+     where u.directory = :directory and u.state <> 'removed' and u.primary_group_key in (select key.member_key from key)
+     union
+     select s.directory_id from staged_entries s
+     where s.run_id = :id and not exists (
+       select from users u
+       where u.directory = :directory and u.directory_id = s.directory_id and u.state <> 'removed' and u.dn_key = s.dn_key
+         and u.username_key = s.username_key and u.primary_group_key is not distinct from s.primary_group_key)
+     union
+     select c.directory_id from sync_changes c where c.run_id = :id and c.action in ('add', 'restore', 'remove')
+     union
+     select u.directory_id from users u where u.directory = :directory and u.refreshed_at is not null
+     limit :most + 1`,
+    { ...run, nested, most },
+  );
+  return rows.length > most ? undefined : rows.map(({ directory_id }) => directory_id);
+}
