@@ -2,6 +2,7 @@
 // is "this group lists this member key". Writes nothing.
 
 import type { Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
 import type { PlanRun } from "./plan-table.ts";
 
@@ -39,7 +40,8 @@ export async function findConcernedUsers(
   run: PlanRun,
   { nested, most }: { nested: boolean; most: number },
 ): Promise<string[] | undefined> {
-  const { rows } = await trx.raw<{ rows: { directory_id: string }[] }>(
+  const rows = await rawRows<{ directory_id: string }>(
+    trx,
     `with recursive changed_edge as materialized (
        ${changedEdges(`
          select g.id, g.directory_id from groups g
