@@ -30,6 +30,7 @@ export default defineConfig({
     // Tests wait for servers more than they compute: more of them at once than there are cores.
     maxWorkers: 4,
     execArgv,
+    setupFiles: ["test/support/searched-logs.ts"],
     projects: [
       { extends: true, test: { name: "checks", include: ["test/checks/**/*.test.ts"] } },
       {

@@ -9,6 +9,7 @@ import { startSync } from "../../src/sync/start-sync.ts";
 import { createSyncRunner, type SyncRunner } from "../../src/sync/sync-runner.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { findUserByName } from "../../src/users/users-table.ts";
+import { noteSecret } from "../support/kept-logs.ts";
 import { plainConfig, plainOverview } from "../support/plain-config.ts";
 import {
   openVerificationWorld,
@@ -93,6 +94,7 @@ export class Visitor {
     });
     const set = answer.headers.get("set-cookie");
     if (set) this.cookie = set.split(";")[0] ?? "";
+    noteSecret(this.cookie.split("=")[1] ?? "");
     const text = await answer.text();
     this.formToken = /name="form" value="([^"]+)"/.exec(text)?.[1] ?? this.formToken;
     return { status: answer.status, text, headers: answer.headers, location: answer.headers.get("location") };
@@ -174,6 +176,7 @@ export async function openConsoleWorld(
     async signIn(uid) {
       const one = visitor();
       await one.get("/sign-in");
+      noteSecret(passwordOf(uid), slapd.syncPassword);
       const shown = await one.post("/sign-in", { username: uid, password: passwordOf(uid) });
       if (shown.location === "/settings") {
         await one.get("/settings");

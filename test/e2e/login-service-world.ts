@@ -12,6 +12,7 @@ import { type Client, createClient } from "../../src/client/client.ts";
 import { createTestDatabase } from "../support/databases.ts";
 import { tokens } from "../support/http-server.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
+import { keptLines, noteSecret, noteToken } from "../support/kept-logs.ts";
 import { type Phone, phoneWith } from "../support/phone.ts";
 
 export interface LoginServiceWorld {
@@ -85,6 +86,7 @@ export async function openLoginServiceWorld(
       const { secret } = await dirmfa.beginEnrollment({ username });
       const phone = await phoneWith(secret);
       const { backupCodes } = await dirmfa.confirmEnrollment({ username, totp: await phone.code() });
+      noteSecret(...backupCodes);
       return { phone, backupCodes };
     },
     stop: () => running.disposeAsync(),
@@ -99,6 +101,9 @@ export async function succeeds(installation: Installation, ...args: string[]): P
 async function startLoginService(installation: Installation, slapd: Slapd, settings: Record<string, string>) {
   const tokenFile = join(installation.folder, "login.token");
   await writeFile(tokenFile, `${tokens.login}\n`, { mode: 0o600 });
+  noteSecret(password, slapd.syncPassword);
+  noteToken(tokens.login);
+  const lines = keptLines("login service");
   const mainFile = resolve(import.meta.dirname, "../../examples/login-service/main.ts");
   const child = spawn(process.execPath, [mainFile], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -118,6 +123,7 @@ async function startLoginService(installation: Installation, slapd: Slapd, setti
   const listening = new Promise<string>((resolve, reject) => {
     const listen = (chunk: Buffer) => {
       said += chunk;
+      lines.push(chunk.toString());
       const url = /listens at (\S+)/.exec(said)?.[1];
       if (url) resolve(url);
     };

@@ -12,8 +12,9 @@ import { SyncRunDetail, UserPage } from "../../src/http/routes/admin-schemas.ts"
 import { BackupCodesAnswer, EnrollmentAnswer } from "../../src/http/routes/login-schemas.ts";
 import { runCommand } from "../support/command.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
-import { type Answer, call, callerOf, createKeptLog, readAs, tokens } from "../support/http-server.ts";
+import { type Answer, call, callerOf, readAs, tokens } from "../support/http-server.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
+import { createKeptLog } from "../support/kept-logs.ts";
 import { people, person } from "../support/sync-world.ts";
 import { secretOf, stepMs, totpOf, wrongTotpOf } from "../verification/verification-world.ts";
 

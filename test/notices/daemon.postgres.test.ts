@@ -9,8 +9,9 @@ import { loadConfig } from "../../src/config/load-config.ts";
 import { startDaemon } from "../../src/daemon.ts";
 import { runCommand } from "../support/command.ts";
 import { openTestDatabase } from "../support/databases.ts";
-import { call, callerOf, createKeptLog, tokens } from "../support/http-server.ts";
+import { call, callerOf, tokens } from "../support/http-server.ts";
 import { createInstallation } from "../support/installation.ts";
+import { createKeptLog } from "../support/kept-logs.ts";
 import { secretOf, totpOf } from "../verification/verification-world.ts";
 import { authority, startMailServer } from "./notices-world.ts";
 

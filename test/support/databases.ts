@@ -8,6 +8,7 @@ import { inject } from "vitest";
 import { memoryFolder, runStatement } from "../../scripts/servers/postgres.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
 import { type OpenDatabase, openDatabase } from "../../src/store/database.ts";
+import { noteSecret } from "./kept-logs.ts";
 
 export type TestDatabase = OpenDatabase & { config: DatabaseConfig };
 
@@ -44,6 +45,7 @@ export async function createTestDatabase(): Promise<{ config: DatabaseConfig; dr
 async function clonePostgres(): Promise<{ config: DatabaseConfig; drop(): Promise<void> }> {
   const name = `test_${randomBytes(8).toString("hex")}`;
   const serverUrl = inject("postgresUrl");
+  noteSecret(new URL(serverUrl).password);
   await runStatement(serverUrl, `create database ${name} template dirmfa_template`);
   return {
     config: { kind: "postgres", url: serverUrl.replace(/postgres$/, name), poolSize: 10 },

@@ -11,7 +11,7 @@ import { createAuthorize } from "../../src/http/caller-auth.ts";
 import type { HttpLimits, HttpServer } from "../../src/http/listeners.ts";
 import { createListeners } from "../../src/http/listeners.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
-import { createLog, type Log } from "../../src/log.ts";
+import { createKeptLog, noteToken } from "./kept-logs.ts";
 
 export const tokens = {
   login: "login-token-0123456789abcdef0123456789abcdef",
@@ -29,6 +29,7 @@ export function callerOf(
   requestsPerSecond = 100_000,
   requestsPerSecondPerUser = 100_000,
 ): CallerConfig {
+  noteToken(token);
   return {
     name,
     tokenSha256: sha256Of(token),
@@ -63,12 +64,6 @@ export function httpConfigOf(changes: Partial<HttpConfig> = {}): HttpConfig {
     callers,
     ...changes,
   };
-}
-
-/** A log that keeps its lines, at the level that says the most. */
-export function createKeptLog(): { log: Log; lines: string[] } {
-  const lines: string[] = [];
-  return { log: createLog("trace", { write: (line: string) => lines.push(line) }), lines };
 }
 
 export interface TestListeners {

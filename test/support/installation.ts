@@ -9,6 +9,7 @@ import type { Readable } from "node:stream";
 import { stringify } from "yaml";
 import type { Slapd } from "../../scripts/servers/slapd.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
+import { keptLines, noteSecret } from "./kept-logs.ts";
 
 export interface Finished {
   code: number | null;
@@ -56,6 +57,8 @@ export async function createInstallation(options: InstallationOptions): Promise<
       stdio: ["ignore", "pipe", "pipe"],
     });
     running.add(child.once("exit", () => running.delete(child)));
+    // What other commands print is for their caller, and may be a token or a pass.
+    if (args[0] === "serve") keepLog(child);
     return child;
   };
   const run = (...args: string[]) => finish(start(...args));
@@ -83,6 +86,12 @@ export async function createInstallation(options: InstallationOptions): Promise<
   };
 }
 
+function keepLog(daemon: ChildProcessByStdio<null, Readable, Readable>): void {
+  const lines = keptLines("daemon");
+  for (const output of [daemon.stdout, daemon.stderr])
+    output.on("data", (chunk: Buffer) => void lines.push(chunk.toString()));
+}
+
 async function writeConfig(folder: string, path: string, options: InstallationOptions): Promise<void> {
   const { slapd, database } = options;
   const urlFile = join(folder, "database.url");
@@ -90,6 +99,7 @@ async function writeConfig(folder: string, path: string, options: InstallationOp
   const config = {
     database: database?.kind === "postgres" ? { urlFile } : { embedded: "data" },
     http: { listen: "127.0.0.1:0" },
+    log: { level: "trace" }, // all of it is searched for secrets
     ...(slapd === undefined ? {} : { directories: [await directoryOf(folder, slapd, options.directory)] }),
     ...options.config,
   };
@@ -102,7 +112,9 @@ async function directoryOf(
   more: Record<string, unknown> = {},
 ): Promise<Record<string, unknown>> {
   const passwordFile = join(folder, "sync.password");
-  await writeFile(passwordFile, await readFile(slapd.syncPasswordFile), { mode: 0o600 });
+  const password = await readFile(slapd.syncPasswordFile, "utf8");
+  noteSecret(password.trim());
+  await writeFile(passwordFile, password, { mode: 0o600 });
   return {
     name: "example",
     urls: [slapd.url],

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
+import { noteCode, noteSecret } from "./kept-logs.ts";
 
 const periodMs = 30_000; // RFC 6238, as every app has it
 const windowSteps = 1; // dirmfa's default
@@ -20,6 +21,7 @@ export interface Phone {
 export async function phoneWith(secret: string): Promise<Phone> {
   const { oathtool } = await ensureServers(["oathtool"]);
   if (oathtool === undefined) throw new Error("no oathtool among the programs found");
+  noteSecret(secret);
   let lastStep = 0;
   return {
     secret,
@@ -29,7 +31,9 @@ export async function phoneWith(secret: string): Promise<Phone> {
       lastStep = Math.max(earliest, lastStep + 1);
       await sleep(Math.max(0, (lastStep - windowSteps) * periodMs - Date.now()));
       const at = `--now=@${(lastStep * periodMs) / 1000}`;
-      return (await promisify(execFile)(oathtool, ["--totp", "--base32", at, secret])).stdout.trim();
+      const code = (await promisify(execFile)(oathtool, ["--totp", "--base32", at, secret])).stdout.trim();
+      noteCode(code);
+      return code;
     },
   };
 }

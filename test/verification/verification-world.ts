@@ -23,6 +23,7 @@ import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { createTogether } from "../../src/verification/together.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
+import { keptLines, noteCode, noteSecret, noteSecretBytes } from "../support/kept-logs.ts";
 
 export const stepMs = 30_000;
 export const caller = { name: "caller:test", via: "api" } as const;
@@ -124,8 +125,9 @@ export async function openVerificationWorld(shared?: TestDatabase): Promise<Veri
   const folder = await mkdtemp(join(tmpdir(), "dirmfa-keys-"));
   await createKeyFile(folder, "first", randomBytes(32));
   const clock = new TestClock();
-  const logged: string[] = [];
-  const log: Log = pino({ level: "trace" }, { write: (line: string) => logged.push(line) });
+  const logged = keptLines("log");
+  // Not the program's own log, which redacts: nothing is passed to it that it would have to redact.
+  const log: Log = pino({ level: "trace", base: null }, { write: (line: string) => logged.push(line) });
 
   // As configured; `addUser` may put users into others too.
   const directories = ["main", "other", "north", "south", "one", "two", "paged"];
@@ -220,6 +222,7 @@ async function enroll(deps: VerificationDeps, clock: TestClock, username: string
   const confirmed = await confirmEnrollment(deps, { name: { username }, totpAsTyped, actor: caller });
   if (confirmed.outcome !== "confirmed") throw new Error(confirmed.outcome);
   clock.step();
+  noteSecret(...confirmed.backupCodes);
   return { secret, backupCodes: confirmed.backupCodes };
 }
 
@@ -229,7 +232,9 @@ export function totpOf(secret: Buffer, at: Date): string {
   counter.writeBigUInt64BE(BigInt(Math.floor(at.getTime() / stepMs)));
   const hash = createHmac("sha1", secret).update(counter).digest();
   const offset = hash.readUInt8(19) & 15;
-  return String((hash.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+  const code = String((hash.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+  noteCode(code);
+  return code;
 }
 
 /** A code that is right at no step near `at`. */
@@ -237,16 +242,20 @@ export function wrongTotpOf(secret: Buffer, at: Date): string {
   const right = new Set(
     [-3, -2, -1, 0, 1, 2, 3].map((step) => totpOf(secret, new Date(at.getTime() + step * stepMs))),
   );
-  return (
+  const wrong =
     ["000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777"].find(
       (code) => !right.has(code),
-    ) ?? ""
-  );
+    ) ?? "";
+  noteCode(wrong);
+  return wrong;
 }
 
 export function secretOf(base32: string): Buffer {
   const bits = Array.from(base32, (character) =>
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(character).toString(2).padStart(5, "0"),
   ).join("");
-  return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+  const secret = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
+  noteSecret(base32);
+  noteSecretBytes(secret);
+  return secret;
 }
