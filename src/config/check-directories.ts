@@ -1,5 +1,6 @@
 // What a directory's values mean together: passwords on open networks, binds without a secret, contradicting keys. Pure.
 
+import { parseServerUrl } from "../ldap-text/server-url.ts";
 import {
   bindSchema,
   directoryTlsSchema,
@@ -9,7 +10,7 @@ import {
   urlSchema,
 } from "./directory-schema.ts";
 import { isOneReference } from "./env-references.ts";
-import { isLoopback, looksLikeDn, parseDirectoryUrl } from "./formats.ts";
+import { isLoopback, looksLikeDn } from "./formats.ts";
 import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
 import { requiredDirectoriesSchema, requiredGroupsSchema } from "./mfa-schema.ts";
 import type { KeyPath } from "./problems.ts";
@@ -32,12 +33,12 @@ function checkConnection(meaning: Meaning, directory: KeyPath): void {
   if (tls === undefined) return;
   for (let index = 0; index < meaning.lengthOf([...directory, "urls"]); index += 1) {
     const path = [...directory, "urls", String(index)];
-    const url = parseDirectoryUrl(meaning.part(path, urlSchema) ?? "");
+    const url = parseServerUrl(meaning.part(path, urlSchema) ?? "");
     if (url === undefined) continue;
-    if (url.encrypted && tls.startTls) {
+    if (url.secure && tls.startTls) {
       refuse(meaning, path, "ldaps:// is encrypted from the start; leave tls.startTls out, or write ldap://");
     }
-    if (url.encrypted || tls.startTls || isLoopback(url.host)) continue;
+    if (url.secure || tls.startTls || isLoopback(url.host)) continue;
     const risk = "the bind password and every user cross the network unencrypted";
     const way = "use ldaps://, tls.startTls or, knowing that, tls.allowPlaintext";
     if (tls.allowPlaintext) warn(meaning, path, `unencrypted, as tls.allowPlaintext says: ${risk}`);

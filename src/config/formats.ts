@@ -31,22 +31,6 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return { kind: "tcp", host, port: Number(port) };
 }
 
-export interface DirectoryUrl {
-  encrypted: boolean;
-  host: string;
-}
-
-/** `ldap://HOST[:PORT]` or `ldaps://HOST[:PORT]`, with nothing after it and no credentials in it. */
-export function parseDirectoryUrl(text: string): DirectoryUrl | undefined {
-  const [, scheme, host, port] =
-    /^(ldaps?):\/\/(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\/?$/.exec(text) ?? [];
-  if (scheme === undefined || host === undefined) return undefined;
-  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) return undefined;
-  const bare = host.replace(/^\[|\]$/g, "");
-  if (host.startsWith("[") && isIP(bare) !== 6) return undefined;
-  return { encrypted: scheme === "ldaps", host: bare };
-}
-
 /** True for names and addresses that never leave this machine. */
 export function isLoopback(host: string): boolean {
   return (

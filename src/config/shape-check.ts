@@ -3,6 +3,7 @@
 
 import { Ajv, type ErrorObject } from "ajv";
 import type { Static, TSchema } from "typebox";
+import { parseServerUrl } from "../ldap-text/server-url.ts";
 import { describeShapeError, pathOfError } from "./describe-shape-error.ts";
 import { isFilter } from "./filter-format.ts";
 import {
@@ -11,7 +12,6 @@ import {
   isTimeZone,
   looksLikeDn,
   parseAuditRetention,
-  parseDirectoryUrl,
   parseDuration,
   parseListenAddress,
   parsePostgresUrl,
@@ -72,7 +72,7 @@ function createAjv(options: { useDefaults: boolean }): Ajv {
   });
   ajv.addFormat("attribute-name", isAttributeName);
   ajv.addFormat("audit-retention", (text) => parseAuditRetention(text) !== undefined);
-  ajv.addFormat("directory-url", (text) => parseDirectoryUrl(text) !== undefined);
+  ajv.addFormat("directory-url", (text) => parseServerUrl(text) !== undefined);
   ajv.addFormat("iana-time-zone", isTimeZone);
   ajv.addFormat("ldap-dn", looksLikeDn);
   ajv.addFormat("ldap-filter", isFilter);

@@ -5,34 +5,11 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, getCACertificates, type TLSSocket } from "node:tls";
 import type { DirectoryConfig } from "../../config/config.ts";
 import { AppError, type ErrorCode } from "../../errors.ts";
+import { parseServerUrl, type ServerAddress } from "../../ldap-text/server-url.ts";
 import { errorOfSocket } from "./connection-errors.ts";
 import { LdapSession } from "./ldap-session.ts";
 import { portSpeaks } from "./probe-port.ts";
 import { errorOfBindResult, passwordIsExpired } from "./result-errors.ts";
-
-export interface ServerAddress {
-  url: string;
-  secure: boolean;
-  host: string;
-  port: number;
-}
-
-/** Reads an ldap:// or ldaps:// URL; throws AppError invalid-config for anything else. */
-export function parseServerUrl(url: string): ServerAddress {
-  const parsed = URL.parse(url);
-  if (
-    parsed === null ||
-    (parsed.protocol !== "ldap:" && parsed.protocol !== "ldaps:") ||
-    parsed.hostname === ""
-  ) {
-    throw new AppError("invalid-config", `"${url}" is not a URL of an LDAP server`, {
-      remedy: "Write ldaps://host:636 or ldap://host:389.",
-    });
-  }
-  const secure = parsed.protocol === "ldaps:";
-  const host = decodeURIComponent(parsed.hostname).replace(/^\[(.*)\]$/, "$1");
-  return { url, secure, host, port: parsed.port === "" ? (secure ? 636 : 389) : Number(parsed.port) };
-}
 
 /** A bound session with one server. Rejects with an AppError; nothing is left open then. */
 export async function connectSession(
@@ -40,7 +17,7 @@ export async function connectSession(
   directory: DirectoryConfig,
   signal: AbortSignal,
 ): Promise<LdapSession> {
-  const address = parseServerUrl(url);
+  const address = serverAddressOf(url);
   requireBindIsNotEmpty(directory);
   const attempt: Attempt = {
     phase: "connecting",
@@ -240,6 +217,14 @@ function requireBindIsNotEmpty(directory: DirectoryConfig): void {
   if (directory.bind.dn.trim() !== "" && directory.bind.passwordSecret !== "") return;
   throw new AppError("invalid-config", "the bind DN or its password is empty, which would bind anonymously", {
     remedy: "Set bind.dn and bind.passwordFile, or say bind: anonymous.",
+  });
+}
+
+function serverAddressOf(url: string): ServerAddress {
+  const address = parseServerUrl(url);
+  if (address) return address;
+  throw new AppError("invalid-config", `"${url}" is not a URL of an LDAP server`, {
+    remedy: "Write ldaps://host:636 or ldap://host:389.",
   });
 }
 

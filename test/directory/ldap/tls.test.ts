@@ -6,11 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createCertificateAuthority } from "../../../scripts/servers/certificates.ts";
 import { directoryConfigFor, type Slapd, startSlapd } from "../../../scripts/servers/slapd.ts";
 import type { DirectoryConfig, DirectoryTlsConfig } from "../../../src/config/config.ts";
-import {
-  connectSession,
-  isLoopbackAddress,
-  parseServerUrl,
-} from "../../../src/directory/ldap/connect-session.ts";
+import { connectSession, isLoopbackAddress } from "../../../src/directory/ldap/connect-session.ts";
 import { result, startFakeLdapServer, tlv } from "../../support/fake-ldap-server.ts";
 import { collect, failureOf } from "../listing.ts";
 
@@ -239,10 +235,4 @@ test("only addresses of this machine count as loopback", () => {
     true,
   ]);
   expect(["10.0.0.1", "::", "1.127.0.0", "::ffff:10.0.0.1", "", "::1:1"].some(isLoopbackAddress)).toBe(false);
-});
-
-test("URLs are read with their default ports, IPv6 addresses too", () => {
-  expect(parseServerUrl("ldap://a")).toMatchObject({ host: "a", port: 389, secure: false });
-  expect(parseServerUrl("ldaps://[::1]")).toMatchObject({ host: "::1", port: 636, secure: true });
-  expect(parseServerUrl("ldap://a:3389")).toMatchObject({ port: 3389 });
 });
