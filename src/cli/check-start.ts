@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { access, constants, stat } from "node:fs/promises";
+import { access, constants } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pino } from "pino";
 import { readKeptHead } from "../audit/noted-head.ts";
@@ -12,6 +12,7 @@ import { AppError } from "../errors.ts";
 import { askHealth } from "../http/ask-health.ts";
 import { certificateEnd, requireUsableCertificate } from "../http/server-certificate.ts";
 import { tryListening } from "../http/try-listening.ts";
+import { modeOpenToOthers } from "../sealing/key-folder.ts";
 import { keyStatus } from "../sealing/key-status.ts";
 import { tryKeys } from "../sealing/try-keys.ts";
 import { type Database, openDatabase } from "../store/database.ts";
@@ -111,8 +112,7 @@ async function checkKeys({ keys: { folder } }: Config, db: Database): Promise<Fi
   for (const { id, file } of all) {
     if (file !== "present") continue;
     const path = join(folder, `${id}.key`);
-    // Group and others: a key is its owner's alone.
-    if (((await stat(path)).mode & 0o077) === 0) continue;
+    if ((await modeOpenToOthers(path)) === undefined) continue;
     findings.push({
       level: "warning",
       about: "keys",

@@ -13,7 +13,7 @@ import { parseWebhookKey } from "./webhook-key.ts";
 
 // The CA bundle of a system has 250 KB; more is a wrong file.
 const maxFileBytes = 1024 * 1024;
-// Permission bit: readable for everyone on this machine.
+// Permission bit: readable for everyone on this machine. A group may read, since root often keeps passwords for a service's group.
 const readableForAll = 0o004;
 
 export interface ReferencedFile {

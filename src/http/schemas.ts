@@ -3,6 +3,7 @@
 
 import Type, { type Static, type TSchema } from "typebox";
 import { usernameMaxLength } from "../username.ts";
+import { uuidPattern } from "../uuid.ts";
 
 const closed = { additionalProperties: false } as const;
 
@@ -38,7 +39,7 @@ export function TimeText(meaning?: string) {
     description: meaning === undefined ? form : `${meaning}. ${form}`,
   });
 }
-export const Uuid = Type.String({ pattern: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$" });
+export const Uuid = Type.String({ pattern: uuidPattern.source });
 export const IdParams = Type.Object({ id: Uuid }, closed);
 
 export const Username = Line(usernameMaxLength, {

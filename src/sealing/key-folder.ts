@@ -29,7 +29,9 @@ export async function readKeyFile(folder: string, id: string, log: Log): Promise
       fields: { keyId: id },
     });
   }
-  await warnIfOthersCanRead(path, log);
+  // A warning only: secrets mounted by orchestrators are often readable by all inside their container.
+  const mode = await modeOpenToOthers(path);
+  if (mode !== undefined) log.warn({ path, mode }, "key file is open to other users of this machine");
   return sealingKeyOf(id, secretPlain);
 }
 
@@ -45,12 +47,14 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-// A warning only: secrets mounted by orchestrators are often readable by all inside their container.
-async function warnIfOthersCanRead(path: string, log: Log): Promise<void> {
+/**
+ * The file's permissions, such as `640`, where its group or others may read or change it; otherwise undefined. Stricter than for
+ * passwords (config/referenced-file.ts), which a group may read: a key opens the secrets of every user.
+ */
+export async function modeOpenToOthers(path: string): Promise<string | undefined> {
   const { mode } = await stat(path);
-  if (mode & (constants.S_IRWXG | constants.S_IRWXO)) {
-    log.warn({ path, mode: (mode & 0o777).toString(8) }, "key file is open to other users of this machine");
-  }
+  const isOpen = (mode & (constants.S_IRWXG | constants.S_IRWXO)) !== 0;
+  return isOpen ? (mode & 0o777).toString(8) : undefined;
 }
 
 /** Ids of all key files, sorted; none for a folder that is not there. */
