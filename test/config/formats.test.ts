@@ -1,14 +1,9 @@
 // Durations, addresses and the other small formats of the configuration.
 
 import fc from "fast-check";
+import cron from "node-cron";
 import { describe, expect, test } from "vitest";
-import {
-  isCron,
-  isLoopback,
-  parseDirectoryUrl,
-  parseDuration,
-  parseListenAddress,
-} from "../../src/config/formats.ts";
+import { isCron, isLoopback, parseDuration, parseListenAddress } from "../../src/config/formats.ts";
 
 describe("durations", () => {
   test.each([
@@ -52,34 +47,6 @@ describe("listen addresses", () => {
     "unix:",
   ])("%j is none", (text) => {
     expect(parseListenAddress(text)).toBeUndefined();
-  });
-});
-
-describe("directory URLs", () => {
-  test.each([
-    ["ldap://ldap.example.org", { encrypted: false, host: "ldap.example.org" }],
-    ["ldaps://10.0.0.1:636/", { encrypted: true, host: "10.0.0.1" }],
-    ["ldaps://[2001:db8::1]:636", { encrypted: true, host: "2001:db8::1" }],
-  ])("%s", (text, url) => {
-    expect(parseDirectoryUrl(text)).toEqual(url);
-  });
-
-  test.each([
-    "ldap://",
-    "ldap://h:0",
-    "ldap://h:65536",
-    "ldap://h:x",
-    "ldap://h/dc=example",
-    "ldap://h?uid",
-    "ldap://user:password@h",
-    "ldap://[::g]",
-    "ldap://a b",
-    "ldapi:///run/slapd",
-    "http://h",
-    "LDAP://h",
-    "h:389",
-  ])("%j is none", (text) => {
-    expect(parseDirectoryUrl(text)).toBeUndefined();
   });
 });
 
@@ -132,12 +99,48 @@ describe("cron", () => {
   ])("%j does not, or not everywhere", (text) => {
     expect(isCron(text)).toBe(false);
   });
+
+  test("whatever passes, the scheduler takes, and it has a next time", () => {
+    const field = (from: number, to: number) => {
+      const number = fc.integer({ min: from - 1, max: to + 1 });
+      const range = fc.tuple(number, number).map(([first, last]) => `${first}-${last}`);
+      const step = fc.integer({ min: 0, max: 70 });
+      const stepped = fc.tuple(fc.oneof(fc.constant("*"), range), step).map(([of, by]) => `${of}/${by}`);
+      const item = fc.oneof(fc.constant("*"), number.map(String), range, stepped);
+      return fc.array(item, { minLength: 1, maxLength: 3 }).map((items) => items.join(","));
+    };
+    const named = (names: string[]) => fc.constantFrom(...names, ...names.map((name) => name.toUpperCase()));
+    const expression = fc
+      .tuple(
+        fc.option(field(0, 59), { nil: undefined }),
+        field(0, 59),
+        field(0, 23),
+        field(1, 31),
+        fc.oneof(field(1, 12), named(["jan", "feb", "jun", "dec"])),
+        fc.oneof(field(0, 7), named(["mon", "sun", "mon-fri"])),
+      )
+      .map((fields) => fields.filter((text) => text !== undefined).join(" "));
+    let taken = 0;
+    fc.assert(
+      fc.property(expression, (text) => {
+        fc.pre(isCron(text));
+        taken += 1;
+        expect(cron.validate(text)).toBe(true);
+        const task = cron.createTask(text, () => {});
+        void task.start();
+        expect(task.getNextRun()).toBeInstanceOf(Date);
+        void task.destroy();
+      }),
+      { numRuns: 300 },
+    );
+    expect(taken).toBeGreaterThan(0);
+  });
 });
 
 test("no text makes a parser throw", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
-      for (const parse of [parseDuration, parseListenAddress, parseDirectoryUrl, isCron]) parse(text);
+      for (const parse of [parseDuration, parseListenAddress, isCron]) parse(text);
     }),
   );
 });
