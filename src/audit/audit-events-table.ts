@@ -30,6 +30,7 @@ export const auditActions = [
   "policy-change",
   "requirement-end",
   "key-rotate",
+  "notice-retry",
   "seal-broken",
   "audit-accept",
   "audit-cut",
@@ -179,7 +180,8 @@ export async function listLatestAuditEvents(
   db: Database,
   filter: {
     userId?: string | undefined;
-    action?: AuditAction | undefined;
+    action?: string | undefined;
+    since?: Date | undefined;
     /** Only events with a smaller id: the id of the last event of the page before. */
     before?: string | undefined;
     limit: number;
@@ -188,6 +190,7 @@ export async function listLatestAuditEvents(
   const query = db("audit_events").select(columns).orderBy("id", "desc").limit(filter.limit);
   if (filter.userId) query.where("user_id", filter.userId);
   if (filter.action) query.where("action", filter.action);
+  if (filter.since) query.where("at", ">=", filter.since);
   if (filter.before) query.where("id", "<", filter.before);
   const rows: AuditEventRow[] = await query;
   return rows.map(auditEventOf);

@@ -3,7 +3,8 @@
 import type { Command } from "commander";
 import { AppError } from "../errors.ts";
 import { type NoticeState, noticeStates } from "../notices/notice.ts";
-import { listNotices, reviveDead } from "../notices/notices-table.ts";
+import { listNotices } from "../notices/notices-table.ts";
+import { retryNotices } from "../notices/retry-notices.ts";
 import { uuidPattern } from "../uuid.ts";
 import {
   type CliContext,
@@ -70,7 +71,7 @@ async function printNotices(context: CliContext, { db }: OpenCommand, options: L
 
 async function retry(
   context: CliContext,
-  { db }: OpenCommand,
+  { db, actor }: OpenCommand,
   id: string | undefined,
   options: RetryOptions,
 ): Promise<void> {
@@ -79,7 +80,7 @@ async function retry(
   }
   if (id !== undefined && !uuidPattern.test(id))
     throw new AppError("invalid-usage", `${id} is no id of a notice.`);
-  const retried = await reviveDead(db, id);
+  const retried = await retryNotices({ db }, { id, actor });
   if (retried === 0) context.exitCode = id === undefined ? context.exitCode : 1;
   if (options.json) return printJson(context, { retried });
   printLine(

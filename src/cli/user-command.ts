@@ -36,6 +36,7 @@ interface ListOptions extends OutputOptions {
   search?: string;
   state?: UserState;
   directory?: string;
+  group?: string;
   required?: boolean;
   enrolled?: boolean;
   notEnrolled?: boolean;
@@ -62,6 +63,7 @@ export function addUserCommand(program: Command, context: CliContext): void {
     .option("--search <text>", "part of username, display name or e-mail address")
     .addOption(wordOption("--state <state>", "only users in this state", userStates))
     .option("--directory <name>", "only this directory")
+    .option("--group <group>", "only members of this group, by its name or DN")
     .option("--required", "only those who must use MFA")
     .option("--no-required", "only those who need not")
     .option("--enrolled", "only those with an authenticator")
@@ -119,11 +121,11 @@ function addUserAction(
 }
 
 async function printUsers(context: CliContext, open: OpenCommand, options: ListOptions): Promise<void> {
-  const { search, state, directory, required, locked } = options;
+  const { search, state, directory, group, required, locked } = options;
   const enrolled = options.notEnrolled ? false : options.enrolled;
   const deadlineBefore =
     options.deadlineBefore === undefined ? undefined : parseTime("--deadline-before", options.deadlineBefore);
-  const filter = { search, state, directory, required, enrolled, locked, deadlineBefore };
+  const filter = { search, state, directory, group, required, enrolled, locked, deadlineBefore };
   if (options.csv) return printCsv(context, open, filter, options);
   const { rows: users, more } = await listWithinLimit(
     context,

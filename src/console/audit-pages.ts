@@ -13,7 +13,7 @@ export interface AuditState {
   filter: { action: string; username: string };
   chain: { unsealedSeconds: number; broken: boolean };
   older: string | undefined;
-  exportPath: string;
+  exportQuery: string;
 }
 
 export function auditPage(visit: Visit, state: AuditState): Html {
@@ -33,7 +33,7 @@ export function auditPage(visit: Visit, state: AuditState): Html {
 <div><label for="action">What</label><select id="action" name="action">${options([["", "Anything"], ...auditActions.map((action) => [action, action] as const)], filter.action)}</select></div>
 <div><label for="username">About the user</label><input id="username" name="username" maxlength="256" autocapitalize="none" value="${filter.username}"></div>
 <button class="primary">Show</button></form>
-<p><a class="button" href="${state.exportPath}">Export as JSON lines</a></p>
+<p class="acts"><a class="button" href="/audit/events.csv?${state.exportQuery}">Export as CSV</a><a class="button" href="/audit/events.jsonl?${state.exportQuery}">Export as JSON lines</a></p>
 ${table(
   "Newest first",
   ["When", "What", "About", "By", "Through", "Details"],

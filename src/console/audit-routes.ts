@@ -1,7 +1,7 @@
 // The audit for admins and auditors: look, filter, export. Reads only.
 
 import { type AuditAction, auditActions, listLatestAuditEvents } from "../audit/audit-events-table.ts";
-import { type AuditPlace, readAuditPage } from "../audit/audit-pages.ts";
+import { auditEventsAsCsv, auditEventsAsLines, type ExportFilter } from "../audit/export-events.ts";
 import type { Database } from "../store/database.ts";
 import { findUserByName, listUsernames } from "../users/users-table.ts";
 import { auditPage } from "./audit-pages.ts";
@@ -11,7 +11,6 @@ import type { Site } from "./site.ts";
 
 const who = ["admin", "auditor"] as const;
 const eventsShown = 50;
-const eventsAtOnce = 500; // of the export
 
 export function addAuditRoutes(site: Site, deps: ConsoleDeps): void {
   const { db } = deps.verification;
@@ -34,20 +33,37 @@ export function addAuditRoutes(site: Site, deps: ConsoleDeps): void {
       filter: shown,
       chain: await deps.measureAudit(),
       older: last && `/audit?${new URLSearchParams({ ...shown, before: last.id })}`,
-      exportPath: `/audit/events.jsonl?${new URLSearchParams(shown)}`,
+      exportQuery: new URLSearchParams(shown).toString(),
     });
   });
 
-  site.get("/audit/events.jsonl", who, async ({ query }) => {
+  site.get("/audit/events.jsonl", who, async ({ query }) => ({
+    file: await exported(query, auditEventsAsLines),
+    name: "audit.jsonl",
+    type: "application/jsonl; charset=utf-8",
+  }));
+
+  site.get("/audit/events.csv", who, async ({ query }) => ({
+    file: await exported(query, auditEventsAsCsv),
+    name: "audit.csv",
+    type: "text/csv; charset=utf-8; header=present",
+  }));
+
+  async function exported(
+    query: URLSearchParams,
+    write: (db: Database, filter: ExportFilter) => AsyncGenerator<string>,
+  ): Promise<AsyncIterable<string>> {
     const { action, username } = filterOf(query);
     const userId = await userIdOf(db, username);
-    const file =
-      userId === "nobody"
-        ? ""
-        : eventLines(db, { ...(action ? { action } : {}), ...(userId ? { userId } : {}) });
-    return { file, name: "audit.jsonl", type: "application/jsonl; charset=utf-8" };
-  });
+    return write(db, {
+      ...(action ? { action } : {}),
+      // Nobody has this id.
+      ...(userId ? { userId: userId === "nobody" ? nilId : userId } : {}),
+    });
+  }
 }
+
+const nilId = "00000000-0000-0000-0000-000000000000";
 
 function filterOf(query: URLSearchParams): { action: AuditAction | undefined; username: string } {
   const action = auditActions.find((known) => known === query.get("action"));
@@ -59,16 +75,4 @@ async function userIdOf(db: Database, username: string): Promise<string | "nobod
   if (username === "") return undefined;
   const match = await findUserByName(db, { username });
   return match.kind === "user" ? match.user.id : "nobody";
-}
-
-async function* eventLines(
-  db: Database,
-  filter: { action?: string; userId?: string },
-): AsyncGenerator<string> {
-  let place: AuditPlace | undefined;
-  do {
-    const { events, next } = await readAuditPage(db, { ...filter, limit: eventsAtOnce }, place);
-    for (const event of events) yield `${JSON.stringify(event)}\n`;
-    place = next;
-  } while (place);
 }

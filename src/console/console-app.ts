@@ -13,6 +13,7 @@ import { addConfigurationRoutes } from "./configuration-routes.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { addDirectoryRoutes } from "./directory-routes.ts";
 import { addEnrollmentRoutes } from "./enrollment-routes.ts";
+import { addNoticeRoutes } from "./notice-routes.ts";
 import { badRequestPage, notFoundPage, unavailablePage } from "./refusal-pages.ts";
 import { Sessions } from "./sessions.ts";
 import { addSettingsRoutes } from "./settings-routes.ts";
@@ -96,6 +97,7 @@ export async function createConsoleApp(
   addEnrollmentRoutes(site, deps);
   addDirectoryRoutes(site, deps);
   addAuditRoutes(site, deps);
+  addNoticeRoutes(site, deps);
   addConfigurationRoutes(site, deps);
   site.get("/", "signed-in", async ({ session }) => ({
     goTo: session.roles.length > 0 ? "/users" : "/settings",

@@ -115,7 +115,6 @@ export function runPage(
     skips: readonly SyncSkip[];
     search: string;
     next: string | null;
-    isSearchCut: boolean;
     notice?: string | undefined;
   },
 ): Html {
@@ -139,7 +138,7 @@ ${run.notes.length > 0 ? html`<h2>Worth knowing</h2><ul>${run.notes.map(({ text 
 <h2>Plan, user by user</h2>
 <form class="filters" method="get" action="/runs/${run.id}" role="search"><div class="search"><label for="search">Search by user name or DN</label><input id="search" name="search" type="search" maxlength="256" value="${search}"></div><button>Show</button></form>
 ${table(
-  `${changes.length} shown${next ? ", and there are more" : ""}${state.isSearchCut ? "; not all of the plan was searched" : ""}`,
+  `${changes.length} shown${next ? ", and there are more" : ""}`,
   ["User name", "What", "Why", "Before and after"],
   changes.map((change) => [
     change.userId ? html`<a href="/users/${change.userId}">${change.username}</a>` : change.username,

@@ -4,7 +4,6 @@ import { AppError } from "../errors.ts";
 import { nextCursorOf, parseCursor } from "../http/cursor.ts";
 import { listDirectoryStates } from "../sync/directory-states.ts";
 import { listChanges, listSkips } from "../sync/sync-changes-table.ts";
-import type { SyncChange } from "../sync/sync-run.ts";
 import { findRun, listRuns } from "../sync/sync-runs-table.ts";
 import type { ConsoleDeps } from "./deps.ts";
 import { directoriesPage, directoryPage, runPage } from "./directory-pages.ts";
@@ -16,8 +15,6 @@ const adminAlone = ["admin"] as const;
 const runsShown = 30;
 const changesShown = 100;
 const skipsShown = 100;
-/** A search reads the plan page by page; a longer one than this is searched by API or command line. */
-const changesSearched = 20_000;
 
 export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
   const { config, runner } = deps;
@@ -70,46 +67,23 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
     if (!run) return notFound(asked.visit);
     const cursor = query.get("cursor");
     const [after] = cursor === null ? [] : parseCursor(cursor, ["text"]);
-    const search = (query.get("search") ?? "").slice(0, 256).trim();
-    const found =
-      search === ""
-        ? { changes: await listChanges(db, id, { after, limit: changesShown }), isCut: false }
-        : await searchChanges(id, search);
-    const next =
-      search === "" ? nextCursorOf(found.changes, changesShown, (last) => [last.directoryId]) : null;
+    const search = (query.get("search") ?? "").replaceAll("\0", "").slice(0, 256).trim();
+    const changes = await listChanges(db, id, {
+      after,
+      search: search === "" ? undefined : search,
+      limit: changesShown,
+    });
+    const next = nextCursorOf(changes, changesShown, (last) => [last.directoryId]);
+    const nextQuery = next && new URLSearchParams({ search, cursor: next });
     return runPage(visit, {
       run,
-      changes: found.changes,
+      changes,
       skips: await listSkips(db, id, skipsShown),
       search,
-      next: next && `/runs/${id}?cursor=${next}`,
-      isSearchCut: found.isCut,
+      next: nextQuery && `/runs/${id}?${nextQuery}`,
       notice: runNotices[query.get("done") ?? ""],
     });
   });
-
-  async function searchChanges(
-    runId: string,
-    search: string,
-  ): Promise<{ changes: SyncChange[]; isCut: boolean }> {
-    const wanted = search.toLowerCase();
-    const changes: SyncChange[] = [];
-    let after: string | undefined;
-    for (let read = 0; read < changesSearched; ) {
-      const some = await listChanges(db, runId, { after, limit: 1_000 });
-      read += some.length;
-      changes.push(
-        ...some.filter(
-          ({ username, dn }) => username.toLowerCase().includes(wanted) || dn.toLowerCase().includes(wanted),
-        ),
-      );
-      const last = some.at(-1);
-      if (!last || some.length < 1_000)
-        return { changes: changes.slice(0, changesShown), isCut: changes.length > changesShown };
-      after = last.directoryId;
-    }
-    return { changes: changes.slice(0, changesShown), isCut: true };
-  }
 
   site.post("/runs/:id/approve", adminAlone, async (asked) => {
     const { visit, id, form, actor } = asked;

@@ -12,6 +12,7 @@ const places: readonly { path: string; name: string; roles: readonly ConsoleRole
   { path: "/enrollment", name: "Enrollment", roles: ["admin", "auditor"] },
   { path: "/directories", name: "Directories", roles: ["admin", "auditor"] },
   { path: "/audit", name: "Audit", roles: ["admin", "auditor"] },
+  { path: "/notices", name: "Notices", roles: ["admin", "auditor"] },
   { path: "/configuration", name: "Configuration", roles: ["admin", "auditor"] },
 ];
 

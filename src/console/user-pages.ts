@@ -21,6 +21,7 @@ export interface UserListFilter {
   search: string;
   state: string;
   directory: string;
+  group: string;
   required: string;
   enrolled: string;
   locked: string;
@@ -53,6 +54,7 @@ export function usersPage(
 <div class="search"><label for="search">Search</label><input id="search" name="search" type="search" maxlength="256" value="${filter.search}"></div>
 ${choice("state", "State", [["", "Any"], ...Object.entries(stateNames)])}
 ${directories.length > 1 ? choice("directory", "Directory", [["", "Any"], ...directories.map((name) => [name, name] as const)]) : undefined}
+<div><label for="group">Group</label><input id="group" name="group" maxlength="2000" autocapitalize="none" value="${filter.group}"></div>
 ${choice("required", "MFA required", yesNo("Required", "Not required"))}
 ${choice("enrolled", "MFA", yesNo("On", "Off"))}
 ${choice("locked", "Locked", yesNo("Locked", "Not locked"))}

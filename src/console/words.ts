@@ -1,6 +1,7 @@
 // What the console says in words: why MFA is required, what an audit event tells. Pure.
 
 import type { AuditAction, AuditEvent } from "../audit/audit-events-table.ts";
+import type { NoticeKind } from "../notices/notice.ts";
 import { decideRequirement, type RequirementReason } from "../users/policy.ts";
 import type { UserState } from "../users/user.ts";
 import type { Standing } from "../verification/standing-table.ts";
@@ -52,6 +53,7 @@ const actionTexts: Readonly<Record<Exclude<AuditAction, "verification">, string>
   "directory-rekey": "Users of a directory put under other directory ids",
   "policy-change": "MFA policy changed",
   "key-rotate": "Key rotated",
+  "notice-retry": "Notices tried again",
   "database-restored": "Database restored from a backup",
   "database-copy": "Database copied",
   "seal-broken": "A stored secret could not be opened",
@@ -87,4 +89,21 @@ export const viaNames: Readonly<Record<AuditEvent["via"], string>> = {
   sync: "sync",
   daemon: "dirmfa itself",
   console: "console",
+};
+
+/** What a notice tells, for those who look after its delivery. */
+export const noticeNames: Readonly<Record<NoticeKind, string>> = {
+  enrolled: "Registered a device",
+  replaced: "Replaced the device",
+  disabled: "Disabled MFA",
+  "disabled-by-admin": "MFA disabled by an admin",
+  "backup-code-used": "Backup code used",
+  "locked-out": "Locked after wrong codes",
+  "run-held": "Sync run held",
+  "seal-broken": "A stored secret could not be opened",
+  "must-enroll": "Must enroll",
+  reminder: "Must enroll soon",
+  "runs-failed": "Sync runs fail",
+  "directory-stale": "Directory not read for long",
+  "audit-chain-broken": "Audit chain broken",
 };

@@ -19,6 +19,6 @@ export function sendCsv(reply: FastifyReply, fileName: string, records: AsyncIte
 export function pagesOfCsv(): ProblemAnswer {
   return new ProblemAnswer({
     code: "invalid-request",
-    detail: 'CSV comes without pages: leave "limit" and "cursor" out.',
+    detail: 'CSV comes without pages: leave "limit", "cursor" and "order" out.',
   });
 }

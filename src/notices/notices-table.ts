@@ -87,9 +87,9 @@ export async function deleteEnded(db: Database, afterMs: number): Promise<void> 
 }
 
 /** Makes dead notices wait again, with a new start for their back-off. Without `id` all of them. Returns how many. */
-export async function reviveDead(db: Database, id?: string): Promise<number> {
+export async function reviveDead(trx: Transaction, id?: string): Promise<number> {
   return rawCount(
-    db,
+    trx,
     `update notices set state = 'waiting', ended_at = null, attempts = 0, next_attempt_at = clock_timestamp(),
        created_at = clock_timestamp()
      where state = 'dead' and (:id::uuid is null or id = :id)`,

@@ -3,6 +3,7 @@
 import type { Database, Transaction } from "../store/database.ts";
 import { rawRows } from "../store/raw-rows.ts";
 import { usernameKeyOf } from "../username.ts";
+import { groupKeyOf } from "./policy.ts";
 import type { UserState } from "./user.ts";
 
 export interface UserConditions {
@@ -10,6 +11,8 @@ export interface UserConditions {
   search?: string | undefined;
   state?: UserState | undefined;
   directory?: string | undefined;
+  /** Name or DN of a group that they are in, directly or through another where the directory is read so. */
+  group?: string | undefined;
   /** Removed users must do nothing: with this they are only meant where `state` asks for them. */
   required?: boolean | undefined;
   enrolled?: boolean | undefined;
@@ -31,6 +34,9 @@ export const lockedSql =
 export const conditionSql = `
   (:state::text is null or u.state = :state)
   and (:directory::text is null or u.directory = :directory)
+  and (:groupKey::text is null or exists (
+    select from user_groups ug join groups g on g.id = ug.group_id
+    where ug.user_id = u.id and :groupKey in ('name:' || g.name_key, 'dn:' || g.dn_key)))
   and (:required::boolean is null
     or (u.required_since is not null) = :required and (u.state <> 'removed' or :state::text = 'removed'))
   and (:enrolled::boolean is null or ${enrolledSql} = :enrolled)
@@ -45,6 +51,7 @@ export function conditionBindings(conditions: UserConditions) {
   return {
     state: conditions.state ?? null,
     directory: conditions.directory ?? null,
+    groupKey: conditions.group === undefined ? null : groupKeyOf(conditions.group),
     required: conditions.required ?? null,
     enrolled: conditions.enrolled ?? null,
     locked: conditions.locked ?? null,

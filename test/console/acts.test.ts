@@ -44,6 +44,31 @@ test("an admin's acts are audit events in the admin's name, through the console"
   expect((await alice.post(`${path}/disable-mfa`, { sure: "yes" })).status).toBe(409);
 });
 
+test("an admin sees what was given up and why, has it tried again, and nobody else may", async () => {
+  const { db } = world.database;
+  const dead = { kind: "run-held", channel: "webhook", directory: "main", state: "dead" };
+  const [{ id }] = await db("notices")
+    .insert({ ...dead, ended_at: new Date(), last_error: "webhook: status 500" })
+    .returning("id");
+  const seen = await arthur.get("/notices");
+  expect(seen.text).toContain("webhook: status 500");
+  expect(seen.text).not.toContain("Try again");
+  expect((await arthur.post(`/notices/${id}/retry`)).status).toBe(403);
+  expect((await helen.get("/notices")).status).toBe(403);
+  expect((await alice.get("/notices")).text).toContain("Try again");
+  expect((await alice.post(`/notices/${id}/retry`)).location).toBe("/notices?state=waiting&done=retried");
+  expect(await lastEvent()).toMatchObject({
+    actor: "alice (main)",
+    via: "console",
+    action: "notice-retry",
+    details: { notices: 1, noticeId: id },
+  });
+  expect((await alice.post(`/notices/${id}/retry`)).status).toBe(409);
+  expect((await alice.post("/notices/retry")).status).toBe(409);
+  expect(await db("notices").where({ id }).first("state")).toEqual({ state: "waiting" });
+  await db("notices").delete();
+});
+
 test("acts that nobody ticked are not done", async () => {
   const path = `/users/${await world.idOf("carol")}`;
   for (const [act, fields] of [

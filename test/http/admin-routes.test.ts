@@ -307,6 +307,15 @@ test("notices are listed without addresses, and a dead one is tried again", asyn
   expect((await world.admin(`/v1/admin/notices/${id}/retry`, { method: "POST" })).json).toMatchObject({
     code: "not-found",
   });
+  await db("notices").update({ state: "dead", ended_at: new Date() });
+  const all = await world.admin("/v1/admin/notices/retry", { method: "POST", actor: "jane" });
+  expect(all.json).toEqual({ retried: 1 });
+  expect((await world.admin("/v1/admin/notices/retry", { method: "POST" })).json).toEqual({ retried: 0 });
+  const path = "/v1/admin/audit-events?action=notice-retry";
+  expect(readAs(AuditEventPage, await world.admin(path)).events).toMatchObject([
+    { actor: "caller:help-desk", details: { notices: 1, noticeId: id } },
+    { actor: "jane (caller:help-desk)", details: { notices: 1 } },
+  ]);
   await db("notices").delete();
 });
 
@@ -364,6 +373,35 @@ test("users are found by state, directory, requirement and enrollment", async ()
   expect(await idsOf("required=false")).toEqual([disabled.id]);
   expect(await idsOf("enrolled=true")).toEqual([]);
   expect(await idsOf("enrolled=false")).toHaveLength(2);
+});
+
+test("users are found by a group, by its name or its DN in any case", async () => {
+  const { db } = world.database;
+  const [inside, outside] = [await world.addUser(), await world.addUser()];
+  const name = `Staff ${randomUUID()}`;
+  const dn = `cn=${name},ou=groups,dc=example,dc=org`;
+  const [group] = await db("groups")
+    .insert({
+      directory: "main",
+      directory_id: randomUUID(),
+      name,
+      name_key: name.toLowerCase(),
+      dn,
+      dn_key: dn.toLowerCase(),
+      entry_hash: "-",
+    })
+    .returning("id");
+  await db("user_groups").insert({ user_id: inside.id, group_id: group.id });
+  for (const asked of [name, name.toUpperCase(), dn.toUpperCase()]) {
+    const answer = await world.admin(`/v1/admin/users?group=${encodeURIComponent(asked)}`);
+    expect(readAs(UserPage, answer).users.map(({ id }) => id)).toEqual([inside.id]);
+  }
+  for (const asked of ["Staff", "cn=nobody", "'"])
+    expect((await world.admin(`/v1/admin/users?group=${asked}`)).json).toMatchObject({ users: [] });
+  const filter = { group: name };
+  const required = await world.admin("/v1/admin/users/mfa-required", { body: { filter, required: true } });
+  expect(required.json).toEqual({ matched: 1, changed: 1 });
+  expect(readAs(UserDetail, await world.admin(`/v1/admin/users/${outside.id}`)).policy.required).toBe(false);
 });
 
 const cursorOf = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -588,7 +626,47 @@ test("audit events are read oldest first, in pages, by time, action and user", a
   expect(begun.events).toHaveLength(1);
 });
 
+test("audit events are read newest first too, in pages that together are all of them", async () => {
+  const { id } = await world.addEnrolledUser();
+  const oldestFirst = readAs(AuditEventPage, await world.admin(`/v1/admin/users/${id}/events`)).events;
+  const seen: unknown[] = [];
+  let cursor: string | null = null;
+  do {
+    const from: string = cursor === null ? "" : `&cursor=${cursor}`;
+    const path: string = `/v1/admin/audit-events?user=${id}&order=newest&limit=1${from}`;
+    const page = readAs(AuditEventPage, await world.admin(path));
+    seen.push(...page.events);
+    cursor = page.nextCursor;
+  } while (cursor !== null && seen.length < 10);
+  expect(seen).toEqual(oldestFirst.toReversed());
+});
+
+test("audit events come as CSV when it is asked for, all of them that fit, and no actor is a formula", async () => {
+  const { id } = await world.addUser();
+  for (const required of [true, false])
+    await world.admin(`/v1/admin/users/${id}/mfa-required`, {
+      method: "PUT",
+      body: { required },
+      actor: "=1+1",
+    });
+  const csv = (query: string) =>
+    call(`${world.url}/v1/admin/audit-events?${query}`, {
+      token: tokens.audit,
+      headers: { accept: "text/csv" },
+    });
+  const answer = await csv(`user=${id}`);
+  expect(answer.headers.get("content-type")).toBe("text/csv; charset=utf-8; header=present");
+  const [header, ...records] = answer.text.trimEnd().split("\r\n");
+  expect(header).toBe("id,at,actor,via,action,userId,directory,outcome,details,requestId");
+  expect(records.map((record) => record.split(",").slice(2, 6))).toEqual([
+    ["'=1+1 (caller:help-desk)", "api", "mfa-require", id],
+    ["'=1+1 (caller:help-desk)", "api", "mfa-unrequire", id],
+  ]);
+  for (const page of ["limit=1", "order=newest", "cursor=x"]) expect((await csv(page)).status).toBe(400);
+});
+
 test.each([
+  "order=up",
   "since=yesterday",
   "since=2026-02-31T99:00:00Z",
   "user=1",

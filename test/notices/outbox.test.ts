@@ -3,7 +3,8 @@
 import { expect, test } from "vitest";
 import { recordAuditEvent } from "../../src/audit/audit-events-table.ts";
 import { findStates } from "../../src/notices/notices.ts";
-import { deleteEnded, giveUp, listNotices, reviveDead } from "../../src/notices/notices-table.ts";
+import { deleteEnded, giveUp, listNotices } from "../../src/notices/notices-table.ts";
+import { retryNotices } from "../../src/notices/retry-notices.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
@@ -222,7 +223,12 @@ test("what is too old is given up, or forgotten where its channel is not configu
   await giveUp(db, { afterMs: 86_400_000, channels: ["mail"] });
   expect(await noticesIn(db)).toMatchObject([{ channel: "mail", state: "dead" }]);
   const [dead] = await listNotices(db, { state: "dead", limit: 10 });
-  expect(await reviveDead(db, dead?.id)).toBe(1);
+  const retry = { id: dead?.id, actor: admin };
+  expect(await retryNotices({ db }, retry)).toBe(1);
+  expect(await retryNotices({ db }, retry)).toBe(0);
+  expect(await db("audit_events").where({ action: "notice-retry" })).toMatchObject([
+    { actor: admin.name, outcome: "done", details: { notices: 1, noticeId: dead?.id } },
+  ]);
   await giveUp(db, { afterMs: 86_400_000, channels: ["mail"] });
   expect(await noticesIn(db)).toMatchObject([{ state: "waiting", attempts: 0 }]);
   await db("notices").update({ state: "delivered", ended_at: "2026-01-01" });

@@ -1,11 +1,13 @@
 // Notices: what waits, what was given up, and another try.
 
-import { listNotices, reviveDead } from "../../notices/notices-table.ts";
+import { listNotices } from "../../notices/notices-table.ts";
+import { retryNotices } from "../../notices/retry-notices.ts";
 import type { Database } from "../../store/database.ts";
 import type { App } from "../app-type.ts";
+import { actorOfRequest } from "../caller-auth.ts";
 import { ProblemAnswer } from "../problems.ts";
 import { IdParams, NoBody, Nothing, pageLimit } from "../schemas.ts";
-import { ListNoticesQuery, NoticePage } from "./admin-schemas.ts";
+import { ListNoticesQuery, NoticePage, RetriedNotices } from "./admin-schemas.ts";
 
 export function addAdminNoticeRoutes(app: App, { db }: { db: Database }): void {
   app.get(
@@ -42,11 +44,26 @@ export function addAdminNoticeRoutes(app: App, { db }: { db: Database }): void {
       },
       config: { isChange: true, scope: "admin", problems: ["not-found"] },
     },
-    async ({ params }, reply) => {
-      if ((await reviveDead(db, params.id)) === 0) {
+    async (request, reply) => {
+      const input = { id: request.params.id, actor: actorOfRequest(request) };
+      if ((await retryNotices({ db }, input)) === 0) {
         throw new ProblemAnswer({ code: "not-found", detail: "There is no dead notice with this id." });
       }
       return reply.code(204).send(null);
     },
+  );
+
+  app.post(
+    "/v1/admin/notices/retry",
+    {
+      schema: {
+        tags: ["admin"],
+        summary: "Try all dead notices again",
+        body: NoBody,
+        response: { 200: RetriedNotices },
+      },
+      config: { isChange: true, scope: "admin" },
+    },
+    async (request) => ({ retried: await retryNotices({ db }, { actor: actorOfRequest(request) }) }),
   );
 }

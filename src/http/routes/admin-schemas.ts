@@ -31,6 +31,7 @@ const userConditions = {
   search: Type.Optional(Line(200, { description: "Part of the username, display name or e-mail address" })),
   state: Type.Optional(UserState),
   directory: Type.Optional(DirectoryName),
+  group: Type.Optional(Line(2000, { description: "Name or DN of a group that they are in" })),
   required: Type.Optional(Type.Boolean()),
   enrolled: Type.Optional(Type.Boolean()),
   locked: Type.Optional(Type.Boolean({ description: "A kind of code is locked out now" })),
@@ -190,15 +191,19 @@ const AuditEvent = Named("AuditEvent", {
   ),
 });
 
-export const UserEventsQuery = Closed(pageQuery);
+const order = Type.Optional(
+  Words(["oldest", "newest"], { description: "Which events come first; the oldest when not given" }),
+);
+export const UserEventsQuery = Closed({ order, ...pageQuery });
 export const AuditEventsQuery = Closed({
   since: Type.Optional(TimeText()),
   action: Type.Optional(Words(auditActions, { title: "AuditAction" })),
   user: Type.Optional(Uuid),
+  order,
   ...pageQuery,
 });
 export const AuditEventPage = Named("AuditEventPage", {
-  events: Type.Array(AuditEvent, { description: "Oldest first" }),
+  events: Type.Array(AuditEvent),
   nextCursor: NextCursor,
 });
 
@@ -266,7 +271,10 @@ export const SyncRunPage = Named("SyncRunPage", {
   nextCursor: NextCursor,
 });
 
-export const ChangesQuery = Closed(pageQuery);
+export const ChangesQuery = Closed({
+  search: Type.Optional(Line(200, { description: "Part of the username or DN" })),
+  ...pageQuery,
+});
 export const SyncChangePage = Named("SyncChangePage", {
   changes: Type.Array(
     Named("SyncChange", {
@@ -287,9 +295,10 @@ export const ListNoticesQuery = Closed({
   state: Type.Optional(Words(noticeStates)),
   limit: pageQuery.limit,
 });
-export const NoticePage = Closed({
+export const RetriedNotices = Named("RetriedNotices", { retried: Type.Integer() });
+export const NoticePage = Named("NoticePage", {
   notices: Type.Array(
-    Closed({
+    Named("Notice", {
       id: Type.String(),
       kind: Words(noticeKinds),
       channel: Words(noticeChannels),

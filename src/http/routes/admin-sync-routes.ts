@@ -137,10 +137,10 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
       },
       config: { scope: ["admin", "audit"], problems: ["not-found"] },
     },
-    async ({ params, query: { cursor, limit = pageLimit } }) => {
+    async ({ params, query: { search, cursor, limit = pageLimit } }) => {
       const run = await getRun(deps, params.id);
       const [after] = cursor === undefined ? [] : parseCursor(cursor, ["text"]);
-      const changes = await listChanges(deps.db, run.id, { after, limit });
+      const changes = await listChanges(deps.db, run.id, { after, search, limit });
       return { changes, nextCursor: nextCursorOf(changes, limit, (last) => [last.directoryId]) };
     },
   );
