@@ -146,7 +146,7 @@ function commandLine(place: DemoPlace, args: string[]): [string, ...string[]] {
 
 function startDaemon(place: DemoPlace): ChildProcess {
   const [command, ...args] = commandLine(place, ["serve"]);
-  // In a process group of its own: Ctrl-C reaches this script alone, which stops things in order.
+  // In its own process group: Ctrl-C reaches this script alone, which stops things in order.
   const daemon = spawn(command, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const logFile = join(place.folder, "daemon.log");
   const narrate = createNarrator(place, (text) => console.log(text));

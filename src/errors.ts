@@ -1,7 +1,7 @@
 // One error class for everything that was asked wrongly or that an operator must act on, with one union of codes.
 // Expected answers (a wrong code, a held run) are returned values, never thrown. Knows nothing above it.
 
-/** What a directory can do to us, each told apart so that an admin knows where to look. */
+/** The ways in which a directory can fail, one code for each, so that an admin knows where to look. */
 export type DirectoryErrorCode =
   | "directory-name-not-resolved"
   | "directory-unreachable"

@@ -2,7 +2,7 @@
 //
 //   DIRMFA_URL=https://mfa.example.org DIRMFA_TOKEN_FILE=/etc/myapp/dirmfa-token java SignIn.java USERNAME
 //
-// Java has no JSON reader of its own, so the three facts that are needed are read with patterns. Text of the directory in an answer
+// Java has no JSON reader built in, so the three facts that are needed are read with patterns. Text of the directory in an answer
 // cannot look like them, since its quotes are escaped. With Jackson or Gson at hand, use that.
 
 import java.io.BufferedReader;

@@ -9,7 +9,7 @@ import type { SyncScene } from "./scene.ts";
 
 const floorsFolder = join(import.meta.dirname, "floors");
 
-/** A database of its own beside the daemon's, with that many users. Returns its URL. */
+/** Its own database beside the daemon's, with that many users. Returns its URL. */
 export async function openFloorDatabase(bench: Bench, scene: SyncScene, users: number): Promise<string> {
   const url = await scene.createDatabase("bench_floor");
   const variables = ["-v", `users=${users}`, "-v", "ON_ERROR_STOP=1"];

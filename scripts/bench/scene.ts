@@ -1,5 +1,5 @@
 // The scene of the sync rows: an OpenLDAP with many users, and a PostgreSQL with its default durability that is migrated
-// afresh for every round. Runs the floors (ldapsearch, psql) and the sync runs as processes of their own.
+// afresh for every round. Runs the floors (ldapsearch, psql) and the sync runs as separate processes.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -30,7 +30,7 @@ export interface SyncScene {
   freshDatabase(): Promise<string>;
   /** Another, empty database on the same server. Returns its URL. */
   createDatabase(name: string): Promise<string>;
-  /** One sync run in a process of its own, as by the command line. Throws unless it succeeded. */
+  /** One sync run in a separate process, as by the command line. Throws unless it succeeded. */
   sync(): Promise<SyncAnswer>;
   /** A process that has not run yet, for several runs as in a daemon. */
   startSyncing(): Syncing;

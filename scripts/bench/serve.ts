@@ -1,4 +1,4 @@
-// `dirmfa serve` as a process of its own, a caller that may ask it, and the load on it from another process.
+// `dirmfa serve` as its own process, a caller that may ask it, and the load on it from another process.
 
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";

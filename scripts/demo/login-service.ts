@@ -1,4 +1,4 @@
-// Starts the example login service (examples/login-service) beside the demo's dirmfa, as a process of its own.
+// Starts the example login service (examples/login-service) beside the demo's dirmfa, as its own process.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -207,7 +207,7 @@ async function rootPrefix(): Promise<string[] | undefined> {
   }
 }
 
-// Run as root. A lock of our own, since `apt-get update` fails at once where another one runs; the loop covers strangers.
+// Run as root. Under our own lock, since `apt-get update` fails at once where another one runs; the loop covers strangers.
 // policy-rc.d with 101 is Debian's way to say that packages may not start their services.
 const installScript = `
 set -eu

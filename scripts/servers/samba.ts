@@ -20,7 +20,7 @@ import { directoryConfigFor } from "./slapd.ts";
 import { accepts, endSlapd } from "./slapd-process.ts";
 
 export interface Samba extends LdapTools {
-  /** ldaps://, since Samba refuses simple binds in clear. */
+  /** ldaps://, since Samba refuses unencrypted simple binds. */
   readonly url: string;
   /** ldap:// of the same server. */
   readonly plainUrl: string;

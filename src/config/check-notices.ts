@@ -21,7 +21,7 @@ export function checkNotices(meaning: Meaning): void {
     warn(
       meaning,
       [...mail, "tls", "allowPlaintext"],
-      "mails, and the password with them, cross the network in clear",
+      "mails, and the password with them, cross the network unencrypted",
     );
   }
 }

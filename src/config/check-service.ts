@@ -131,7 +131,7 @@ function checkConsole(meaning: Meaning): void {
   const address = listen === undefined ? undefined : parseListenAddress(listen);
   const isEncrypted = isWritten(meaning.source, ["console", "tls"]) || publicUrl?.startsWith("https:");
   if (address?.kind !== "tcp" || isLoopback(address.host) || isEncrypted) return;
-  warn(meaning, path, "other machines can connect, and without console.tls passwords travel in clear");
+  warn(meaning, path, "other machines can connect, and without console.tls passwords travel unencrypted");
 }
 
 function warnOfRoles(meaning: Meaning): void {

@@ -227,7 +227,7 @@ export interface NoticesConfig {
 export interface MailConfig {
   host: string;
   port: number;
-  /** TLS from the start; else STARTTLS is demanded. */
+  /** TLS from the start; otherwise STARTTLS is required. */
   implicitTls: boolean;
   tls: { caPem: string | undefined; serverName: string | undefined; allowPlaintext: boolean };
   auth: { user: string; passwordSecret: string } | undefined;

@@ -61,7 +61,7 @@ export const consoleSchema = mapping(
               "PEM file of its private key, without a passphrase; should be readable by dirmfa's user alone.",
           }),
         },
-        { description: "TLS on the console's listener; without it passwords cross the network in clear." },
+        { description: "TLS on the console's listener; without it passwords cross the network unencrypted." },
       ),
     ),
     roles: consoleRoles,
@@ -70,5 +70,5 @@ export const consoleSchema = mapping(
       { default: {}, description: "How long a sign-in lasts." },
     ),
   },
-  { default: {}, description: "The web console, on a listener of its own." },
+  { default: {}, description: "The web console. It has its own listener." },
 );

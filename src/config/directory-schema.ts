@@ -23,7 +23,7 @@ const filterText = {
 export const urlSchema = text({
   format: "directory-url",
   description: "One server.",
-  wanted: "ldaps://HOST[:PORT] or ldap://HOST[:PORT]; bases and filters have keys of their own",
+  wanted: "ldaps://HOST[:PORT] or ldap://HOST[:PORT]; bases and filters have their own keys",
 });
 
 export const directoryTlsSchema = mapping(

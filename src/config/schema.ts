@@ -1,4 +1,4 @@
-// The YAML file's schema: every key with its default and its risk, the large sections in files of their own. `dirmfa config schema`
+// The YAML file's schema: every key with its default and its risk, the large sections in their own files. `dirmfa config schema`
 // prints exactly this, and the documentation's table is made of it. Says what a value may be; check-*.ts say what values mean together.
 
 import Type, { type Static } from "typebox";

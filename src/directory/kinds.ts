@@ -21,7 +21,7 @@ export interface KindDefaults {
 }
 
 /**
- * How users name a group that does not list them: by a number of its own (`gid`, RFC 2307), or by the last part of its SID
+ * How users name a group that does not list them: by the group's number (`gid`, RFC 2307), or by the last part of its SID
  * (`rid`, Active Directory). As member keys: `gid:100`, `rid:513`.
  */
 export interface PrimaryGroupRule {

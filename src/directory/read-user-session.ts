@@ -70,7 +70,7 @@ interface FoundEntry {
   aliasKeys: string;
 }
 
-/** The server matches by rules of its own; whom a name means is decided by ours. */
+/** The server matches by its own rules; ours decide whom a name means. */
 function meansAny({ usernameKey, aliasKeys }: FoundEntry, names: ReadonlySet<string>): boolean {
   if (names.has(usernameKey)) return true;
   const aliases: unknown = aliasKeys === "" ? [] : JSON.parse(aliasKeys);

@@ -1,4 +1,4 @@
-// Asks a directory about one user, in a thread of its own that is kept for the next question. The door that sync uses; a
+// Asks a directory about one user, in a thread that is kept for the next question. The door that sync uses; a
 // thread that does not answer in time is ended.
 
 import { Worker } from "node:worker_threads";

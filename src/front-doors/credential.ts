@@ -1,4 +1,4 @@
-// Which token a request of this protocol carries. Most of its clients send none of their own, so the token may stand in the
+// Which token a request of this protocol carries. Most of its clients send no token, so the token may stand in the
 // path of the URL that they are configured with; the others send it as a header. Never logged, never put into an answer but to
 // who sent it.
 

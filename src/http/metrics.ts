@@ -1,4 +1,4 @@
-// Prometheus metrics, in a registry of their own. Labels are words of a closed list, never names of users or callers.
+// Prometheus metrics, in their own registry. Labels are words of a closed list, never names of users or callers.
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 

@@ -98,7 +98,7 @@ export function Closed<P extends Record<string, TSchema>>(
   return Type.Object(properties, { ...options, ...closed });
 }
 
-/** One with a name (`title`) of its own in the API description, where all uses of it become references to it. */
+/** One with its own name (`title`) in the API description, where all uses of it become references to it. */
 export function Named<P extends Record<string, TSchema>>(
   name: string,
   properties: P,

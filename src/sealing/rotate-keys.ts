@@ -1,5 +1,5 @@
 // Sealing keys from making one to retiring it (rule 20). A rotation runs beside the service: every value is resealed by a
-// conditional statement of its own batch, so it may be killed anywhere and run again.
+// conditional statement of its batch, so it may be killed anywhere and run again.
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Clock } from "../clock.ts";

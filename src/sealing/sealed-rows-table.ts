@@ -49,7 +49,7 @@ export async function listSealedRows(
 
 /**
  * Replaces each value if it is still the one that was read, and returns how many were. One that a flow is changing now is left
- * for the next round: a batch that waited for users' rows in an order of its own could stand in the way of their flows.
+ * for the next round: a batch that waited for users' rows in another order could stand in the way of their flows.
  */
 export async function resealRows(
   db: Database,

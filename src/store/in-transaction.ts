@@ -16,7 +16,7 @@ export async function inTransaction<Answer>(
   return tryAgain(() => db.transaction(work));
 }
 
-/** The same for one statement that is a transaction of its own. Must not be used inside another transaction. */
+/** The same for one statement outside a transaction. Must not be used inside another transaction. */
 export async function tryAgain<Answer>(attempt: () => Promise<Answer>): Promise<Answer> {
   for (let tries = 1; ; tries++) {
     try {

@@ -1,4 +1,4 @@
-// The whole chain, each part a process of its own: slapd, dirmfa on PostgreSQL, the example login service.
+// The whole chain, each part its own process: slapd, dirmfa on PostgreSQL, the example login service.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";

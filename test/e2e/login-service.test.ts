@@ -56,7 +56,7 @@ afterAll(async () => {
 
 const idlePages: Page[] = [];
 
-/** A browser of a person's own, at a phone's size. Used again by later tests, without cookies, as making one is dear. */
+/** A browser of a person's own, at a phone's size. Used again by later tests, without cookies, as making one is slow. */
 async function openPage(): Promise<Page> {
   const page = idlePages.pop() ?? (await newPage());
   onTestFinished(async () => {

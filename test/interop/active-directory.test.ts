@@ -154,7 +154,7 @@ describe("Samba", () => {
         store.directory.bind = { dn: reader(), passwordSecret };
       });
 
-      test("a simple bind in clear is refused, with what to do", async () => {
+      test("an unencrypted simple bind is refused, with what to do", async () => {
         store.directory.urls = [server().plainUrl];
         const failure = await failureOf(collect(store.directory));
         expect(failure.code).toBe("directory-bind-refused");

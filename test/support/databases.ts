@@ -12,7 +12,7 @@ import { noteSecret } from "./kept-logs.ts";
 
 export type TestDatabase = OpenDatabase & { config: DatabaseConfig };
 
-/** Empty tables, nobody else in it; dropped on close. Cheap enough for one a test file, dear for one a test. */
+/** Empty tables, nobody else in it; dropped on close. Cheap enough for one a test file, too slow for one a test. */
 export async function openTestDatabase(): Promise<TestDatabase> {
   const { config, drop } = await createTestDatabase();
   try {

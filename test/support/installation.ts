@@ -1,4 +1,4 @@
-// dirmfa as an admin has it: a folder with a configuration, and the program run as a process of its own.
+// dirmfa as an admin has it: a folder with a configuration, and the program run as its own process.
 
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -33,7 +33,7 @@ export interface Installation {
 }
 
 export interface InstallationOptions {
-  /** The directory server, of whatever kind; undefined where `config` has directories of its own. */
+  /** The directory server, of whatever kind; undefined where `config` has its own directories. */
   slapd: Pick<Slapd, "url" | "suffix" | "syncDn" | "syncPasswordFile"> | undefined;
   /** Default: embedded, in the installation's folder. */
   database?: DatabaseConfig;

@@ -1,5 +1,5 @@
 // Several servers of one directory: a replica that lags behind, one that dies in the middle, one restored from a backup. On one
-// engine only: it is about servers, and dear to run twice.
+// engine only: it is about servers, and slow to run twice.
 
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

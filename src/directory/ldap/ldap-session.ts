@@ -107,7 +107,7 @@ export class LdapSession {
     );
   }
 
-  /** A search without limits of our own and without following aliases. Any result code is returned. */
+  /** A search to which we add no limits, without following aliases. Any result code is returned. */
   search(options: SearchOptions, listener: SearchListener): Promise<LdapResult> {
     return this.#request(operation.searchDone, listener, (messageId) =>
       new SearchRequest({

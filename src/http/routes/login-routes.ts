@@ -141,7 +141,7 @@ function addStatusRoute(app: App, deps: LoginRoutesDeps): void {
   );
 }
 
-/** What users change of their own MFA. */
+/** What users change in their own MFA. */
 function addEnrollmentRoutes(app: App, deps: LoginRoutesDeps): void {
   const refuse = (answer: Refusal) => refusalAnswer(answer, deps.clock.now());
 

@@ -1,5 +1,5 @@
 // At most one process at a time owns a folder. The lock is the kernel's, held through an exclusive SQLite transaction on
-// an empty file, since Node has no file locks of its own: it ends with the process, however that ends, so there is no
+// an empty file, since Node has no file locks: it ends with the process, however that ends, so there is no
 // stale lock to judge by process ids, which mean nothing across containers that share a volume.
 
 import { join } from "node:path";

@@ -121,21 +121,21 @@ describe("StartTLS with a server that cheats", () => {
     }
   }
 
-  test("a refusal is not followed by a bind in clear", async () => {
+  test("a refusal is not followed by an unencrypted bind", async () => {
     const { failure, binds } = await startTlsWith((id) =>
       result(id, 52, { operation: 0x78, diagnostic: "no" }),
     );
     expect([failure.code, binds]).toEqual(["directory-tls-failed", 0]);
   });
 
-  test("bytes in clear behind the consent are a protocol error", async () => {
+  test("unencrypted bytes behind the consent are a protocol error", async () => {
     const injected = (id: number) =>
       Buffer.concat([result(id, 0, { operation: 0x78 }), result(id + 1, 0, { operation: 0x61 })]);
     const { failure, binds } = await startTlsWith(injected);
     expect([failure.code, binds]).toEqual(["directory-protocol-error", 0]);
   });
 
-  test("part of a message in clear behind the consent is a protocol error", async () => {
+  test("an unencrypted part of a message behind the consent is a protocol error", async () => {
     const { failure } = await startTlsWith((id) =>
       Buffer.concat([result(id, 0, { operation: 0x78 }), tlv(0x30).subarray(0, 1)]),
     );

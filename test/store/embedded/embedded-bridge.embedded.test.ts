@@ -210,7 +210,7 @@ test("a connection that is idle outside a transaction stays", async () => {
   await idle.end();
 });
 
-test("requests for TLS and for GSS encryption are declined, and the conversation goes on in clear", async () => {
+test("requests for TLS and for GSS encryption are declined, and the conversation goes on unencrypted", async () => {
   for (const code of [80_877_103, 80_877_104]) {
     const raw = await rawClient(false);
     const request = Buffer.alloc(8);
