@@ -228,6 +228,14 @@ CREATE TABLE public.directories (
     CONSTRAINT directories_memberships_as_known CHECK ((memberships_as = ANY (ARRAY['nested'::text, 'direct'::text])))
 );
 
+CREATE TABLE public.directory_marks (
+    directory text NOT NULL,
+    server_identity text NOT NULL,
+    mark text NOT NULL,
+    reading text NOT NULL,
+    full_run uuid NOT NULL
+);
+
 CREATE TABLE public.enrollment_passes (
     user_id uuid NOT NULL,
     hash bytea NOT NULL,
@@ -567,6 +575,9 @@ ALTER TABLE ONLY public.console_sessions
 ALTER TABLE ONLY public.directories
     ADD CONSTRAINT directories_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.directory_marks
+    ADD CONSTRAINT directory_marks_pkey PRIMARY KEY (directory);
+
 ALTER TABLE ONLY public.enrollment_passes
     ADD CONSTRAINT enrollment_passes_pkey PRIMARY KEY (user_id);
 
@@ -710,6 +721,9 @@ ALTER TABLE ONLY public.backup_codes
 
 ALTER TABLE ONLY public.console_sessions
     ADD CONSTRAINT console_sessions_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.directory_marks
+    ADD CONSTRAINT directory_marks_directory FOREIGN KEY (directory) REFERENCES public.directories(name) ON UPDATE CASCADE ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.enrollment_passes
     ADD CONSTRAINT enrollment_passes_user FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -8,6 +8,7 @@ import { deleteEverySession } from "./console/console-sessions-table.ts";
 import type { Database } from "./store/database.ts";
 import { inTransaction } from "./store/in-transaction.ts";
 import { forgetServers } from "./sync/directories-table.ts";
+import { forgetAllMarks } from "./sync/marks-table.ts";
 import {
   countUsersWithBackupCodes,
   deletePasses,
@@ -53,6 +54,7 @@ export async function settleRestoredDatabase(
     };
     await deleteEverySession(trx);
     await forgetServers(trx);
+    await forgetAllMarks(trx);
     const { actor } = input;
     await recordAuditEvent(trx, {
       actor,

@@ -144,6 +144,8 @@ export interface RootDse {
   currentTime: Date | undefined;
   /** 389-ds: names the server's own host and port. */
   netscapeMdsuffix: string | undefined;
+  /** 389-ds with its USN plugin: the number of the last change in each database. */
+  lastUsns: { database: string; usn: string }[];
 }
 
 const activeDirectoryCapability = "1.2.840.113556.1.4.800";

@@ -3,6 +3,7 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { AppError } from "../errors.ts";
+import { listChangesOnce } from "./list-changes.ts";
 import { listOnce } from "./list-session.ts";
 import {
   aliveEveryMs,
@@ -22,7 +23,8 @@ async function answerOrder(port: MessagePort, order: ListingOrder): Promise<void
   const timer = setTimeout(() => deadline.abort(listingTimeout(listingMs)), listingMs);
   const credit = createCredit(port);
   try {
-    const report = await listOnce(
+    const list = order.since === undefined ? listOnce : listChangesOnce;
+    const report = await list(
       order,
       {
         onPage: async (page) => {

@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { abortedBy } from "./ldap/connect-session.ts";
-import type { ListingOrder, ListingSink } from "./listing-messages.ts";
+import type { ListingOrder, ListingSink, Since } from "./listing-messages.ts";
 import type { ListingReport } from "./listing-page.ts";
 import { type Supervision, superviseWorker } from "./supervise-worker.ts";
 
@@ -14,6 +14,8 @@ export interface ListDirectoryOptions extends Pick<ListingSink, "onPage"> {
   log: Log;
   /** What the last complete listing was read as, for a server that does not show what it is. */
   rememberedKind?: DirectoryKind | undefined;
+  /** Reads only what has changed since then; the report tells with `doubt` where that cannot be told. */
+  since?: Since | undefined;
 }
 
 /**
@@ -43,12 +45,12 @@ const silenceMs = 30_000;
 /** As `listDirectory`, with the notes handed over instead of logged; of users, only those with `onlyIds` if that is given. */
 export async function listInThread(
   directory: DirectoryConfig,
-  options: Omit<Supervision, "silenceMs"> & Pick<ListingOrder, "rememberedKind">,
+  options: Omit<Supervision, "silenceMs"> & Pick<ListingOrder, "rememberedKind" | "since">,
   onlyIds?: string[],
 ): Promise<ListingReport> {
-  const { rememberedKind, ...supervision } = options;
+  const { rememberedKind, since, ...supervision } = options;
   if (supervision.signal.aborted) throw abortedBy(supervision.signal);
-  const order: ListingOrder = { directory, rememberedKind, onlyIds };
+  const order: ListingOrder = { directory, rememberedKind, onlyIds, since };
   const messageMb = Math.ceil((directory.limits.messageBytes * heapPerMessageByte) / 1024 / 1024);
   const worker = new Worker(workerUrl(), {
     workerData: order,

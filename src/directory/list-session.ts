@@ -1,9 +1,10 @@
 // One complete listing over one session: server and bases before, users, groups, server and bases after (rule 4).
 // Returns only when all of it has been handed over and nothing has moved underneath; runs in the listing's thread.
 
-import type { DirectoryConfig } from "../config/config.ts";
+import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError } from "../errors.ts";
 import { dnKeyOf } from "../ldap-text/dn.ts";
+import { changeMarkOf } from "./change-mark.ts";
 import { groupMappingOf, kindOf, partOfId, userMappingOf } from "./kinds.ts";
 import { withSession } from "./ldap/connect-session.ts";
 import { narrowFilter, type ParsedFilter, parseFilter } from "./ldap/filter.ts";
@@ -11,7 +12,13 @@ import type { LdapSession } from "./ldap/ldap-session.ts";
 import { searchPaged } from "./ldap/paged-search.ts";
 import { listGroups, type ReferenceSink } from "./list-groups.ts";
 import type { ListingNote, ListingOrder, ListingSink } from "./listing-messages.ts";
-import type { EntryColumns, ListingPage, ListingReport, SkippedEntry } from "./listing-page.ts";
+import type {
+  EntryColumns,
+  ListingPage,
+  ListingReport,
+  ServerIdentity,
+  SkippedEntry,
+} from "./listing-page.ts";
 import { createEntryMapper, type EntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { packColumns } from "./packed-columns.ts";
 import { readBaseId, readRootDse, readServerIdentity } from "./server-identity.ts";
@@ -48,17 +55,7 @@ async function listSession(
   const server = await readServerIdentity(session, kind, firstOf(bases), bindDn);
   const baseIds = await readBaseIds(session, bases, bindDn);
 
-  const report: ListingReport = {
-    server,
-    kind,
-    entries: 0,
-    skipped: 0,
-    statesUnknown: 0,
-    leftOut: 0,
-    groups: 0,
-    members: 0,
-    references: [],
-  };
+  const report = emptyReport(server, kind, changeMarkOf(kind, rootDse, server));
   const counting = countingSink(sink, report);
   const userMapping = userMappingOf(directory, kind);
   const mapper = createEntryMapper(userMapping, directoryTime);
@@ -84,7 +81,22 @@ async function listSession(
   return report;
 }
 
-interface UserListing {
+export function emptyReport(server: ServerIdentity, kind: DirectoryKind, mark: string | null): ListingReport {
+  return {
+    server,
+    kind,
+    mark,
+    entries: 0,
+    skipped: 0,
+    statesUnknown: 0,
+    leftOut: 0,
+    groups: 0,
+    members: 0,
+    references: [],
+  };
+}
+
+export interface UserListing {
   session: LdapSession;
   directory: DirectoryConfig;
   base: string;
@@ -94,7 +106,14 @@ interface UserListing {
 }
 
 /** Lists the users below one base, in pages of up to `limits.pageSize` rows. */
-async function listUsers({ session, directory, base, mapper, filter, sink }: UserListing): Promise<void> {
+export async function listUsers({
+  session,
+  directory,
+  base,
+  mapper,
+  filter,
+  sink,
+}: UserListing): Promise<void> {
   const { pageSize } = directory.limits;
   let entries: EntryColumns = emptyEntryColumns();
   let skipped: SkippedEntry[] = [];
@@ -127,17 +146,17 @@ async function listUsers({ session, directory, base, mapper, filter, sink }: Use
   await flush();
 }
 
-function distinctBases(bases: readonly string[]): string[] {
+export function distinctBases(bases: readonly string[]): string[] {
   return [...new Map(bases.map((base) => [dnKeyOf(base) ?? base, base])).values()];
 }
 
-function firstOf(bases: readonly string[]): string {
+export function firstOf(bases: readonly string[]): string {
   const [first] = bases;
   if (first === undefined) throw new AppError("invalid-config", "the directory has no bases to list");
   return first;
 }
 
-async function readBaseIds(
+export async function readBaseIds(
   session: LdapSession,
   bases: string[],
   bindDn: string | undefined,
@@ -147,7 +166,7 @@ async function readBaseIds(
   return ids;
 }
 
-function requireSame(what: string, before: string[], after: string[], url: string): void {
+export function requireSame(what: string, before: string[], after: string[], url: string): void {
   if (before.length === after.length && before.every((id, index) => id === after[index])) return;
   throw new AppError(
     "directory-changed-during-listing",
@@ -160,7 +179,7 @@ function requireSame(what: string, before: string[], after: string[], url: strin
   );
 }
 
-interface CountingSink extends ReferenceSink {
+export interface CountingSink extends ReferenceSink {
   /** What the rows of a page say of their states. */
   countStates(disabled: (boolean | null)[]): void;
 }
@@ -168,7 +187,7 @@ interface CountingSink extends ReferenceSink {
 // A directory has a handful of parts elsewhere; a server that names thousands must not fill the log.
 const mostReferences = 20;
 
-function countingSink(sink: ListingSink, report: ListingReport): CountingSink {
+export function countingSink(sink: ListingSink, report: ListingReport): CountingSink {
   const onReference = (base: string, uris: string[]): void => {
     if (report.references.length >= mostReferences) return;
     report.references.push(uris.join(" "));

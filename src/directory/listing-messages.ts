@@ -25,6 +25,19 @@ export interface ListingOrder {
   rememberedKind?: DirectoryKind | undefined;
   /** Only entries with these directory ids; undefined for all. */
   onlyIds?: string[] | undefined;
+  /** Only what has changed since then; see list-changes.ts. */
+  since?: Since | undefined;
+}
+
+/** What is known of a directory that was read before. */
+export interface Since {
+  /** Of the server then; see ServerIdentity. */
+  identity: string;
+  mark: string;
+  /** Directory ids that are read again whatever the server says of them. */
+  waiting: string[];
+  /** Directory ids of entries that have changed before, by which it shows whether the server tells of changes. */
+  known: string[];
 }
 
 export type FromWorker =

@@ -2,6 +2,7 @@
 // Postgres as one `unnest` and cross a thread boundary cheaply. Pure types; knows no database and no users.
 
 import type { DirectoryKind } from "../config/config.ts";
+import type { DeltaDoubt } from "./change-mark.ts";
 import type { Packed } from "./packed-columns.ts";
 
 /** Row i of every column is one directory entry. All columns have the same length. */
@@ -88,9 +89,13 @@ export interface ServerIdentity {
   state: string | null;
 }
 
-/** Exists only for a listing known to be complete (rule 4). */
+/** Exists only for a listing known to be complete (rule 4), or for the whole of what has changed since a mark. */
 export interface ListingReport {
   server: ServerIdentity;
+  /** How far the server's changes had got before the listing; see change-mark.ts. */
+  mark: string | null;
+  /** Why what has changed cannot be told; then nothing was handed over. Of a listing of everything undefined. */
+  doubt?: DeltaDoubt;
   /** As configured, else as the server shows it, else as it was the last time. */
   kind: DirectoryKind;
   /** Rows handed over in `entries` pages, without the skipped ones. */

@@ -25,6 +25,7 @@ const rootDseAttributes = [
   "highestCommittedUSN",
   "currentTime",
   "netscapemdsuffix",
+  "lastusn",
 ];
 
 /**
@@ -45,7 +46,16 @@ export async function readRootDse(session: LdapSession, bindDn: string | undefin
     highestCommittedUsn: all("highestCommittedUSN")[0],
     currentTime: parseGeneralizedTime(all("currentTime")[0]),
     netscapeMdsuffix: all("netscapemdsuffix")[0],
+    lastUsns: lastUsnsOf(found ?? new Map()),
   };
+}
+
+// One attribute for each database, which its option names.
+function lastUsnsOf(found: TextAttributes): RootDse["lastUsns"] {
+  return [...found].flatMap(([description, [usn = ""]]) => {
+    const database = /^lastusn;([^; =]+)$/.exec(description)?.[1];
+    return database !== undefined && /^-?\d{1,20}$/.test(usn) ? [{ database, usn }] : [];
+  });
 }
 
 // As Active Directory writes it: 20260131120000.0Z (RFC 4517, 3.3.13, without its other forms).

@@ -7,6 +7,7 @@ import { changesLost } from "../directory/server-state.ts";
 import { AppError } from "../errors.ts";
 import { acceptCopy, copyOf, getDirectoryMemory } from "./directories-table.ts";
 import { holdDirectories } from "./hold-directory.ts";
+import { forgetMarks } from "./marks-table.ts";
 import type { DirectoriesDeps } from "./rename-directory.ts";
 import { findLastServer } from "./sync-runs-table.ts";
 
@@ -36,6 +37,7 @@ export async function acceptServer(
     }
     const lost = changesLost(memory.serverState, server.state);
     await acceptCopy(trx, name, server);
+    await forgetMarks(trx, [name]);
     await recordAuditEvent(trx, {
       actor,
       action: "directory-accept-server",

@@ -26,6 +26,7 @@ import {
 import { getDirectoryMemory, rememberListing, rememberOlderCopy } from "./directories-table.ts";
 import { sharePlan, shareSkips } from "./kept-rows-table.ts";
 import type { Plan } from "./make-plan.ts";
+import { rememberMark } from "./marks-table.ts";
 import { type PlanRun, settleRefreshed } from "./plan-table.ts";
 import { requireStaged, type StagedListing } from "./stage-listing.ts";
 import { deleteStaging } from "./staging-table.ts";
@@ -37,6 +38,8 @@ export interface ApplyInput {
   listing: StagedListing;
   /** Of the directory's limits. */
   confirmRemovals: number;
+  /** See `readingOf`. */
+  reading: string;
   lease: Lease;
   actor: Actor;
 }
@@ -71,6 +74,9 @@ export async function applyPlan(db: Database, input: ApplyInput): Promise<void> 
         imported: plan.usable > 0,
         membershipsAs,
       });
+      const { mark, server } = input.listing;
+      const kept = { reading: input.reading, fullRun: run.id };
+      await rememberMark(trx, run.directory, { mark, serverIdentity: server.identity, ...kept });
     }
     await endRun(trx, input, { status: "succeeded", measured: plan.measured });
     await recordAuditEvent(trx, {

@@ -113,7 +113,7 @@ export async function listSyncAges(db: Database): Promise<SyncAge[]> {
      from directories d
      left join lateral (
        select r.skipped from sync_runs r
-       where r.directory = d.name and not r.dry_run and r.kind <> 'one-user' and r.skipped is not null
+       where r.directory = d.name and not r.dry_run and r.kind = 'full' and r.skipped is not null
        order by r.started_at desc limit 1
      ) last on true
      where d.last_complete_at is not null`,

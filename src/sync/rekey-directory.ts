@@ -12,6 +12,7 @@ import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import { getDirectoryMemory } from "./directories-table.ts";
 import { holdDirectories } from "./hold-directory.ts";
+import { forgetMarks } from "./marks-table.ts";
 import { type ListedEntry, planRekey, type RekeyPlan, type RekeyRule } from "./plan-rekey.ts";
 import { listRekeyCandidates, rekeyUsers } from "./rekey-table.ts";
 
@@ -51,6 +52,7 @@ export async function rekeyDirectory(
         remedy: "Make the plan again.",
       });
     }
+    await forgetMarks(trx, [directory.name]);
     await recordAuditEvent(trx, {
       actor,
       action: "directory-rekey",

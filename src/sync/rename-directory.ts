@@ -7,6 +7,7 @@ import type { Database } from "../store/database.ts";
 import { lockPolicy, rememberRequiredGroups } from "../users/policy-table.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
 import { holdDirectories } from "./hold-directory.ts";
+import { forgetMarks } from "./marks-table.ts";
 import {
   listNameClashes,
   listStoredDirectories,
@@ -71,6 +72,7 @@ export async function renameDirectory(
     }
     const merged = await mergeTwins(trx, { ...names, actor });
     await mergeGroups(trx, names);
+    await forgetMarks(trx, [oldName, newName]);
     const users = await moveDirectory(trx, names);
     // The policy may have changed while nobody decided about these users.
     await rememberRequiredGroups(trx);
@@ -98,6 +100,7 @@ export async function retireDirectory(
   return holdDirectories(deps, [name], async (trx) => {
     await requireStored(trx, name);
     const users = await removeDirectoryUsers(trx, input);
+    await forgetMarks(trx, [name]);
     await recordAuditEvent(trx, {
       actor,
       action: "directory-retire",

@@ -1,5 +1,5 @@
 // The main flow, one sync run over one directory: stage the listing, make the plan, then hold it, keep it (a dry run) or apply
-// it. No user changes before that last step, which is one transaction. How a run starts and ends is in start-sync.ts.
+// it. No user changes before that last step, which is one transaction. An incremental run is in run-incremental.ts. How a run starts and ends is in start-sync.ts.
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
@@ -15,8 +15,10 @@ import { keepLease } from "./keep-lease.ts";
 import { findPlanKeeper } from "./kept-rows-table.ts";
 import { makePlan } from "./make-plan.ts";
 import type { PlanRun } from "./plan-table.ts";
+import { readingOf } from "./reading-of.ts";
+import { runIncremental } from "./run-incremental.ts";
 import { stageListing } from "./stage-listing.ts";
-import type { RunTrigger, SyncRun } from "./sync-run.ts";
+import type { NoteCode, RunRemark, RunTrigger, SyncRun } from "./sync-run.ts";
 import { markPlanning } from "./sync-runs-table.ts";
 
 export interface RunDeps {
@@ -33,6 +35,8 @@ export interface SyncRequest {
   trigger: RunTrigger;
   actor: Actor;
   dryRun: boolean;
+  /** A full one where it is not said. An incremental one becomes a full one where what has changed cannot be told. */
+  kind?: "full" | "incremental";
   /** The held run that this one is to carry out; approved in the moment in which this one starts. */
   approves?: SyncRun;
   /** Aborting fails the run cleanly before anything is applied. */
@@ -56,6 +60,14 @@ export async function runSync(
   const signal = AbortSignal.any([request.signal, kept.signal]);
   await applyFirstPolicy(deps, actor);
 
+  let becameFull: RunRemark<NoteCode> | undefined;
+  if (run.kind === "incremental") {
+    const { onProgress } = request;
+    const stopKeeping = kept.stop;
+    const incremental = { run, directory, lease, signal, actor, onProgress, stopKeeping };
+    becameFull = await runIncremental(deps, incremental);
+    if (becameFull === undefined) return;
+  }
   const listing = await stageListing(deps, { run, directory, signal, onProgress: request.onProgress });
 
   // From here on nobody is read on demand beside the run, and what the plan reads stays as it is.
@@ -63,7 +75,7 @@ export async function runSync(
     throw new AppError("lease-lost", "Another process has declared this run abandoned.");
   }
   const planRun = await planRunOf(db, run);
-  const plan = await makePlan(db, {
+  const made = await makePlan(db, {
     run: planRun,
     directory,
     directories: deps.directories,
@@ -72,11 +84,13 @@ export async function runSync(
     askAgain: (ids) =>
       askAgain({ ...directory, kind: listing.kind }, { ids, server: listing.server, signal }),
   });
+  const plan = becameFull === undefined ? made : { ...made, notes: [becameFull, ...made.notes] };
   signal.throwIfAborted();
   kept.stop(); // from here on the transaction that ends the run looks at the lease itself
 
   const { confirmRemovals } = directory.limits;
-  const decided = { run: planRun, plan, listing, confirmRemovals, lease, actor };
+  const reading = readingOf(directory, listing.kind);
+  const decided = { run: planRun, plan, listing, confirmRemovals, reading, lease, actor };
   if (plan.holdReasons.length > 0) await holdPlan(db, decided, dryRun);
   else if (dryRun) await keepPlan(db, decided);
   else await applyPlan(db, decided);

@@ -18,6 +18,7 @@ import {
   findRunningRun,
   hasScheduledRun,
   insertRun,
+  isIncrementalHeld,
   markApproved,
   unmarkApproved,
 } from "./sync-runs-table.ts";
@@ -87,18 +88,19 @@ async function beginUnderLease(
   request: SyncRequest,
   due: Due | undefined,
 ): Promise<BegunRun | "not-due" | undefined> {
-  const { directory, trigger, actor, dryRun, approves } = request;
+  const { directory, trigger, actor, dryRun, approves, kind = "full" } = request;
   const asked = await acquireLease(trx, { name: syncLeaseName(directory.name), holder, ttlMs: leaseTtlMs });
   if (!asked.won) return undefined;
   const { lease } = asked;
   await clearAfterDeadRuns(trx, directory.name, actor);
-  if (due && (await hasScheduledRun(trx, directory.name, due))) {
+  if (due && (await isDone(trx, directory.name, { kind, due }))) {
     await releaseLease(trx, lease);
     return "not-due";
   }
   if (approves) await approve(trx, approves, actor);
   const run = await insertRun(trx, {
     directory: directory.name,
+    kind,
     trigger,
     requestedBy: actor.name,
     dryRun,
@@ -107,6 +109,15 @@ async function beginUnderLease(
     slot: due && "slot" in due ? due.slot : null,
   });
   return { run, lease };
+}
+
+async function isDone(
+  trx: Transaction,
+  directory: string,
+  wanted: { kind: "full" | "incremental"; due: Due },
+): Promise<boolean> {
+  if (await hasScheduledRun(trx, directory, wanted)) return true;
+  return wanted.kind === "incremental" && (await isIncrementalHeld(trx, directory));
 }
 
 /** Whoever has the lease knows that no other run is alive: those that say they run belong to processes that were killed. */
@@ -153,7 +164,7 @@ async function reopenApproval(
 async function finishSync(deps: SyncDeps, request: SyncRequest, begun: BegunRun): Promise<SyncRun> {
   const { run } = begun;
   const log = deps.log.child({ runId: run.id, directory: run.directory });
-  log.info({ trigger: run.trigger, dryRun: run.dryRun }, "sync run started");
+  log.info({ kind: run.kind, trigger: run.trigger, dryRun: run.dryRun }, "sync run started");
   const finished = await endOf({ ...deps, log }, request, begun);
   log.info({ status: finished.status, ...finished.counts }, "sync run finished");
   return finished;

@@ -14,10 +14,10 @@ import { newUserIds } from "../users/user-ids.ts";
 import { applyUsers } from "./apply-plan.ts";
 import { applyMemberships } from "./apply-table.ts";
 import { copyOf, type DirectoryMemory, getDirectoryMemory } from "./directories-table.ts";
+import { findHoldsOfPart } from "./hold-part.ts";
 import { dropKept } from "./kept-rows-table.ts";
-import { decideHold, type Measured, sumOfDay } from "./limits.ts";
 import { newUserFlagOf } from "./make-plan.ts";
-import { countStoredUsers, listEarlierRuns, measurePlan } from "./measures-table.ts";
+import { measurePlan } from "./measures-table.ts";
 import { skipIdClashes } from "./plan-clashes-table.ts";
 import { planGroupReasons } from "./plan-groups-table.ts";
 import { planRequirementEnds } from "./plan-requirements-table.ts";
@@ -94,10 +94,10 @@ export async function storeReading(
       : { outcome: "unchanged" };
   }
   const measured = await measurePlan(trx, run);
-  const holds = await findHolds(trx, run, { directory, measured });
+  const holds = await findHoldsOfPart(trx, run, { directory, measured });
   if (holds.length > 0) {
     await drop(trx, run);
-    return { outcome: "held", reasons: holds };
+    return { outcome: "held", reasons: holds.map(({ text }) => text) };
   }
   const digest = await digestPlan(trx, run);
   await apply(trx, run, { memory, policy, counts, actor, readAt });
@@ -168,30 +168,6 @@ function pairsOf({ groups }: UserReading): { directoryId: string; groupDirectory
   return groups.flatMap((user) =>
     user.groups.map((group) => ({ directoryId: user.directoryId, groupDirectoryId: group.directoryId })),
   );
-}
-
-/** The limits of a day count readings and runs together: a thousand sign-ins must not do what a run would be held for. */
-async function findHolds(
-  trx: Transaction,
-  run: PlanRun,
-  { directory, measured }: { directory: DirectoryConfig; measured: Measured },
-): Promise<string[]> {
-  const measuresAny = Object.values(measured).some((users) => users > 0);
-  if (!measuresAny) return [];
-  const facts = {
-    measured,
-    earlier: sumOfDay(await listEarlierRuns(trx, run.directory)),
-    stored: await countStoredUsers(trx, run),
-    // What is measured of a listing as a whole is not measured here.
-    listed: 1,
-    usable: 1,
-    lostGroups: [],
-    emptiedBases: [],
-    knownElsewhere: [],
-    groupsStored: 0,
-    groupsListed: 0,
-  };
-  return decideHold(facts, directory.limits).map(({ text }) => text);
 }
 
 async function apply(

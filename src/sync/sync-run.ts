@@ -39,6 +39,7 @@ export type HoldCode =
   | "required-group-lost"
   | "names-under-new-ids";
 export type NoteCode =
+  | "ended-in-full-run"
   | "states-unknown"
   | "attributes-left-out"
   | "groups-skipped"

@@ -93,22 +93,42 @@ export async function abandonRuns(
   );
 }
 
+/** Makes a run that is under way another kind of run. */
+export async function setRunKind(db: Database, id: string, kind: SyncRun["kind"]): Promise<void> {
+  await db("sync_runs").where({ id, status: "running" }).update({ kind });
+}
+
 /**
  * Whether the schedule has had its run: one for the same tick, or one that began within `overdueAfterMs` by the database's
- * clock. The caller holds the directory's lease. A run that changed nothing since it was dry, failed or was cut off is none.
+ * clock. The caller holds the directory's lease. A run that changed nothing since it was dry, failed or was cut off is none, and
+ * an incremental one is none for the schedule of full ones.
  */
 export async function hasScheduledRun(
   trx: Transaction,
   directory: string,
-  due: { slot: Date } | { overdueAfterMs: number },
+  { kind, due }: { kind: "full" | "incremental"; due: { slot: Date } | { overdueAfterMs: number } },
 ): Promise<boolean> {
   const query = trx("sync_runs")
     .where({ directory, dry_run: false })
-    .whereNot({ kind: "one-user" })
+    .whereIn("kind", kind === "full" ? ["full"] : ["full", "incremental"])
     .whereIn("status", ["succeeded", "held"]);
   if ("slot" in due) query.where({ slot: due.slot });
   else query.whereRaw("started_at > now() - ? * interval '1 millisecond'", [due.overdueAfterMs]);
   return (await query.first("id")) !== undefined;
+}
+
+/**
+ * Whether the directory's last run is an incremental one that is held: another would be held for the same changes, until a full one
+ * or a person comes.
+ */
+export async function isIncrementalHeld(trx: Transaction, directory: string): Promise<boolean> {
+  const last = await trx("sync_runs")
+    .where({ directory, dry_run: false })
+    .whereIn("kind", ["full", "incremental"])
+    .whereIn("status", ["succeeded", "held"])
+    .orderBy("started_at", "desc")
+    .first<{ kind: string; status: string } | undefined>("kind", "status");
+  return last?.kind === "incremental" && last.status === "held";
 }
 
 /**
@@ -311,8 +331,7 @@ function runOf(row: RunRow): SyncRun {
 /** The server of the last run that read a whole listing. */
 export async function findLastServer(db: Database, directory: string): Promise<ServerIdentity | undefined> {
   return db("sync_runs")
-    .where({ directory })
-    .whereNot({ kind: "one-user" })
+    .where({ directory, kind: "full" })
     .whereNotNull("server_identity")
     .orderBy("started_at", "desc")
     .first<ServerIdentity | undefined>({

@@ -350,6 +350,7 @@ test("kinds are told from the root DSE", () => {
     highestCommittedUsn: undefined,
     currentTime: undefined,
     netscapeMdsuffix: undefined,
+    lastUsns: [],
   };
   expect(detectKind(nothing)).toBe("generic");
   expect(detectKind({ ...nothing, structuralObjectClass: "OpenLDAProotDSE" })).toBe("openldap");

@@ -1,0 +1,110 @@
+// How far a server's changes had got, as a text that can be kept, and from where on a later question has to ask (rule 25). Pure.
+
+import type { DirectoryKind } from "../config/config.ts";
+import type { FilterPart } from "../ldap-text/filter-text.ts";
+import type { RootDse } from "./kinds.ts";
+import type { ServerIdentity } from "./listing-page.ts";
+
+/** The attribute in which a kind of server numbers the change of every entry. */
+const changeAttributes: Readonly<Partial<Record<DirectoryKind, string>>> = {
+  openldap: "entryCSN",
+  "389ds": "entryusn",
+  "active-directory": "uSNChanged",
+};
+
+/**
+ * `ATTRIBUTE COUNTER=VALUE …`, one counter for each server that takes writes (OpenLDAP), for each database of the server
+ * (389-ds), or a single one (Active Directory). Null where the server does not tell, or where nothing tells a restored server
+ * from the one it was.
+ */
+export function changeMarkOf(kind: DirectoryKind, rootDse: RootDse, server: ServerIdentity): string | null {
+  const attribute = changeAttributes[kind];
+  const counters = attribute === undefined ? [] : countersOf(kind, rootDse, server);
+  return counters.length === 0 ? null : [attribute, ...counters.toSorted()].join(" ");
+}
+
+function countersOf(kind: DirectoryKind, rootDse: RootDse, { identity, state }: ServerIdentity): string[] {
+  if (kind === "389ds") return rootDse.lastUsns.map(({ database, usn }) => `${database}=${usn}`);
+  if (state === null) return [];
+  // Without an invocation id a server that was restored looks like the one it was.
+  if (kind === "active-directory") return identity.endsWith("|-") ? [] : [`=${state}`];
+  const csns = state.matchAll(/\d{14}\.\d{6}Z#[0-9a-f]{6}#([0-9a-f]{3})#[0-9a-f]{6}/g);
+  return [...csns].map(([csn, serverId]) => `${serverId}=${csn}`);
+}
+
+/** Why a delta is not to be trusted: code and sentence. */
+export interface DeltaDoubt {
+  code: string;
+  text: string;
+}
+
+export type DeltaStart = { attribute: string; from: FilterPart; hasMoved: boolean } | { doubt: DeltaDoubt };
+
+/** What has to be asked for since `previous`. Asks for too much rather than too little. */
+export function deltaSince(previous: string, current: string | null): DeltaStart {
+  if (current === null)
+    return doubt("mark-gone", "the server does not tell any more how far its changes have got");
+  const before = parseMark(previous);
+  const now = parseMark(current);
+  if (before.attribute !== now.attribute || before.counters.size === 0) {
+    return doubt("mark-differs", "the server tells its changes otherwise than before");
+  }
+  let lowest: string | undefined;
+  let highest: string | undefined;
+  for (const [counter, value] of before.counters) {
+    const reached = now.counters.get(counter);
+    if (reached === undefined || isLess(reached, value)) {
+      return doubt(
+        "mark-went-back",
+        "the server does not have changes any more that it had: it was restored, or lags",
+      );
+    }
+    if (highest === undefined || isLess(highest, value)) highest = value;
+    if (reached !== value && (lowest === undefined || isLess(value, lowest))) lowest = value;
+  }
+  for (const counter of now.counters.keys()) {
+    if (!before.counters.has(counter)) {
+      return doubt("mark-differs", "the server has changes from another server or database than before");
+    }
+  }
+  const { attribute } = now;
+  // Where nothing has moved the question is asked all the same: it costs little, and a mark that stands still by mistake misses nothing.
+  const value = Buffer.from(nextOf(lowest ?? highest ?? ""));
+  return {
+    attribute,
+    from: { kind: "greater-or-equal", attribute, value },
+    hasMoved: lowest !== undefined,
+  };
+}
+
+/** The next value that a change can have: filters have no "greater" without "or equal". */
+function nextOf(value: string): string {
+  if (isNumber(value)) return String(BigInt(value) + 1n);
+  // The last part of a change sequence number counts changes within one change; servers leave it 0.
+  return value.replace(/[0-9a-f]{6}$/, (part) =>
+    (Number.parseInt(part, 16) + 1).toString(16).padStart(6, "0"),
+  );
+}
+
+function doubt(code: string, text: string): { doubt: DeltaDoubt } {
+  return { doubt: { code, text } };
+}
+
+function parseMark(mark: string): { attribute: string; counters: Map<string, string> } {
+  const [attribute = "", ...counters] = mark.split(" ");
+  const pairs = counters.map((counter) => {
+    const at = counter.indexOf("=");
+    return [counter.slice(0, at), counter.slice(at + 1)] as const;
+  });
+  return { attribute, counters: new Map(pairs) };
+}
+
+// Change sequence numbers have one layout, time first, and compare as text.
+function isLess(a: string, b: string): boolean {
+  return isNumber(a) && isNumber(b) ? BigInt(a) < BigInt(b) : a < b;
+}
+
+// 389-ds says -1 before its first change.
+function isNumber(text: string): boolean {
+  return /^-?\d{1,20}$/.test(text);
+}
