@@ -159,7 +159,10 @@ async function writeFiles(server: {
     schema_dir: at("config/schema"),
     tmp_dir: at("tmp"),
   };
-  const configuration = template.replace(/%([a-z_]+)%/g, (whole, name: string) => words[name] ?? whole);
+  const configuration = template
+    .replace(/%([a-z_]+)%/g, (whole, name: string) => words[name] ?? whole)
+    // Numbers changes, for incremental runs.
+    .replace(/(cn: USN\n(?:nsslapd-.*\n)*?nsslapd-pluginenabled: )off/, "$1on");
   await writeFile(join(folder, "config", "dse.ldif"), configuration, { mode: 0o600 });
 }
 

@@ -68,10 +68,23 @@ async function printRuns(context: CliContext, db: Database, options: ListOptions
   if (options.json) return printJson(context, { more, runs });
   printTable(
     context,
-    ["RUN", "DIRECTORY", "STARTED", "STATUS", "LISTED", "ADDED", "CHANGED", "DISABLED", "REMOVED", "SKIPPED"],
+    [
+      "RUN",
+      "DIRECTORY",
+      "KIND",
+      "STARTED",
+      "STATUS",
+      "LISTED",
+      "ADDED",
+      "CHANGED",
+      "DISABLED",
+      "REMOVED",
+      "SKIPPED",
+    ],
     runs.map((run) => [
       run.id,
       run.directory,
+      run.kind,
       run.startedAt.toISOString(),
       statusOf(run),
       run.counts?.listed ?? null,

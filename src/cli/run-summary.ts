@@ -14,8 +14,9 @@ const statusStyles = {
 
 export function printRunSummary(context: CliContext, run: SyncRun): void {
   const status = paint(context, statusStyles[run.status], run.status);
+  const kind = run.kind === "incremental" ? " (incremental)" : "";
   const dry = run.dryRun ? " (dry run: nothing was applied)" : "";
-  printLine(context, `${run.directory}: ${status}${dry}${durationOf(run)}`);
+  printLine(context, `${run.directory}: ${status}${kind}${dry}${durationOf(run)}`);
   if (run.counts) printLine(context, `  ${countsOf(run)}`);
   for (const remark of [...run.holdReasons, ...run.notes]) printLine(context, `  ${visible(remark.text)}`);
   if (run.error) {

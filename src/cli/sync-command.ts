@@ -25,6 +25,7 @@ import { printRunSummary } from "./run-summary.ts";
 interface SyncOptions extends OutputOptions {
   directory?: string;
   dryRun?: boolean;
+  incremental?: boolean;
   user?: string;
 }
 
@@ -34,6 +35,7 @@ export function addSyncCommand(program: Command, context: CliContext): void {
     .description("synchronize the users of all directories, or of one, now")
     .option("--directory <name>", "only this directory")
     .option("--user <name>", "read this one user only, and remove nobody")
+    .option("--incremental", "read only what has changed since the last run, and remove nobody")
     .option("--dry-run", "make the plan and stop before applying it")
     .option("--json", "print JSON")
     .action((options: SyncOptions) =>
@@ -51,7 +53,8 @@ async function syncNow(context: CliContext, open: OpenCommand, options: SyncOpti
   const runs: SyncRun[] = [];
   await withRunner(open, async (runner) => {
     for (const directory of directories) {
-      const run = await runOne(context, open, { runner, directory, dryRun: options.dryRun ?? false });
+      const { dryRun = false, incremental = false } = options;
+      const run = await runOne(context, open, { runner, directory, dryRun, incremental });
       runs.push(run);
       if (!options.json) printRunSummary(context, run);
     }
@@ -66,6 +69,8 @@ async function syncUser(
   options: SyncOptions & { user: string },
 ): Promise<void> {
   if (options.dryRun) throw new AppError("invalid-usage", "--user has no dry run.");
+  if (options.incremental)
+    throw new AppError("invalid-usage", "--user reads one user, and --incremental more.");
   const { config, db, log, actor } = open;
   if (options.directory) getDirectory(config, options.directory);
   const deps = { db, log, clock: systemClock, holder: holderName(), requestId: actor.requestId ?? "" };
@@ -143,7 +148,7 @@ export async function withRunner<T>(open: OpenCommand, work: (runner: SyncRunner
 async function runOne(
   context: CliContext,
   open: OpenCommand,
-  input: { runner: SyncRunner; directory: DirectoryConfig; dryRun: boolean },
+  input: { runner: SyncRunner; directory: DirectoryConfig; dryRun: boolean; incremental: boolean },
 ): Promise<SyncRun> {
   const progress = createProgress(context, input.directory.name);
   for (;;) {
@@ -152,13 +157,15 @@ async function runOne(
       trigger: "request",
       actor: open.actor,
       dryRun: input.dryRun,
+      kind: input.incremental ? "incremental" : "full",
       onProgress: progress.show,
     });
     if (started.kind === "started") return started.finished.finally(progress.clear);
     const ended = await awaitRun(context, open, started.run);
     // Without an end its process is gone, and the next start takes its place. A dry run is no answer to who wants a real
-    // one, nor the other way round.
-    if (ended?.dryRun === input.dryRun) return ended;
+    // one, nor the other way round; nor is an incremental run to who wants a full one.
+    const isAnswer = ended?.dryRun === input.dryRun && (input.incremental || ended.kind === "full");
+    if (isAnswer) return ended;
   }
 }
 

@@ -139,6 +139,7 @@ function buildDirectory(
     users: buildUsers(file),
     groups: buildGroups(file),
     schedule: file.schedule === "on-demand" ? undefined : file.schedule,
+    incrementalSchedule: file.incrementalSchedule,
     timeZone,
     jitterMs: milliseconds(file.jitter),
     limits,

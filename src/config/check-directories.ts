@@ -7,6 +7,7 @@ import {
   disabledRuleSchema,
   groupBasesSchema,
   nameSchema,
+  scheduleSchema,
   urlSchema,
 } from "./directory-schema.ts";
 import { isOneReference } from "./env-references.ts";
@@ -23,9 +24,18 @@ export function checkDirectories(meaning: Meaning): void {
     checkConnection(meaning, directory);
     checkBind(meaning, [...directory, "bind"]);
     checkDisabledRule(meaning, [...directory, "users", "disabled"]);
+    checkSchedules(meaning, directory);
   }
   refuseDoubled(meaning, ["directories"], "name", nameSchema);
   checkRequirements(meaning, count);
+}
+
+// Incremental runs remove nobody, so that without full ones people who left would stay for ever (rule 25).
+function checkSchedules(meaning: Meaning, directory: KeyPath): void {
+  if (!writtenAt(meaning, [...directory, "incrementalSchedule"])) return;
+  if (meaning.part([...directory, "schedule"], scheduleSchema) !== "on-demand") return;
+  const why = "incremental runs remove nobody, and need full ones beside them";
+  refuse(meaning, [...directory, "incrementalSchedule"], `${why}; give schedule a time`);
 }
 
 function checkConnection(meaning: Meaning, directory: KeyPath): void {

@@ -99,6 +99,8 @@ export interface DirectoryConfig {
   groups: DirectoryGroupsConfig | undefined;
   /** Cron expression, or undefined for runs on demand only. */
   schedule: string | undefined;
+  /** Of incremental runs; never without `schedule`. */
+  incrementalSchedule?: string | undefined;
   timeZone: string;
   /** A scheduled run starts up to this much later, so that replicas and directories do not all start at once. */
   jitterMs: number;

@@ -238,6 +238,14 @@ export const nameSchema = text({
   wanted: "lower-case letters, digits and dashes, starting with a letter or digit, at most 63",
 });
 
+export const scheduleSchema = text({
+  format: "schedule",
+  default: "*/30 * * * *",
+  description:
+    "When runs start, as cron with 5 fields, or 6 with seconds first; `on-demand` for no schedule: people who left then stay until someone starts a run.",
+  wanted: "5 or 6 cron fields such as */30 * * * *, or the word on-demand",
+});
+
 export const directorySchema = mapping(
   {
     name: nameSchema,
@@ -255,17 +263,19 @@ export const directorySchema = mapping(
     bind: bindSchema,
     users: usersSchema,
     groups: Type.Optional(groupsSchema),
-    schedule: text({
-      format: "schedule",
-      default: "*/30 * * * *",
-      description:
-        "When runs start, as cron with 5 fields, or 6 with seconds first; `on-demand` for no schedule: people who left then stay until someone starts a run.",
-      wanted: "5 or 6 cron fields such as */30 * * * *, or the word on-demand",
-    }),
+    schedule: scheduleSchema,
+    incrementalSchedule: Type.Optional(
+      text({
+        format: "cron",
+        description:
+          "When incremental runs start between those of `schedule`: they read what the server says has changed, and remove nobody; where that cannot be told, each is a full run.",
+        wanted: "5 or 6 cron fields such as * * * * *",
+      }),
+    ),
     timeZone: text({
       format: "iana-time-zone",
       default: "UTC",
-      description: "Time zone of the schedule; one with summer time skips or doubles an hour a year.",
+      description: "Time zone of the schedules; one with summer time skips or doubles an hour a year.",
       wanted: "an IANA time zone such as Europe/Vienna",
     }),
     jitter: duration(["0s", "1h"], {

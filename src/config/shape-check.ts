@@ -78,6 +78,7 @@ function createAjv(options: { useDefaults: boolean }): Ajv {
   ajv.addFormat("ldap-filter", isFilter);
   ajv.addFormat("listen-address", (text) => parseListenAddress(text) !== undefined);
   ajv.addFormat("postgres-url", (text) => parsePostgresUrl(text) !== undefined);
+  ajv.addFormat("cron", isCron);
   ajv.addFormat("schedule", (text) => text === "on-demand" || isCron(text));
   return ajv;
 }

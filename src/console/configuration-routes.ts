@@ -76,6 +76,7 @@ function directoryPart(directory: ConfigurationInForce["directories"][number]): 
     ["Users", directory.userBases.join("; ")],
     ["Groups", directory.groupBases.length === 0 ? "none" : directory.groupBases.join("; ")],
     ["Schedule", directory.schedule ? `${directory.schedule} (${directory.timeZone})` : "on demand"],
+    ["Schedule of incremental runs", directory.incrementalSchedule ?? "none"],
     [
       "Held beyond",
       directory.limits

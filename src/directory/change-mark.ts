@@ -3,7 +3,7 @@
 import type { DirectoryKind } from "../config/config.ts";
 import type { FilterPart } from "../ldap-text/filter-text.ts";
 import type { RootDse } from "./kinds.ts";
-import type { ServerIdentity } from "./listing-page.ts";
+import type { DeltaDoubt, ServerIdentity } from "./listing-page.ts";
 
 /** The attribute in which a kind of server numbers the change of every entry. */
 const changeAttributes: Readonly<Partial<Record<DirectoryKind, string>>> = {
@@ -30,12 +30,6 @@ function countersOf(kind: DirectoryKind, rootDse: RootDse, { identity, state }: 
   if (kind === "active-directory") return identity.endsWith("|-") ? [] : [`=${state}`];
   const csns = state.matchAll(/\d{14}\.\d{6}Z#[0-9a-f]{6}#([0-9a-f]{3})#[0-9a-f]{6}/g);
   return [...csns].map(([csn, serverId]) => `${serverId}=${csn}`);
-}
-
-/** Why a delta is not to be trusted: code and sentence. */
-export interface DeltaDoubt {
-  code: string;
-  text: string;
 }
 
 export type DeltaStart = { attribute: string; from: FilterPart; hasMoved: boolean } | { doubt: DeltaDoubt };

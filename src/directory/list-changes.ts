@@ -3,7 +3,7 @@
 
 import { AppError } from "../errors.ts";
 import type { FilterPart } from "../ldap-text/filter-text.ts";
-import { changeMarkOf, type DeltaDoubt, deltaSince } from "./change-mark.ts";
+import { changeMarkOf, deltaSince } from "./change-mark.ts";
 import { groupMappingOf, kindOf, partOfId, type UserMapping, userMappingOf } from "./kinds.ts";
 import { withSession } from "./ldap/connect-session.ts";
 import { narrowFilter } from "./ldap/filter.ts";
@@ -19,7 +19,7 @@ import {
   requireSame,
 } from "./list-session.ts";
 import type { ListingOrder, ListingSink, Since } from "./listing-messages.ts";
-import type { ListingReport } from "./listing-page.ts";
+import type { DeltaDoubt, ListingReport } from "./listing-page.ts";
 import { createEntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { readRootDse, readServerIdentity } from "./server-identity.ts";
 

@@ -2,7 +2,6 @@
 // Postgres as one `unnest` and cross a thread boundary cheaply. Pure types; knows no database and no users.
 
 import type { DirectoryKind } from "../config/config.ts";
-import type { DeltaDoubt } from "./change-mark.ts";
 import type { Packed } from "./packed-columns.ts";
 
 /** Row i of every column is one directory entry. All columns have the same length. */
@@ -87,6 +86,12 @@ export interface ServerIdentity {
   identity: string;
   /** How far the server's copy had got: OpenLDAP's contextCSN values, AD's highestCommittedUSN; null if it does not tell. */
   state: string | null;
+}
+
+/** Why a delta is not to be trusted: code and sentence. */
+export interface DeltaDoubt {
+  code: string;
+  text: string;
 }
 
 /** Exists only for a listing known to be complete (rule 4), or for the whole of what has changed since a mark. */

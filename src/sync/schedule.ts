@@ -34,22 +34,33 @@ export interface ScheduleDeps {
  */
 export function scheduleSyncs(deps: ScheduleDeps, directories: DirectoryConfig[]): SyncSchedule {
   const stopping = new AbortController();
+  /** Of full runs, by directory. */
   const tasks = new Map<string, ScheduledTask>();
+  const incrementalTasks: ScheduledTask[] = [];
   const stop = async () => {
     stopping.abort();
-    for (const task of tasks.values()) await task.destroy();
+    for (const task of [...tasks.values(), ...incrementalTasks]) await task.destroy();
   };
   try {
     for (const directory of directories) {
       if (directory.schedule === undefined) continue;
       const ticks = new Ticks({ ...deps, signal: stopping.signal }, directory);
-      const task = cron.schedule(directory.schedule, ({ date }) => ticks.start("schedule", { slot: date }), {
+      const options = {
         timezone: directory.timeZone,
         maxRandomDelay: directory.jitterMs,
         missedExecutionTolerance: lateTickMs,
         logger: cronLogger(deps.log),
-      });
+      };
+      const task = cron.schedule(
+        directory.schedule,
+        ({ date }) => ticks.start("schedule", { slot: date }),
+        options,
+      );
       tasks.set(directory.name, task);
+      if (directory.incrementalSchedule !== undefined) {
+        const startIncremental = ({ date }: { date: Date }) => ticks.startIncremental({ slot: date });
+        incrementalTasks.push(cron.schedule(directory.incrementalSchedule, startIncremental, options));
+      }
       const [next, afterNext] = task.getNextRuns(2);
       // A schedule that names one more time only, or none, is not late.
       if (next && afterNext) {
@@ -88,6 +99,19 @@ class Ticks {
     }
   }
 
+  /** Never rejects. A run that is under way stands for this one: the next tick comes soon. */
+  async startIncremental(due: Due): Promise<void> {
+    const { log, runner, requestId, signal } = this.#deps;
+    const directory = this.#directory;
+    const actor = { name: "schedule", via: "sync", requestId } as const;
+    try {
+      const request = { directory, trigger: "schedule", actor, dryRun: false, kind: "incremental" } as const;
+      await runner.startDue(request, due);
+    } catch (error) {
+      if (!signal.aborted) log.error({ err: error, directory: directory.name }, "sync run not started");
+    }
+  }
+
   /** True when the schedule has its run: this one, another replica's, or one that somebody has asked for. */
   async #startOrFollow(trigger: RunTrigger, due: Due): Promise<boolean> {
     const { db, log, runner, requestId, signal } = this.#deps;
@@ -97,7 +121,7 @@ class Ticks {
     if (started.kind !== "already-running") return true;
     log.info({ directory: directory.name, runId: started.run.id }, "sync run is going on already");
     const ended = await awaitRunOf(db, started.run, signal);
-    return ended !== undefined && !ended.dryRun && !isCutOff(ended);
+    return ended !== undefined && ended.kind === "full" && !ended.dryRun && !isCutOff(ended);
   }
 }
 

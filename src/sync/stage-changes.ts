@@ -3,11 +3,10 @@
 
 import { systemClock } from "../clock.ts";
 import type { DirectoryConfig } from "../config/config.ts";
-import type { DeltaDoubt } from "../directory/change-mark.ts";
 import { fromFirstServer, type OneServer } from "../directory/failover.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type { Since } from "../directory/listing-messages.ts";
-import type { ListingPage, ListingReport } from "../directory/listing-page.ts";
+import type { DeltaDoubt, ListingPage, ListingReport } from "../directory/listing-page.ts";
 import { packColumns } from "../directory/packed-columns.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";

@@ -168,6 +168,17 @@ test("a dry run says that nothing was applied", async () => {
   expect(code).toBe(0);
 });
 
+test("sync --incremental says why it became a full run, and run list names the kind (rule 25)", async () => {
+  const { stdout, code } = await dirmfa("sync", "--incremental");
+  expect(stdout).toMatch(
+    /^ {2}The run began as an incremental one and became a full one: .* \(no-mark\)\.$/m,
+  );
+  expect(code).toBe(0);
+  expect((await dirmfa("run", "list")).stdout).toMatch(/^\S+ +example +full /m);
+  const refused = await dirmfa("sync", "--incremental", "--user", "user0007");
+  expect(refused.code).toBe(2);
+});
+
 test("key generate, status and audit verify work together", async () => {
   expect((await dirmfa("audit", "verify")).stderr).toContain("There is no sealing key");
   const generated = await dirmfa("key", "generate");

@@ -112,6 +112,14 @@ describe("single values", () => {
       '5:38: directories[0].users.aliases[0]: found "a b", wanted an attr',
     ],
     ["schedule: 61 * * * *", '6:15: directories[0].schedule: found "61 * * * *", wanted 5 or 6 cron fields'],
+    [
+      "incrementalSchedule: on-demand",
+      '6:26: directories[0].incrementalSchedule: found "on-demand", wanted 5 or 6 cron fields',
+    ],
+    [
+      "schedule: on-demand\n    incrementalSchedule: '* * * * *'",
+      "incremental runs remove nobody, and need full ones beside them; give schedule a time",
+    ],
     ["timeZone: Mars", '6:15: directories[0].timeZone: found "Mars", wanted an IANA time zone'],
     [
       "limits: {removals: {percent: 101}}",

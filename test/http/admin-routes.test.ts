@@ -499,6 +499,17 @@ test("a sync run is started, and its failure can be read", async () => {
   expect(changes.json).toEqual({ changes: [], nextCursor: null });
 });
 
+test("an incremental run is asked for by one field, and says its kind (rule 25)", async () => {
+  const body = { directory: "main", incremental: true };
+  const started = readAs(SyncRun, await world.admin("/v1/admin/sync-runs", { body }));
+  expect(started).toMatchObject({ kind: "incremental", dryRun: false });
+  // Nothing was ever imported, so that it becomes a full one.
+  expect(await endOfRun(started.id)).toMatchObject({
+    kind: "full",
+    error: { code: "directory-unreachable" },
+  });
+});
+
 test("a run of a directory that is not configured is directory-unknown", async () => {
   const answer = await world.admin("/v1/admin/sync-runs", { body: { directory: "elsewhere" } });
   expect(answer.status).toBe(404);

@@ -311,6 +311,50 @@ export function conformance<Server extends DirectoryUnderTest>(
         expect((await sync()).counts).toMatchObject({ added: 60, removed: 0 });
       });
     });
+
+    describe("incremental runs (rule 25)", () => {
+      const incremental = async () => {
+        const run = await store.sync({ kind: "incremental" });
+        expect(run.error).toBeNull();
+        return run;
+      };
+
+      test("who is hired, renamed, locked out or moved within the base is read again, and nobody else", async () => {
+        await server.add([server.person("dora", people), server.person("emil", people)].join(""));
+        await sync();
+        const before = await idsByName();
+        await server.add(server.person("fresh", people));
+        await server.modify(server.rename("anna", "anna.smith", people) + server.lock(dnOf("ben")));
+        const run = await incremental();
+        expect(run).toMatchObject({ kind: "incremental", notes: [] });
+        expect(run.counts).toMatchObject({ listed: 3, added: 1, changed: 1, disabled: 1, removed: 0 });
+        expect(await idsByName()).toMatchObject({ "anna.smith": before.anna, cleo: before.cleo });
+        expect(await incremental()).toMatchObject({ kind: "incremental", counts: { listed: 0 } });
+        expect((await sync()).counts).toMatchObject({ listed: 6, unchanged: 6 });
+      });
+
+      test("who is deleted, or has left the base, stays until the full run", async () => {
+        await sync();
+        await server.modify(`dn: ${dnOf("anna")}\nchangetype: delete\n\n${moveTo(dnOf("ben"), elsewhere)}`);
+        expect((await incremental()).counts).toMatchObject({ added: 0, changed: 0, removed: 0 });
+        expect((await names()).sort()).toEqual(["anna", "ben", "cleo"]);
+        expect((await sync()).counts).toMatchObject({ removed: 2 });
+      });
+
+      test("a changed group, and a changed filter, make the run a full one", async () => {
+        await server.add(server.group("staff", groups, [dnOf("anna")]));
+        await sync();
+        await server.modify(change(`cn=staff,${groups}`, "add: member", `member: ${dnOf("ben")}`));
+        const changed = await incremental();
+        expect(changed).toMatchObject({ kind: "full", notes: [{ code: "ended-in-full-run" }] });
+        expect(changed.notes[0]?.text).toContain("groups-changed");
+        expect(await groupsOf("ben")).toEqual(["staff"]);
+        store.directory.users.aliases = ["mail"];
+        const otherwise = await incremental();
+        expect(otherwise.kind).toBe("full");
+        expect(otherwise.notes[0]?.text).toContain("read-otherwise");
+      });
+    });
   });
 
   return () => server;

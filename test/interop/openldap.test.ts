@@ -14,7 +14,7 @@ const policyDn = "cn=policy,ou=services,dc=example,dc=org";
 describe("OpenLDAP", () => {
   const server = conformance(() =>
     startOpenLdap({
-      overlays: ["ppolicy", "memberof", "dynlist"],
+      overlays: ["ppolicy", "memberof", "dynlist", "syncprov"],
       ldif: ldifEntry(policyDn, [
         ["objectClass", "applicationProcess"],
         ["objectClass", "pwdPolicy"],

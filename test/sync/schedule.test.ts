@@ -10,10 +10,10 @@ import { createSyncRunner } from "../../src/sync/sync-runner.ts";
 import { findRun } from "../../src/sync/sync-runs-table.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { createInstallation } from "../support/installation.ts";
-import { deletions, eachTestInSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
+import { deletions, eachTestInSyncWorld, people, rename, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
-eachTestInSyncWorld({ ldif: people(30) }, (fresh) => {
+eachTestInSyncWorld({ overlays: ["syncprov"], ldif: people(30) }, (fresh) => {
   world = fresh;
 });
 
@@ -26,10 +26,14 @@ const replica = (name: string) =>
 const runs = () => world.database.db("sync_runs").orderBy("started_at");
 
 /** Asks a replica for the run of a tick, and waits for its end. */
-async function tick(name: string, due: { slot: Date } | { overdueAfterMs: number }) {
+async function tick(
+  name: string,
+  due: { slot: Date } | { overdueAfterMs: number },
+  kind: "full" | "incremental" = "full",
+) {
   const { directory } = world;
   const actor = { name: "schedule", via: "sync" } as const;
-  const request = { directory, trigger: "schedule", actor, dryRun: false } as const;
+  const request = { directory, trigger: "schedule", actor, dryRun: false, kind } as const;
   const started = await replica(name).startDue(request, due);
   return started.kind === "started" ? (await started.finished).status : started.kind;
 }
@@ -50,6 +54,42 @@ test("however many replicas tick, a tick has one run", async () => {
   const slots = all.flatMap((run) => (run.slot === null ? [] : [run.slot.toISOString()]));
   expect(slots.length).toBeGreaterThanOrEqual(3);
   expect(new Set(slots).size).toBe(slots.length);
+});
+
+test("incremental ticks have one run over all replicas, never beside a full one, and are none for the full schedule (rule 25)", async () => {
+  await world.sync();
+  Object.assign(world.directory, { schedule: "*/3 * * * * *", incrementalSchedule: "* * * * * *" });
+  const replicas = ["a", "b"].map(replica);
+  const schedules = replicas.map((runner) =>
+    scheduleSyncs({ db: world.database.db, log, runner, requestId: "test" }, [world.directory]),
+  );
+  const ofKind = async (kind: string) =>
+    (await runs()).filter((run) => run.slot !== null && run.kind === kind && run.status === "succeeded");
+  for (let left = 300; left > 0; left--) {
+    if ((await ofKind("full")).length >= 2 && (await ofKind("incremental")).length >= 2) break;
+    await sleep(100);
+  }
+  for (const schedule of schedules) await schedule.stop();
+  for (const runner of replicas) await runner.stop();
+  const all = await runs();
+  expect((await ofKind("full")).length).toBeGreaterThanOrEqual(2);
+  expect((await ofKind("incremental")).length).toBeGreaterThanOrEqual(2);
+  for (const [at, run] of all.entries()) {
+    const next = all[at + 1];
+    if (next) expect(next.started_at.getTime()).toBeGreaterThanOrEqual(run.finished_at.getTime());
+  }
+});
+
+test("an incremental run that is held has no other after it before a full one", async () => {
+  await world.sync();
+  world.directory.limits.renames = { count: 0, percent: 0 };
+  await world.slapd.modify(rename("user0001", "renamed"));
+  const incremental = (minute: number) =>
+    tick("a", { slot: new Date(`2026-01-31T12:0${minute}:00Z`) }, "incremental");
+  expect(await incremental(1)).toBe("held");
+  expect(await incremental(2)).toBe("not-due");
+  expect(await tick("a", { slot: new Date("2026-01-31T12:00:00Z") })).toBe("held");
+  expect(await incremental(3)).toBe("held");
 });
 
 test("what comes to nothing is no tick's run: dry runs, failed ones and those that were cut off", async () => {

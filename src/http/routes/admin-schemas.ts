@@ -260,6 +260,12 @@ export const SyncRunDetail = Named("SyncRunDetail", {
 export const StartRunRequest = Named("StartRunRequest", {
   directory: Line(100),
   dryRun: Type.Optional(Type.Boolean()),
+  incremental: Type.Optional(
+    Type.Boolean({
+      description:
+        "Reads only what the server says has changed, and removes nobody; the run becomes a full one where that cannot be told",
+    }),
+  ),
 });
 export const ListRunsQuery = Closed({
   directory: Type.Optional(DirectoryName),

@@ -50,6 +50,7 @@ export function addAdminSyncRoutes(app: App, deps: AdminSyncDeps): void {
         trigger: "request",
         actor: actorOfRequest(request),
         dryRun: request.body.dryRun ?? false,
+        kind: request.body.incremental ? "incremental" : "full",
       });
       return reply.code(202).send(runAnswerOf(startedRun(started)));
     },
