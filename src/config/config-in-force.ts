@@ -57,6 +57,7 @@ function directoryInForce({
   users,
   groups,
   schedule,
+  incrementalSchedule,
   timeZone,
   limits,
 }: DirectoryConfig) {
@@ -68,6 +69,7 @@ function directoryInForce({
     userBases: users.bases,
     groupBases: groups?.bases ?? [],
     schedule: schedule ?? null,
+    incrementalSchedule: incrementalSchedule ?? null,
     timeZone,
     limits: limitNames.map((limit) => ({
       name: limit,

@@ -24,7 +24,7 @@ import { createEntryMapper, emptyEntryColumns } from "./map-entry.ts";
 import { readRootDse, readServerIdentity } from "./server-identity.ts";
 
 // More changed entries than this are read faster by a listing, page after page.
-const mostChanged = 5000;
+const mostChanged = 2000;
 // Ids that one filter names; each is a look into an index.
 const idsAFilter = 500;
 

@@ -115,9 +115,9 @@ async function makeChangesPlan(
   await forgetAbsencesOfStaged(trx, run);
   const fresher = await unstageFresher(trx, run);
   await skipNames(trx, run);
+  const unchanged = fresher + (await unstageUnchanged(trx, run));
   // No group has changed since the last run, so that the stored lists of members tell who gets into which.
   await planJoins(trx, run, { found: [], nested: directory.groups?.nested ?? false });
-  const unchanged = fresher + (await unstageUnchanged(trx, run));
   await planChanges(trx, run);
   await planDisablesOfSkipped(trx, run);
   if (isLarge) await analyzePlan(trx);

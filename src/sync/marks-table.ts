@@ -2,6 +2,7 @@
 // of one time, and forgotten with whatever makes the mark doubtful.
 
 import type { Database, Transaction } from "../store/database.ts";
+import { rawRows } from "../store/raw-rows.ts";
 import type { PlanRun } from "./plan-table.ts";
 
 export interface DirectoryMark {
@@ -76,7 +77,8 @@ export async function listWaiting(
   db: Database,
   { directory, fullRun, most }: { directory: string; fullRun: string; most: number },
 ): Promise<string[] | undefined> {
-  const { rows } = await db.raw<{ rows: { directory_id: string | null }[] }>(
+  const rows = await rawRows<{ directory_id: string | null }>(
+    db,
     `with since as (
        select started_at from sync_runs where id = :fullRun and directory = :directory
      )

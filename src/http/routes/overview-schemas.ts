@@ -99,6 +99,7 @@ export const ConfigurationInForce = Named("ConfigurationInForce", {
       userBases: Texts,
       groupBases: Texts,
       schedule: Nullable(Type.String({ description: "Null: runs on demand only" })),
+      incrementalSchedule: Nullable(Type.String({ description: "Null: full runs only" })),
       timeZone: Type.String(),
       limits: Type.Array(Closed({ name: Type.String(), count: Count, percent: Type.Number() })),
     }),
