@@ -14,8 +14,9 @@ import { endingWithParent } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
 import { type LdapTools, ldapTools } from "./ldap-tools.ts";
 import { ldifEntry } from "./ldif.ts";
+import { accepts, freePort } from "./ports.ts";
 import { directoryConfigFor, passwordIn } from "./slapd.ts";
-import { accepts, endSlapd, freePort } from "./slapd-process.ts";
+import { endSlapd } from "./slapd-process.ts";
 
 export interface Ds389 extends LdapTools {
   readonly url: string;

@@ -7,8 +7,9 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { endingWithParent } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
+import { freePort } from "./ports.ts";
 import type { Slapd } from "./slapd.ts";
-import { endOf, freePort } from "./slapd-process.ts";
+import { endOf } from "./slapd-process.ts";
 
 export interface Freeradius {
   port: number;

@@ -5,7 +5,6 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { access, chown, constants, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,6 +12,7 @@ import { promisify } from "node:util";
 import pg from "pg";
 import { endingWithParent } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
+import { freePort } from "./ports.ts";
 
 const run = promisify(execFile);
 
@@ -210,14 +210,4 @@ async function endServer(server: ChildProcess, signal: "SIGINT" | "SIGQUIT"): Pr
 
 function hasEnded(server: ChildProcess): boolean {
   return server.exitCode !== null || server.signalCode !== null || server.pid === undefined;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
 }

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerCertificate } from "./certificates.ts";
 import { endingWithParent } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
-import { accepts, endOf } from "./slapd-process.ts";
+import { accepts } from "./ports.ts";
+import { endOf } from "./slapd-process.ts";
 
 export type ProxyName = "nginx" | "apache" | "caddy" | "haproxy";
 

@@ -16,8 +16,9 @@ import { endingWithParent } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
 import { type LdapTools, ldapTools, run } from "./ldap-tools.ts";
 import { ldifEntry } from "./ldif.ts";
+import { accepts } from "./ports.ts";
 import { directoryConfigFor } from "./slapd.ts";
-import { accepts, endSlapd } from "./slapd-process.ts";
+import { endSlapd } from "./slapd-process.ts";
 
 export interface Samba extends LdapTools {
   /** ldaps://, since Samba refuses unencrypted simple binds. */

@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { endingWithParent } from "./end-with-parent.ts";
+import { accepts, freePort } from "./ports.ts";
 
 export interface SlapdLaunch {
   binary: string;
@@ -93,34 +93,6 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** Whether something takes connections there. */
-export async function accepts(port: number, address = "127.0.0.1"): Promise<boolean> {
-  const socket = connect(port, address);
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}
-
 async function freePorts(launch: SlapdLaunch): Promise<SlapdPorts> {
   return { port: await freePort(), ldapsPort: launch.withTls ? await freePort() : 0 };
-}
-
-/** Below the range from which kernels take ports for outgoing connections, so that a restart finds its port free. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 15_000);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => resolve(true));
-    });
-    if (!free) continue;
-    await new Promise((resolve) => server.close(resolve));
-    return port;
-  }
 }

@@ -7,8 +7,8 @@ import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
+import { freePort } from "../../scripts/servers/ports.ts";
 import { type ProxyName, startReverseProxy } from "../../scripts/servers/reverse-proxy.ts";
-import { freePort } from "../../scripts/servers/slapd-process.ts";
 import {
   type LoginServiceWorld,
   openLoginServiceWorld,

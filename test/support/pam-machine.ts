@@ -9,7 +9,8 @@ import { join, resolve } from "node:path";
 import { endingWithParent } from "../../scripts/servers/end-with-parent.ts";
 import { radiusSecret } from "../../scripts/servers/freeradius.ts";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
-import { accepts, endOf, freePort } from "../../scripts/servers/slapd-process.ts";
+import { accepts, freePort } from "../../scripts/servers/ports.ts";
+import { endOf } from "../../scripts/servers/slapd-process.ts";
 
 export interface PamMachine {
   /** ssh to the machine's own sshd; answers each prompt with the next text. True when a command ran there. */
