@@ -40,6 +40,7 @@ export async function findConcernedUsers(
   run: PlanRun,
   { nested, most }: { nested: boolean; most: number },
 ): Promise<string[] | undefined> {
+  // What nested groups need is a pass over all edges: `exists (select from regrouped)` spares it where they are nested as before.
   const rows = await rawRows<{ directory_id: string }>(
     trx,
     `with recursive changed_edge as materialized (
@@ -56,11 +57,11 @@ export async function findConcernedUsers(
      ), staged_link as materialized (
        select m.group_directory_id as container, place.directory_id as child
        from staged_group_members m join place on m.member_key = 'dn:' || place.dn_key
-       where m.run_id = :id and :nested
+       where m.run_id = :id and exists (select from regrouped)
      ), stored_link as materialized (
        select g.directory_id as container, place.directory_id as child
        from groups g join group_members m on m.group_id = g.id join place on m.member_key = 'dn:' || place.dn_key
-       where g.directory = :directory and :nested and exists (select from regrouped)
+       where g.directory = :directory and exists (select from regrouped)
      ), link as (
        select * from staged_link union select * from stored_link
      ), below as (
@@ -73,9 +74,11 @@ export async function findConcernedUsers(
        select m.member_key from below
        join groups g on g.directory = :directory and g.directory_id = below.directory_id
        join group_members m on m.group_id = g.id
+       where exists (select from regrouped)
        union
        select m.member_key from below
        join staged_group_members m on m.run_id = :id and m.group_directory_id = below.directory_id
+       where exists (select from regrouped)
      )
      select u.directory_id from users u
      where u.directory = :directory and u.state <> 'removed'
@@ -86,7 +89,8 @@ export async function findConcernedUsers(
        and u.username_key in (select substr(key.member_key, 5) from key where key.member_key like 'uid:%')
      union
      select u.directory_id from users u
-     where u.directory = :directory and u.state <> 'removed' and u.primary_group_key in (select key.member_key from key)
+     where u.directory = :directory and u.state <> 'removed' and u.primary_group_key in (
+         select key.member_key from key where key.member_key not like 'dn:%' and key.member_key not like 'uid:%')
      union
      select s.directory_id from staged_entries s
      where s.run_id = :id and not exists (

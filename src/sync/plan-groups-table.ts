@@ -24,7 +24,7 @@ export const groupIsStaged =
 
 /**
  * Whether any group came, changed or went, or any user is in the plan whose memberships could differ: one who comes or
- * goes, or by whose name, DN or primary group a group may know the user. One who was read on demand is in groups that the
+ * goes, or by whose name, DN or primary group a group may know the user, or whose keys are made otherwise now. One who was read on demand is in groups that the
  * stored lists of members need not name.
  */
 export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<boolean> {
@@ -34,7 +34,7 @@ export async function groupsMayDiffer(trx: Transaction, run: PlanRun): Promise<b
          exists (select from users where directory = :directory and refreshed_at is not null)
          or exists (
            select from sync_changes where run_id = :id and (action in ('add', 'restore', 'remove')
-             or reasons && array['username-changed', 'moved', 'primary-group-changed']))
+             or reasons && array['username-changed', 'moved', 'primary-group-changed', 'mapping-changed']))
          or exists (
            select from groups g where g.directory = :directory and not ${groupStays} and not ${groupIsStaged})
        ) as differ`,
@@ -71,14 +71,10 @@ export async function planMemberships(
        select directory_id, dn_key from kept
        union all
        select directory_id, dn_key from staged_groups where run_id = :id
-     ), edge as not materialized (
+     ), edge as (
        select kept.directory_id as container, m.member_key from kept join group_members m on m.group_id = kept.id
        union all
        select group_directory_id, member_key from staged_group_members where run_id = :id
-     ), parent as materialized (
-       select listed.directory_id as child, edge.container
-       from edge join listed on edge.member_key = 'dn:' || listed.dn_key
-       where :nested
      ), final_user as materialized (
        select directory_id, dn_key, username_key, primary_group_key from staged_entries
        where run_id = :id and ${isLookedAt("directory_id")}
@@ -89,13 +85,20 @@ export async function planMemberships(
          and not exists (
            select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')
      ), known_as as (
-       select directory_id, 'dn:' || dn_key as member_key from final_user
+       select false as is_group, directory_id, 'dn:' || dn_key as member_key from final_user
        union all
-       select directory_id, 'uid:' || username_key from final_user
+       select false, directory_id, 'uid:' || username_key from final_user
        union all
-       select directory_id, primary_group_key from final_user where primary_group_key is not null
+       select false, directory_id, primary_group_key from final_user where primary_group_key is not null
+       union all
+       select true, directory_id, 'dn:' || dn_key from listed where :nested
+     ), met as materialized ( -- users and groups at once: one pass over the edges
+       select known_as.is_group, known_as.directory_id, edge.container
+       from edge join known_as on known_as.member_key = edge.member_key
      ), direct as materialized (
-       select distinct known_as.directory_id, edge.container from edge join known_as on known_as.member_key = edge.member_key
+       select distinct directory_id, container from met where not is_group
+     ), parent as materialized (
+       select directory_id as child, container from met where is_group
      ), ancestor as (
        select directory_id as child, directory_id as container from listed
        where directory_id in (select container from direct)
