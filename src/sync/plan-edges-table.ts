@@ -8,14 +8,14 @@ import type { PlanRun } from "./plan-table.ts";
 
 /**
  * SQL of the edges that come (`is_new`) and go with a listing: those of staged groups that are not stored, and the stored ones of
- * groups that are staged without them, or that `changed` names as gone. Both sides once: a group may list everybody. `changed` is a
+ * groups that are staged without them, or that `changed` names as gone. Both sides once: a group may list everybody. An entry that was listed twice is staged twice. `changed` is a
  * query of the stored groups to look at, with id and directory_id.
  */
 export const changedEdges = (changed: string) => `
-  select coalesce(now.container, before.container) as container, coalesce(now.member_key, before.member_key) as member_key,
-    before.container is null as is_new
+  select distinct coalesce(now.container, before.container) as container,
+    coalesce(now.member_key, before.member_key) as member_key, before.container is null as is_new
   from (
-    select distinct m.group_directory_id as container, m.member_key from staged_group_members m where m.run_id = :id
+    select m.group_directory_id as container, m.member_key from staged_group_members m where m.run_id = :id
   ) now
   full join (
     select changed.directory_id as container, m.member_key
