@@ -8,8 +8,8 @@ import type { PlanRun } from "./plan-table.ts";
 
 /**
  * SQL of the edges that come (`is_new`) and go with a listing: those of staged groups that are not stored, and the stored ones of
- * groups that are staged without them, or that `changed` names as gone. Both sides once: a group may list everybody. An entry that was listed twice is staged twice. `changed` is a
- * query of the stored groups to look at, with id and directory_id.
+ * groups that are staged without them, or gone. `changed` is a query of the stored groups to look at, with id and directory_id. Each
+ * side is read once, since a group may list everybody; only the difference is made distinct: what was listed twice is staged twice.
  */
 export const changedEdges = (changed: string) => `
   select distinct coalesce(now.container, before.container) as container,
