@@ -1,6 +1,6 @@
 // Which tests run where: on PostgreSQL, but for *.embedded.test.ts, and those of `onBothEngines` on the embedded database as
 // well. `npm test` leaves out `interop`, which starts servers of other makers, `e2e`, the demo and the login service as their
-// users see them, and `properties`, which tries what comes to chance for some minutes; each has its own command.
+// users see them, and `properties`, which tries what comes to chance, and thousands of runs, for some minutes; each has its own command.
 
 import { defineConfig } from "vitest/config";
 import type { ServerName } from "./scripts/servers/install-servers.ts";
@@ -74,6 +74,16 @@ export default defineConfig({
           // Five minutes of rounds, and the last one on a slow machine.
           testTimeout: 480_000,
           maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "properties-embedded",
+          include: ["test/properties/growth.test.ts"],
+          provide: { engine: "embedded", servers },
+          globalSetup,
+          testTimeout: 480_000,
         },
       },
       {

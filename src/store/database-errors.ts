@@ -83,7 +83,8 @@ function refusalOf(code: string): { reason: string; remedy: string } {
   if (code === "42501") {
     return {
       reason: "dirmfa's database role may not do this",
-      remedy: "Grant the role the tables of dirmfa, or make it their owner.",
+      remedy:
+        "Give the role the grants of docs/operations.md. `dirmfa migrate` is for the role that owns the tables.",
     };
   }
   if (code === "42P01" || code === "42703" || code === "42883") {
