@@ -10,8 +10,9 @@ import { loadConfig } from "../../src/config/load-config.ts";
 import { startDaemon } from "../../src/daemon.ts";
 import { Visitor } from "../console/console-world.ts";
 import { runCommand } from "../support/command.ts";
-import { call, callerOf, createKeptLog, tokens } from "../support/http-server.ts";
+import { call, callerOf, tokens } from "../support/http-server.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
+import { createKeptLog } from "../support/kept-logs.ts";
 import { deletions, people, person } from "../support/sync-world.ts";
 import { secretOf, totpOf } from "../verification/verification-world.ts";
 
