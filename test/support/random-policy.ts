@@ -505,8 +505,11 @@ class PolicyWorld {
 
   #requireNothingTaken(before: Facts, after: Facts, ended: ReadonlySet<string>): void {
     // Who comes back does so under the policy and with the groups of now, whichever server it is that shows them.
-    const back = [...before.users.values()].filter(({ state }) => state === "removed").map(({ id }) => id);
-    expect([...ended.difference(new Set(back))], this.#told).toEqual([]);
+    const stayed = [...before.users.values()].filter(({ state }) => state !== "removed");
+    expect(
+      stayed.filter(({ id }) => ended.has(id)),
+      this.#told,
+    ).toEqual([]);
     for (const [id, was] of before.users) {
       const is = after.users.get(id);
       if (was.state === "removed") continue;
