@@ -170,7 +170,7 @@ function heldPart(visit: Visit, run: SyncRun): Html {
   const does = html`<p>Approving starts a run with a fresh listing. It does what the plan below says as far as that still holds then, and removes
 nobody who is not in it.</p>`;
   const mayApprove = visit.roles.includes("admin") && run.approvedAt === null && !run.dryRun;
-  return html`<div class="answer bad"><p><strong>Held: it changed nothing.</strong></p></div>${reasons}${does}${
+  return html`<section class="held"><div class="answer bad"><p><strong>Held: it changed nothing.</strong></p></div>${reasons}${does}${
     mayApprove
       ? form(
           visit,
@@ -178,7 +178,7 @@ nobody who is not in it.</p>`;
           html`<label class="tick"><input type="checkbox" name="sure" value="yes" required><span>I have looked at the plan, and it is what should happen</span></label><button class="danger">Approve</button>`,
         )
       : undefined
-  }`;
+  }</section>`;
 }
 
 function differenceOf({ before, after }: SyncChange): Html | undefined {

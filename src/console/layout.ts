@@ -62,6 +62,7 @@ ${stage === "challenge" ? undefined : link("/settings", "Settings")}
 }
 
 function isHere({ path }: Visit, place: string): boolean {
+  if (place === "/directories" && path.startsWith("/runs/")) return true; // runs are of a directory
   return path === place || path.startsWith(`${place}/`);
 }
 

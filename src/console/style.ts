@@ -83,6 +83,7 @@ main:not(.wide) > form > button.primary, main:not(.wide) > form > p + button.pri
 .tag.bad { background: var(--bad-ground); color: var(--bad); border-color: transparent; }
 .tag.faint { color: var(--faint); }
 
+.held { margin-bottom: 1.5rem; }
 .facts { margin: 0 0 1rem; }
 .facts > div { display: grid; grid-template-columns: minmax(8rem, 13rem) 1fr; gap: 0.25rem 1rem; padding: 0.5rem 0; border-bottom: 1px solid var(--line); }
 .facts > div:last-child { border-bottom: 0; }
@@ -94,8 +95,8 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .answer p { margin: 0; }
 
 .filters { display: flex; flex-wrap: wrap; align-items: end; gap: 0.75rem; margin-bottom: 1.25rem; }
-.filters > div { flex: 1 1 9rem; }
-.filters > .search { flex: 2 1 15rem; }
+.filters > div { flex: 1 1 7.5rem; }
+.filters > .search { flex: 2 1 12rem; }
 .filters input, .filters select { margin: 0; height: 2.85rem; }
 .filters button { height: 2.85rem; }
 .acts { display: flex; flex-wrap: wrap; gap: 0.75rem; margin-bottom: 1rem; align-items: center; }

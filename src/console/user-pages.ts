@@ -153,6 +153,13 @@ const identificationTexts: Readonly<Record<Identification, string>> = {
   vouched: "Their superior has vouched for them",
 };
 
+/** The same where there is less room. */
+const identificationNames: Readonly<Record<Identification, string>> = {
+  "in-person": "They stand before me",
+  "called-back": "I called a number that we had",
+  vouched: "Their superior has vouched",
+};
+
 function actsOf(visit: Visit, { standing, verification }: UserState): Html | undefined {
   const { user } = standing;
   const isAdmin = visit.roles.includes("admin");
@@ -192,7 +199,7 @@ function actsOf(visit: Visit, { standing, verification }: UserState): Html | und
           `${path}/disable-mfa`,
           html`<label class="tick"><input type="checkbox" name="sure" value="yes" required><span>End it without a code: the registered device and the backup codes stop working.</span></label>
 <label class="tick"><input type="checkbox" name="issuePass" value="yes"><span>Hand out an enrollment pass with it</span></label>
-<label for="identified">How do you know that it is them? (for a pass)</label><select id="identified" name="identified">${options([["", "Not asked"], ...identifications.map((value) => [value, identificationTexts[value]] as const)], "")}</select>
+<label for="identified">For a pass: how do you know that it is them?</label><select id="identified" name="identified">${options([["", "Not asked"], ...identifications.map((value) => [value, identificationNames[value]] as const)], "")}</select>
 <button class="danger">MFA: Disable</button>`,
         ),
       )
