@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { ensureServers } from "../servers/install-servers.ts";
 import type { Bench, BenchResult, BenchRow } from "./bench.ts";
+import { commandLine } from "./command-line.ts";
 import { firstImport } from "./first-import.ts";
 import { groupChange } from "./group-change.ts";
 import { memory } from "./memory.ts";
@@ -19,7 +20,16 @@ import { start } from "./start.ts";
 import { unchangedRun } from "./unchanged-run.ts";
 import { verification } from "./verification.ts";
 
-const rows: BenchRow[] = [firstImport, unchangedRun, groupChange, memory, verification, signIn, start];
+const rows: BenchRow[] = [
+  firstImport,
+  unchangedRun,
+  groupChange,
+  memory,
+  verification,
+  signIn,
+  start,
+  commandLine,
+];
 const rowNames = rows.map((row) => row.name).join(",");
 
 interface Options {

@@ -1,33 +1,19 @@
-// The command line: one file a command, put together here. Turns every way in which a command can end into an exit code
-// and words for people.
+// The command line: one file a command, put together here; only the file of the command that is asked for is loaded. Turns
+// every way in which a command can end into an exit code and words for people.
 
 import { existsSync } from "node:fs";
 import { Command } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
-import { addAuditCommand } from "./audit-command.ts";
-import { addCheckCommand } from "./check-command.ts";
-import { addConfigCommand } from "./config-command.ts";
 import { type CliContext, type CliStreams, exitCodes } from "./context.ts";
-import { addDatabaseCommand } from "./database-command.ts";
-import { addDirectoryCommand } from "./directory-command.ts";
-import { addHealthCommand } from "./health-command.ts";
-import { addKeyCommand } from "./key-command.ts";
-import { addMigrateCommand } from "./migrate-command.ts";
-import { addNoticeCommand } from "./notice-command.ts";
 import { reportFailure } from "./report-failure.ts";
-import { addRunCommand } from "./run-command.ts";
-import { addServeCommand } from "./serve-command.ts";
-import { addSyncCommand } from "./sync-command.ts";
-import { addTokenCommand } from "./token-command.ts";
-import { addUserCommand } from "./user-command.ts";
 
 // Where the configuration is looked for when nothing is said. The last one is named to an admin when none is there.
 const usualConfigPaths = ["dirmfa.yaml", "/etc/dirmfa/dirmfa.yaml"];
 
 /** Runs one command to its end and returns the exit code. Never throws. */
 export async function runCommandLine(args: string[], streams: CliStreams): Promise<number> {
-  const { program, context } = createProgram(streams);
   try {
+    const { program, context } = await createProgram(streams, commandWordOf(args));
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
   } catch (error) {
@@ -35,8 +21,11 @@ export async function runCommandLine(args: string[], streams: CliStreams): Promi
   }
 }
 
-/** The tree of commands, and what they act on. */
-export function createProgram(streams: CliStreams): { program: Command; context: CliContext } {
+/** The tree of commands, and what they act on. Of all commands, or where `only` names one, of that one alone. */
+export async function createProgram(
+  streams: CliStreams,
+  only?: string,
+): Promise<{ program: Command; context: CliContext }> {
   const program = new Command("dirmfa")
     .description("MFA for the users of your LDAP or Active Directory")
     .version(packageJson.version)
@@ -54,27 +43,38 @@ export function createProgram(streams: CliStreams): { program: Command; context:
       program.opts<{ config?: string }>().config ?? streams.env.DIRMFA_CONFIG ?? usualConfigPath(streams),
     actorName: () => program.opts<{ actor?: string }>().actor,
   };
-  for (const add of commands) add(program, context);
+  const wanted = only !== undefined && Object.hasOwn(commands, only) ? { [only]: commands[only] } : commands;
+  for (const load of Object.values(wanted)) (await load?.())?.(program, context);
   writeTo(program, streams);
   return { program, context };
 }
 
-const commands = [
-  addServeCommand,
-  addSyncCommand,
-  addMigrateCommand,
-  addCheckCommand,
-  addHealthCommand,
-  addUserCommand,
-  addRunCommand,
-  addDirectoryCommand,
-  addDatabaseCommand,
-  addAuditCommand,
-  addNoticeCommand,
-  addKeyCommand,
-  addTokenCommand,
-  addConfigCommand,
-];
+type AddCommand = (program: Command, context: CliContext) => void;
+
+// In the order of the help. Each takes with it what it needs, and a start is mostly loading.
+const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  serve: async () => (await import("./serve-command.ts")).addServeCommand,
+  sync: async () => (await import("./sync-command.ts")).addSyncCommand,
+  migrate: async () => (await import("./migrate-command.ts")).addMigrateCommand,
+  check: async () => (await import("./check-command.ts")).addCheckCommand,
+  health: async () => (await import("./health-command.ts")).addHealthCommand,
+  user: async () => (await import("./user-command.ts")).addUserCommand,
+  run: async () => (await import("./run-command.ts")).addRunCommand,
+  directory: async () => (await import("./directory-command.ts")).addDirectoryCommand,
+  database: async () => (await import("./database-command.ts")).addDatabaseCommand,
+  audit: async () => (await import("./audit-command.ts")).addAuditCommand,
+  notice: async () => (await import("./notice-command.ts")).addNoticeCommand,
+  key: async () => (await import("./key-command.ts")).addKeyCommand,
+  token: async () => (await import("./token-command.ts")).addTokenCommand,
+  config: async () => (await import("./config-command.ts")).addConfigCommand,
+};
+
+const optionsWithValue = ["--config", "--actor"];
+
+/** The first word that is no option of the program, nor the value of one. */
+function commandWordOf(args: readonly string[]): string | undefined {
+  return args.find((arg, index) => !arg.startsWith("-") && !optionsWithValue.includes(args[index - 1] ?? ""));
+}
 
 /** Commands inherit neither the streams nor the exit override when they are made with `command()` before these are set. */
 function writeTo(command: Command, streams: CliStreams): void {

@@ -5,7 +5,6 @@ import knex, { type Knex } from "knex";
 import type { DatabaseConfig, PreparedStatements } from "../config/config.ts";
 import type { Log } from "../log.ts";
 import { databaseUnavailable } from "./database-errors.ts";
-import { embeddedPort, openEmbeddedDatabase } from "./embedded/embedded-database.ts";
 import { preparingOf } from "./preparing.ts";
 
 export type Database = Knex;
@@ -66,6 +65,8 @@ async function openPostgres(config: PostgresConfig, log: Log): Promise<OpenDatab
 
 // The session's settings are shared by all connections, so none are made here; the bridge has its own idle limit.
 async function openEmbedded(folder: string, options: OpenDatabaseOptions): Promise<OpenDatabase> {
+  // Loaded where it is used: it needs more of Node than the rest of a command.
+  const { embeddedPort, openEmbeddedDatabase } = await import("./embedded/embedded-database.ts");
   const embedded = await openEmbeddedDatabase(folder, options);
   const address = {
     host: embedded.socketFolder,

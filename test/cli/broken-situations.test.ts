@@ -237,8 +237,8 @@ const unreachable = {
 };
 
 /** Every command that ends by itself, with `argument` for each of its arguments. */
-function commandsWith(argument: string): string[][] {
-  const { program } = createProgram({ stdout: process.stdout, stderr: process.stderr, env: {} });
+async function commandsWith(argument: string): Promise<string[][]> {
+  const { program } = await createProgram({ stdout: process.stdout, stderr: process.stderr, env: {} });
   const leaves = (command: typeof program, path: string[]): string[][] =>
     command.commands.length > 0
       ? command.commands.flatMap((child) => leaves(child, [...path, child.name()]))
@@ -253,9 +253,9 @@ function commandsWith(argument: string): string[][] {
 }
 
 /** Every option of every command that takes a value, with `value`. */
-function optionsWith(value: string): string[][] {
-  const { program } = createProgram({ stdout: process.stdout, stderr: process.stderr, env: {} });
-  return commandsWith(value).flatMap((args) => {
+async function optionsWith(value: string): Promise<string[][]> {
+  const { program } = await createProgram({ stdout: process.stdout, stderr: process.stderr, env: {} });
+  return (await commandsWith(value)).flatMap((args) => {
     const leaf = args.reduce(
       (command, name) => command.commands.find((one) => one.name() === name) ?? command,
       program,
@@ -285,7 +285,7 @@ test.each(situations)(
       expect(checked.stdout + checked.stderr).toMatch(/^(failed|dirmfa:) /m);
       // What is wrong with a listener stops none of the other commands.
       const { http, console } = situation.config ?? {};
-      const others = http === undefined && console === undefined ? commandsWith("nobody") : [];
+      const others = http === undefined && console === undefined ? await commandsWith("nobody") : [];
       for (const args of others) expectWords(args, await dirmfa(...args));
     });
   },
@@ -298,10 +298,10 @@ const oddValues = ["kim", "99999999999999999999", "'%_\\\u001b[2J🦊"];
 test("odd arguments and options are told in words", async () => {
   await inSituation({ name: "nothing is broken", start: 1 }, async (dirmfa) => {
     for (const value of oddValues) {
-      for (const args of optionsWith(value)) expectWords(args, await dirmfa(...args));
+      for (const args of await optionsWith(value)) expectWords(args, await dirmfa(...args));
     }
     for (const value of ["00000000-0000-4000-8000-000000000000", ""]) {
-      for (const args of commandsWith(value)) expectWords(args, await dirmfa(...args));
+      for (const args of await commandsWith(value)) expectWords(args, await dirmfa(...args));
     }
   });
 });
