@@ -48,13 +48,16 @@ export function noteCode(code: string): void {
   codes.add(code);
 }
 
-/** What of all that was noted is in a log of this file, with the line: nothing may be. */
+/** What of all that was noted is in a log of this file, with the line: nothing may be. Forgets both, as the next file begins. */
 export function secretsInLogs(): string[] {
-  return logs.flatMap(({ name, text }) => {
+  const leaks = logs.flatMap(({ name, text }) => {
     const lines = text().split("\n");
     const found = secretsIn(lines.join("\n"), { secrets, codes });
     return found.map((value) => `${name}: ${value} in ${lines.find((line) => line.includes(value)) ?? "?"}`);
   });
+  for (const noted of [secrets, codes]) noted.clear();
+  logs.length = 0;
+  return leaks;
 }
 
 /** Which of `secrets` and `codes` a log holds, written as they are, in JSON or in a URL. */
