@@ -13,6 +13,7 @@ import type { Bench, BenchResult, BenchRow } from "./bench.ts";
 import { commandLine } from "./command-line.ts";
 import { firstImport } from "./first-import.ts";
 import { groupChange } from "./group-change.ts";
+import { incrementalRun } from "./incremental-run.ts";
 import { memory } from "./memory.ts";
 import { buildMeasuredProgram } from "./program.ts";
 import { signIn } from "./sign-in.ts";

@@ -19,8 +19,8 @@ import { syncOnDemandArgs } from "./program.ts";
 import type { SyncAnswer } from "./sync-on-demand.ts";
 
 export interface Syncing {
-  /** Throws unless the run succeeded. */
-  sync(): Promise<SyncAnswer>;
+  /** A full run where it is not said. Throws unless the run succeeded. */
+  sync(kind?: "incremental"): Promise<SyncAnswer>;
   close(): Promise<void>;
 }
 
@@ -147,8 +147,8 @@ function startSyncing(bench: Bench, configFile: string): Syncing {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = once(child, "close");
   return {
-    sync: async () => {
-      child.stdin.write("\n");
+    sync: async (kind = undefined) => {
+      child.stdin.write(`${kind ?? ""}\n`);
       const { value } = await lines.next();
       if (value === undefined) throw new Error("the syncing process ended");
       const answer: SyncAnswer = JSON.parse(value);

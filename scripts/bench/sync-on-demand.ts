@@ -1,4 +1,4 @@
-// The measured process of the sync rows: a run for every line that it reads, by the flow that the daemon uses, each timed from
+// The measured process of the sync rows: a run for every line that it reads, an incremental one where the line says so, by the flow that the daemon uses, each timed from
 // its start to its end, so without the start of node. Prints one JSON object a run.
 //
 //   node --max-semi-space-size=8 scripts/bench/sync-on-demand.ts CONFIG
@@ -13,6 +13,7 @@ import { mfaPolicyOf } from "../../src/users/policy.ts";
 
 export interface SyncAnswer {
   ms: number;
+  kind: string;
   status: string;
   error: string | null;
   counts: RunCounts | null;
@@ -28,12 +29,13 @@ const deps = {
   directories: config.directories.map(({ name }) => name),
   holder: `bench:${process.pid}`,
 };
-for await (const _ of createInterface({ input: process.stdin })) {
-  console.log(JSON.stringify(await syncOnce(deps)));
+for await (const line of createInterface({ input: process.stdin })) {
+  const kind = line === "incremental" ? "incremental" : "full";
+  console.log(JSON.stringify(await syncOnce(deps, kind)));
 }
 await database.close();
 
-async function syncOnce(syncDeps: SyncDeps): Promise<SyncAnswer> {
+async function syncOnce(syncDeps: SyncDeps, kind: "full" | "incremental"): Promise<SyncAnswer> {
   const [directory] = config.directories;
   if (directory === undefined) throw new Error("the configuration has no directory");
   const start = performance.now();
@@ -42,11 +44,13 @@ async function syncOnce(syncDeps: SyncDeps): Promise<SyncAnswer> {
     trigger: "request",
     actor: { name: "bench", via: "cli" },
     dryRun: false,
+    kind,
     signal: new AbortController().signal,
   });
   const run = started.kind === "started" ? await started.finished : started.run;
   return {
     ms: performance.now() - start,
+    kind: run.kind,
     status: run.status,
     error: run.error?.message ?? null,
     counts: run.counts,

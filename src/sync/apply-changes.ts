@@ -104,7 +104,7 @@ async function requireRemembered(trx: Transaction, { run, changes }: ApplyChange
 
 async function makeChangesPlan(
   trx: Transaction,
-  { run, directory, changes }: ApplyChangesInput,
+  { run, directory, changes, dryRun }: ApplyChangesInput,
   policy: PolicyInForce,
 ): Promise<ChangesPlan> {
   const { report, staged, memory } = changes;
@@ -112,7 +112,7 @@ async function makeChangesPlan(
   if (isLarge) await analyzeStaging(trx);
   await skipIdClashes(trx, run, { of: "users", moved: [] });
   await dropDuplicates(trx, run);
-  await forgetAbsencesOfStaged(trx, run);
+  if (!dryRun) await forgetAbsencesOfStaged(trx, run);
   const fresher = await unstageFresher(trx, run);
   await skipNames(trx, run);
   const unchanged = fresher + (await unstageUnchanged(trx, run));
@@ -182,5 +182,5 @@ async function endRun(
   if (!ended) throw new AppError("lease-lost", "Another process has declared this run abandoned.");
   const { added, changed, restored, disabled, skipped } = plan.counts;
   if ((isHeld || dryRun) && added + changed + restored + disabled > 0) await sharePlan(trx, run.id);
-  if (skipped > 0) await shareSkips(trx, run.id);
+  if (skipped + changes.report.leftOut > 0) await shareSkips(trx, run.id);
 }
