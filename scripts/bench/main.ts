@@ -24,6 +24,7 @@ import { verification } from "./verification.ts";
 const rows: BenchRow[] = [
   firstImport,
   unchangedRun,
+  incrementalRun,
   groupChange,
   memory,
   verification,
