@@ -30,7 +30,7 @@ export function readQuery(query: string, userAgent: string): Parameters | undefi
 }
 
 function fromPairs(pairs: [string, unknown][], userAgent: string): Parameters | undefined {
-  const decode = encodesOnce(userAgent) ? (text: string) => text : decodePercent;
+  const decode = secondDecodingOf(userAgent);
   const found = new Map<string, string>();
   for (const [name, value] of pairs) {
     if (typeof value !== "string" || found.has(name)) return undefined; // a file, or a second value
@@ -59,6 +59,14 @@ function fromJson(body: Buffer): Parameters | undefined {
 // privacyIDEA's own server makes the same exception for the same three clients; all others encode twice.
 function encodesOnce(userAgent: string): boolean {
   return /^(simplesamlphp|privacyidea-cp|privacyidea-ldap-proxy)/i.test(userAgent);
+}
+
+function secondDecodingOf(userAgent: string): (text: string) => string {
+  if (encodesOnce(userAgent)) return (text) => text;
+  // The Java client of these two encodes as forms do: its plus is a space, and a real plus is percent-encoded.
+  if (/^privacyidea-(keycloak|shibboleth)/i.test(userAgent))
+    return (text) => decodePercent(text.replaceAll("+", " "));
+  return decodePercent;
 }
 
 /** A text that is not percent-encoded stays as it is, so a client that encodes once is understood as well. */
