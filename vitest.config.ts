@@ -22,6 +22,9 @@ const onBothEngines = [
   "test/verification/{enrollment,rotate-keys}.test.ts",
 ];
 
+// A process runs file after file: to load the program and its libraries anew for each of many small files took a third of all time.
+const isolate = false;
+
 export default defineConfig({
   test: {
     // Real servers on a small machine; a test that hangs is still found.
@@ -29,16 +32,15 @@ export default defineConfig({
     hookTimeout: 120_000,
     // Tests wait for servers more than they compute: more of them at once than there are cores.
     maxWorkers: 4,
-    // A process runs file after file. To load the program and its libraries anew for each file took a third of all time.
-    isolate: false,
     execArgv,
     setupFiles: ["test/support/searched-logs.ts"],
     projects: [
-      { extends: true, test: { name: "checks", include: ["test/checks/**/*.test.ts"] } },
+      { extends: true, test: { name: "checks", isolate, include: ["test/checks/**/*.test.ts"] } },
       {
         extends: true,
         test: {
           name: "postgres",
+          isolate,
           include: ["test/**/*.test.ts"],
           exclude: ["test/checks/**", "test/{interop,e2e,properties}/**", "test/**/*.embedded.test.ts"],
           provide: { engine: "postgres", servers },
@@ -49,6 +51,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "embedded",
+          isolate,
           include: [...onBothEngines, "test/**/*.embedded.test.ts"],
           exclude: ["test/**/*.postgres.test.ts"],
           provide: { engine: "embedded", servers },

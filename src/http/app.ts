@@ -92,7 +92,8 @@ function checkRequests(app: App): void {
     verbose: true,
   } as const;
   const exact = new Ajv({ ...options, coerceTypes: false });
-  const fromText = new Ajv({ ...options, coerceTypes: true });
+  // 1e400 is read as infinite, of which ajv otherwise checks no minimum and no maximum.
+  const fromText = new Ajv({ ...options, coerceTypes: true, strictNumbers: false });
   app.setValidatorCompiler(({ schema, httpPart }) =>
     // fastify hands on the schema of the route untyped.
     (httpPart === "querystring" ? fromText : exact).compile(schema as object),

@@ -196,6 +196,7 @@ const pages: Readonly<Record<string, PageInApi>> = {
       Users: ["0.directories.*.userBases", String],
       Groups: ["0.directories.*.groupBases", String],
       Schedule: ["0.directories.*.schedule", inWords],
+      "Schedule of incremental runs": ["0.directories.*.incrementalSchedule", inWords],
       "Held beyond": ["0.directories.*.limits", inWords],
       Database: "0.database",
       "Removed users": ["0.retention.removedUsers", inWords],

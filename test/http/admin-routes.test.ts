@@ -408,6 +408,7 @@ const cursorOf = (value: unknown) => Buffer.from(JSON.stringify(value)).toString
 
 test.each([
   "limit=0",
+  "limit=1e400",
   "limit=501",
   "limit=x",
   "limit=",

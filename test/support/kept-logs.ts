@@ -48,16 +48,20 @@ export function noteCode(code: string): void {
   codes.add(code);
 }
 
-/** What of all that was noted is in a log of this file, with the line: nothing may be. Forgets both, as the next file begins. */
+/** What of all that was noted is in a log of this file, with the line: nothing may be. */
 export function secretsInLogs(): string[] {
-  const leaks = logs.flatMap(({ name, text }) => {
+  return logs.flatMap(({ name, text }) => {
     const lines = text().split("\n");
     const found = secretsIn(lines.join("\n"), { secrets, codes });
     return found.map((value) => `${name}: ${value} in ${lines.find((line) => line.includes(value)) ?? "?"}`);
   });
-  for (const noted of [secrets, codes]) noted.clear();
+}
+
+/** For the next file in the same process: a code of one file may be a number in a log of another. */
+export function forgetLogs(): void {
+  secrets.clear();
+  codes.clear();
   logs.length = 0;
-  return leaks;
 }
 
 /** Which of `secrets` and `codes` a log holds, written as they are, in JSON or in a URL. */
