@@ -7,11 +7,8 @@ import { barChart } from "./charts.ts";
 import { facts, form, lengthOf, notice, page, problem, table, tag, timeOf } from "./layout.ts";
 import type { Visit } from "./visit.ts";
 
-export function directoriesPage(
-  visit: Visit,
-  directories: readonly DirectoryState[],
-  held: readonly SyncRun[],
-): Html {
+export function directoriesPage(visit: Visit, directories: readonly DirectoryState[]): Html {
+  const held = directories.flatMap(({ heldRun }) => heldRun ?? []);
   return page(
     visit,
     "Directories",

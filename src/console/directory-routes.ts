@@ -26,10 +26,7 @@ export function addDirectoryRoutes(site: Site, deps: ConsoleDeps): void {
       { db, nextRunOf: deps.nextRunOf },
       config.directories.map(({ name }) => name),
     );
-    const held = states.flatMap(({ lastRun }) =>
-      lastRun?.status === "held" && !lastRun.dryRun ? [lastRun] : [],
-    );
-    return directoriesPage(visit, states, held);
+    return directoriesPage(visit, states);
   });
 
   site.get("/directories/:name", who, async (asked) => {

@@ -11,9 +11,14 @@ export interface DirectoryState {
   age: SyncAge | undefined;
   /** Also a dry run. */
   lastRun: SyncRun | undefined;
+  /** The last run that has ended and was no dry run, where that is held. */
+  heldRun: SyncRun | undefined;
   /** By this replica's schedule; undefined for runs on demand. */
   nextRun: Date | undefined;
 }
+
+// One is going on at most; the others may be dry runs.
+const runsLookedAt = 20;
 
 export async function listDirectoryStates(
   deps: { db: Database; nextRunOf(directory: string): Date | undefined },
@@ -22,11 +27,13 @@ export async function listDirectoryStates(
   const ages = await listSyncAges(deps.db);
   return Promise.all(
     names.map(async (name) => {
-      const [lastRun] = await listRuns(deps.db, { directory: name, limit: 1 });
+      const runs = await listRuns(deps.db, { directory: name, limit: runsLookedAt });
+      const lastEnded = runs.find(({ status, dryRun }) => status !== "running" && !dryRun);
       return {
         name,
         age: ages.find(({ directory }) => directory === name),
-        lastRun,
+        lastRun: runs[0],
+        heldRun: lastEnded?.status === "held" ? lastEnded : undefined,
         nextRun: deps.nextRunOf(name),
       };
     }),

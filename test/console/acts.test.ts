@@ -127,6 +127,15 @@ test("a held run shows why and whom, and an admin approves it", async () => {
   await expect(world.sync()).rejects.toThrow("held");
   expect((await arthur.get("/directories")).text).toContain("A run of main is held.");
   const { id } = await world.database.db("sync_runs").where({ status: "held" }).first("id");
+  await alice.get("/directories/main");
+  const dry = (await alice.post("/directories/main/dry-run")).location?.split(/[/?]/)[2] ?? "";
+  await expect
+    .poll(async () => (await findRun(world.database.db, dry))?.status, { timeout: 30_000 })
+    .not.toBe("running");
+  // A later run that decides nothing hides nothing.
+  expect((await arthur.get("/directories")).text).toContain(
+    `A run of main is held.</strong> It changed nothing. <a href="/runs/${id}">`,
+  );
   const page = await arthur.get(`/runs/${id}?search=user0007`);
   expect(page.text).toContain(">user0007</a>");
   expect(page.text).not.toContain(">user0008</a>");
