@@ -1,6 +1,6 @@
 // Which names of people an audit event takes, wherever they come from: an auditor must see who it was. Pure.
 
-/** A name and an address fit; an essay in every audit event does not. */
+/** Enough for a name and an address. */
 export const actorMaxLength = 200;
 
 // Controls, and the code points that turn text around or hide in it.

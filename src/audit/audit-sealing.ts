@@ -79,7 +79,7 @@ export function startAuditSealing(deps: AuditSealingDeps): AuditSealing {
     } catch (error) {
       deps.log.warn({ err: error }, "audit events not sealed; tried again");
     }
-    // A lost database is told already.
+    // That the database is away has been logged already.
     const { unsealedSeconds } = await measure().catch(() => ({ unsealedSeconds: 0 }));
     if (unsealedSeconds * 1000 < waitingTooLongMs) tell.forget("waiting");
     else

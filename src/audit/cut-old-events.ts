@@ -40,11 +40,11 @@ export async function cutOldEvents(
   deps: SealAuditDeps,
   input: { retentionMs: number; actor: Actor },
 ): Promise<CutAnswer> {
-  // The clock that is behind: one that was set far ahead must not cost the audit.
+  // Of the two clocks the earlier one counts: a clock that was set far ahead must not delete the audit.
   const nowMs = Math.min(deps.clock.now().getTime(), (await findDatabaseNow(deps.db)).getTime());
   const before = new Date(nowMs - input.retentionMs);
   const [oldest] = await listSealedEvents(deps.db, chainStart.position, 1);
-  // Of an event that is gone nobody knows the time: what is cut decides, and refuses.
+  // The time of a deleted event is not known: the cut itself finds that it is missing, and refuses.
   if (!oldest || (oldest.event && Date.parse(oldest.event.at) >= before.getTime() - slackMs)) {
     return { outcome: "cut", events: 0 };
   }
@@ -87,7 +87,7 @@ async function cutBatch(
   if (!last) return { outcome: "cut", events: 0 };
   const end = { position: BigInt(start.position), chainMac: start.chainMac };
   const checked = checkSeals(chainKey, end, batch);
-  // What was late or made up is no less so when it is gone; it was told for as long as it was kept.
+  // Late or invented events may be cut off too: they were reported for as long as they were kept.
   const problems = [...checked.problems, ...namedMismatches(checked.mismatches)].filter(
     ({ kind }) => kind !== "late" && kind !== "misdated" && kind !== "inserted",
   );

@@ -5,7 +5,7 @@ import type { Database } from "../store/database.ts";
 import type { AuditEvent, AuditEventFilter } from "./audit-events-table.ts";
 import { type AuditPlace, readAuditPage } from "./audit-pages.ts";
 
-// As much as a reader on the way of a slow network should hold in memory.
+// Small enough to stay in memory while a slow reader takes it.
 const pageSize = 500;
 
 const header = [

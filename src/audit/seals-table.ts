@@ -1,5 +1,5 @@
-// Seals and the gaps between sealed ids. Seals are added, and read together with the events they seal; what is cut off is
-// anchors-table.ts's.
+// Seals and the gaps between sealed ids. Seals are added, and read together with the events they seal. anchors-table.ts
+// cuts them off.
 
 import type { Database, Transaction } from "../store/database.ts";
 import { rawRows } from "../store/raw-rows.ts";
@@ -48,7 +48,7 @@ export async function listLateEvents(db: Database, limit: number): Promise<Seala
   const rows = await rawRows<EventRow>(
     db,
     // Gap by gap. As a plain join PostgreSQL may read all events in the order of their ids, since gaps are few.
-    // One that is sealed already is none, whatever the gaps say: they are not under any MAC.
+    // An event that is sealed already is left out, whatever the gaps say: no MAC protects the gaps.
     `select ${eventColumns} from audit_gaps g cross join lateral (
        select * from audit_events where id between g.first_id and g.last_id order by id limit :limit
      ) e

@@ -102,7 +102,7 @@ async function checkTables(config: Config, db: Database): Promise<Finding[]> {
 }
 
 async function checkKeys({ keys: { folder } }: Config, db: Database): Promise<Finding[]> {
-  // Everything that a start logs about keys is a finding here.
+  // Everything that a start would log about keys becomes a finding.
   const deps = { db, folder, log: pino({ level: "silent" }) };
   const active = await tryKeys({ ...deps, randomBytes });
   const all = await keyStatus(deps);

@@ -1,4 +1,4 @@
-// What every command stands on: streams, the configuration, an open database, and who is acting.
+// What every command uses: streams, the configuration, an open database, and who is acting.
 
 import { userInfo } from "node:os";
 import type { WriteStream } from "node:tty";

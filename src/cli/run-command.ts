@@ -195,7 +195,7 @@ async function approve(
     for (;;) {
       const started = await runner.start({ ...request, trigger: "approval", approves: held });
       if (started.kind === "started") return started.finished;
-      // A scheduled run came first; the approval is not lost, it waits.
+      // A scheduled run came first. The approval was not used up: the held run still waits for one.
       await awaitRun(context, open, started.run);
     }
   });

@@ -1,5 +1,5 @@
-// dirmfa serve: the daemon, until it is told to stop; told to reload, it reads its configuration again. A start that fails is told with an exit code that says whether trying
-// again can help, so that a service manager does not start a bad configuration over and over.
+// dirmfa serve: runs the daemon until a signal ends it, and reads the configuration again on SIGHUP. The exit code of a failed start
+// says whether another try can help, so that a service manager does not start a bad configuration again and again.
 
 import type { Command } from "commander";
 import { loadConfig } from "../config/load-config.ts";
@@ -51,7 +51,7 @@ async function start(context: CliContext): Promise<Started> {
   const log = createLog(config.log.level);
   const reloading = reloadOnHangup({ path: context.configPath(), env: context.env, log });
   for (const warning of config.warnings) log.warn({ warning }, "configuration warning");
-  // Loaded here alone: the HTTP server is half of what a short command would have to load for nothing.
+  // Loaded only here: no other command needs the HTTP server, and it is half of all there is to load.
   const { startDaemon } = await import("../daemon.ts");
   const daemon = await startDaemon(config, log);
   reloading.begin(daemon);

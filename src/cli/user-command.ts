@@ -156,7 +156,7 @@ async function printCsv(
     throw new AppError("invalid-usage", "--csv prints the whole list, and not JSON.");
   }
   for await (const records of usersAsCsv(db, filter)) {
-    // A pipe that is read slowly is waited for.
+    // Waits for a reader of the pipe that is slow.
     if (!context.stdout.write(records)) await once(context.stdout, "drain");
   }
 }

@@ -1,4 +1,4 @@
-// What a directory's values mean together: passwords on open networks, binds without a secret, contradicting keys. Pure.
+// Checks the values of a directory together: passwords on open networks, binds without a secret, keys that contradict. Pure.
 
 import { parseServerUrl } from "../ldap-text/server-url.ts";
 import {
@@ -116,7 +116,7 @@ function checkRequirements(meaning: Meaning, count: number): void {
   }
 }
 
-/** Good enough for a warning: case and spaces around commas apart, DNs are compared as text. */
+/** DNs are compared as text, without case and without spaces around commas: sufficient for a warning. */
 function isUnder(dn: string, base: string): boolean {
   const [inner, outer] = [dn, base].map((text) =>
     text

@@ -1,4 +1,4 @@
-// What the values of the other sections mean together: one database, tokens of one's own, listeners, lockout, keys. Pure.
+// Checks the values of the other sections together: one database, a token for each caller, listeners, lockout, keys. Pure.
 
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import {

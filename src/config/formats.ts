@@ -1,4 +1,4 @@
-// The small languages inside the configuration's texts: durations, addresses, URLs, cron. Pure: each parse gives
+// The formats of texts in the configuration: durations, addresses, URLs, cron. Pure: each parse gives
 // a value or undefined, and the schema says in words what was wanted.
 
 import { isIP } from "node:net";
@@ -50,7 +50,7 @@ export function isTimeZone(text: string): boolean {
     new Intl.DateTimeFormat("en", { timeZone: text });
     return true;
   } catch {
-    return false; // RangeError is how Intl says no
+    return false; // Intl throws a RangeError for an unknown zone
   }
 }
 

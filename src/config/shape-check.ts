@@ -1,5 +1,5 @@
-// Checks a configuration's values one by one against the schema, and fills in its defaults. What values mean together is
-// not its business. Pure.
+// Checks a configuration's values one by one against the schema, and fills in its defaults. Whether values fit
+// together is checked elsewhere (check-directories.ts, check-service.ts). Pure.
 
 import { Ajv, type ErrorObject } from "ajv";
 import type { Static, TSchema } from "typebox";
@@ -30,7 +30,7 @@ export interface ShapeCheck {
   soundPart<S extends TSchema>(value: unknown, path: KeyPath, schema: S): Static<S> | undefined;
 }
 
-/** Compiled schemas stay inside what is returned: make one a parse, not one a value. */
+/** What is returned keeps the compiled schemas: make one for each file, not one for each value. */
 export function createShapeCheck(): ShapeCheck {
   const whole = createAjv({ useDefaults: true });
   // Parts come from a value whose defaults are filled in already.
@@ -95,7 +95,7 @@ export function valueAt(value: unknown, path: KeyPath): unknown {
   }, value);
 }
 
-/** A reference without its variable is told once; that what stands there is no URL is no news. */
+/** A reference without a variable has been reported already; that it is not a valid value is not reported as well. */
 function isReported(source: YamlSource, error: ErrorObject): boolean {
   const scalar = scalarAt(source, pathOfError(error));
   return scalar !== undefined && source.unresolved.has(scalar);

@@ -1,4 +1,4 @@
-// YAML text to a tree that knows its positions. Everything YAML can do to us is answered here: syntax, tabs, doubled
+// YAML text to a tree that knows its positions. All traps of YAML are dealt with here: syntax, tabs, doubled
 // keys, several documents, foreign tags, nesting and alias bombs. Pure; knows nothing of what the keys mean.
 
 import {

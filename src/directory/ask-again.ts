@@ -1,5 +1,5 @@
-// Asks a server once more for some entries by their directory ids: a listing takes time, and who moves from one base to another
-// meanwhile is in neither part of it. Decides nothing.
+// Asks a server again for some entries by directory id: an entry that moves from one base to another during a listing can be
+// missing from both. Decides nothing.
 
 import type { DirectoryConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
@@ -8,11 +8,11 @@ import { listInThread } from "./list-directory.ts";
 import type { ServerIdentity } from "./listing-page.ts";
 import { unpackColumns } from "./packed-columns.ts";
 
-/** More are not worth one question: a plan that removes as many is held, or is what an admin has allowed. */
+/** The most ids that are asked for again: a plan that removes more is held, or an admin has allowed it. */
 export const mostAskedAgain = 500;
 
 /**
- * The DNs below the configured bases of those of the ids that are there now, entries that cannot be used included. Rejects as a
+ * The DNs of the entries below the configured bases that have these ids now, also of entries that cannot be used. Rejects as a
  * listing does, and with `directory-changed-during-listing` when another server answers than the one that was listed.
  */
 export async function askAgain(
@@ -30,7 +30,7 @@ export async function askAgain(
     { ...directory, urls: [server.url], groups: undefined },
     {
       signal,
-      onNote: () => {}, // the listing has told them
+      onNote: () => {}, // the listing has reported them already
       onPage: async (page) => {
         for (const skipped of page.skipped) add(skipped.directoryId, skipped.dn);
         if (page.kind === "groups") return;

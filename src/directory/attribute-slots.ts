@@ -45,7 +45,7 @@ export class AttributeSlots {
     const [type, ...options] = whole.split(";");
     const plain = options.every((option) => option === "binary");
     const slot = this.#slots.get(plain ? (type ?? "") : whole) ?? -1;
-    // A server uses a handful of spellings; one that invents them must not fill the memory.
+    // A server uses few spellings of a name; one that sends new ones for ever must not fill the memory.
     if (this.#known.size < 1000) this.#known.set(description, slot);
     return slot;
   }

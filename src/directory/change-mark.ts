@@ -1,4 +1,5 @@
-// How far a server's changes had got, as a text that can be kept, and from where on a later question has to ask (rule 25). Pure.
+// The mark of an incremental run (rule 25): the server's last change as a text that is stored, and from which change on the next
+// run has to ask. Pure.
 
 import type { DirectoryKind } from "../config/config.ts";
 import type { FilterPart } from "../ldap-text/filter-text.ts";
@@ -14,8 +15,8 @@ const changeAttributes: Readonly<Partial<Record<DirectoryKind, string>>> = {
 
 /**
  * `ATTRIBUTE COUNTER=VALUE …`, one counter for each server that takes writes (OpenLDAP), for each database of the server
- * (389-ds), or a single one (Active Directory). Null where the server does not tell, or where nothing tells a restored server
- * from the one it was.
+ * (389-ds), or a single one (Active Directory). Null where the server does not tell, or where a restored server would look
+ * the same as before.
  */
 export function changeMarkOf(kind: DirectoryKind, rootDse: RootDse, server: ServerIdentity): string | null {
   const attribute = changeAttributes[kind];
@@ -62,7 +63,7 @@ export function deltaSince(previous: string, current: string | null): DeltaStart
     }
   }
   const { attribute } = now;
-  // Where nothing has moved the question is asked all the same: it costs little, and a mark that stands still by mistake misses nothing.
+  // Asked even where the counter has not moved: it costs little, and no change is missed where a counter is wrong.
   const value = Buffer.from(nextOf(lowest ?? highest ?? ""));
   return {
     attribute,

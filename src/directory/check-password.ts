@@ -1,5 +1,5 @@
-// Whether a password is that of one stored user: a bind as the entry that has the user's directory id now. Over the same
-// session as a run's, certificate checked; keeps no connection, no password, and shows none.
+// Checks the password of one stored user, by a bind as the entry that has the user's directory id now. The session is the same kind
+// as that of a run, with the certificate checked. Keeps no connection and no password, and shows neither.
 
 import { randomUUID } from "node:crypto";
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";

@@ -9,8 +9,8 @@ const accountDisabledBit = 0x2;
 
 /**
  * Adds what the rule looks at to `slots`; what comes back judges the attributes found in them. An account that has expired by
- * `directoryTime`, by the server's clock, is disabled. Null where the entry does not say: every entry has a userAccountControl,
- * so one without it is one that hides it. An attribute that only some entries have is absent in the others.
+ * `directoryTime`, by the server's clock, is disabled. Null where the entry does not tell: every entry has a userAccountControl,
+ * so where it is missing, the server hides it. Other attributes are missing where there is nothing to say.
  */
 export function disabledRuleReader(
   rule: DisabledRule,

@@ -12,7 +12,7 @@ import { searchPaged } from "./ldap/paged-search.ts";
 import { createGroupMapper } from "./map-group.ts";
 import type { FoundGroup } from "./user-question.ts";
 
-// A user in more groups than this is read by a run alone.
+// A user in more groups than this is not read on demand, only by a run.
 const mostGroups = 1000;
 // Groups that one filter names: well below what servers take.
 const groupsAFilter = 50;
@@ -72,7 +72,7 @@ async function search(
       {
         onEntry: (entry) => {
           const group = mapper.map(entry);
-          // As in a run: a group that cannot be used is in nobody's way.
+          // As in a run, a group that cannot be used is skipped.
           if ("reason" in group || found.has(group.directoryId)) return undefined;
           if (found.size === mostGroups) throw tooMany(session.url);
           const { directoryId, name, dn, dnKey } = group;
@@ -95,7 +95,7 @@ function partsOfUser(
 ): FilterPart[] {
   const parts = partsOfDn(mapping, dn);
   for (const attribute of mapping.memberAttributes) {
-    // An attribute of one's own may list either.
+    // A configured attribute may list DNs or usernames.
     if (listsDns.has(attribute.toLowerCase())) continue;
     for (const value of spellingsOf(username)) parts.push({ kind: "equal", attribute, value });
   }
@@ -117,7 +117,7 @@ function tooMany(url: string): AppError {
   });
 }
 
-/** As typed, and as it is matched: a server may compare with case, and does not know all forms of a letter. */
+/** As typed, and in matching form: a server may distinguish case, and may not know all Unicode forms of a letter. */
 export function spellingsOf(name: string): Buffer[] {
   return [...new Set([name.trim(), usernameKeyOf(name)])].map((text) => Buffer.from(text));
 }

@@ -71,7 +71,7 @@ export const kindDefaults: Readonly<Record<DirectoryKind, KindDefaults>> = {
     // Unique in the domain, which cn is not.
     groupNameAttribute: "sAMAccountName",
     memberAttributes: ["member"],
-    // "Domain Users" and its like list nobody.
+    // "Domain Users" and other primary groups list no members.
     primaryGroup: { kind: "rid", userAttribute: "primaryGroupID", groupAttribute: "objectSid" },
   },
 };
@@ -159,8 +159,8 @@ export function detectKind(rootDse: RootDse): DirectoryKind {
 }
 
 /**
- * How a directory is read. What a server does not show today is not a reason to read it otherwise than yesterday: by another
- * kind's rule everybody whom it has disabled would be enabled. Throws AppError `directory-access-denied` where nothing tells.
+ * How a directory is read. A server that hides its kind today is read as before: with the rules of another kind, all users whom it
+ * has disabled would be enabled. Throws AppError `directory-access-denied` where nothing tells.
  */
 export function kindOf(
   known: { directory: DirectoryConfig; rememberedKind?: DirectoryKind | undefined },
@@ -182,7 +182,7 @@ export function kindOf(
 
 export type DecodedId = { id: string } | { problem: string };
 
-// Longer is no id; it is indexed with the directory's name.
+// A longer value is not an id. The id is indexed together with the directory's name.
 const longestId = 512;
 
 /** A directory id as text: the same for every spelling of the same id. */

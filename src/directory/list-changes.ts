@@ -1,5 +1,5 @@
 // Reads the entries of one server that have changed since a mark, over one session. What the server names is only a hint: each
-// entry is read again by its directory id, so that whoever shares that id is seen too. Tells of nobody that they are gone.
+// entry is read again by its directory id, so that another entry with that id is seen too. Never says that somebody is gone.
 
 import { AppError } from "../errors.ts";
 import type { FilterPart } from "../ldap-text/filter-text.ts";
@@ -135,8 +135,8 @@ interface UserSearch {
 }
 
 /**
- * The directory ids of changed users; undefined when they are too many. An entry without an id that can be used is nobody who is
- * stored, and the next full run reports it.
+ * The directory ids of changed users; undefined when they are too many. An entry without a usable id belongs to no stored
+ * user, and the next full run reports it.
  */
 async function findChanged(
   { session, order, mapping, bases }: UserSearch,
@@ -168,7 +168,7 @@ async function findChanged(
 }
 
 /**
- * Whether the bind DN is shown the attribute of any of the entries: a filter on one that is hidden finds nothing, and is no
+ * Whether the bind DN may read the attribute of any of the entries: a filter on a hidden attribute finds nothing, without an
  * error. False when none of them is there.
  */
 async function tellsOfChanges(

@@ -37,9 +37,9 @@ export function listDirectory(
 const listingHeapMb = 96;
 // A message is held as bytes outside the heap; its members, as strings, take up to this much of it inside.
 const heapPerMessageByte = 3;
-// A small nursery: what a page needs is short-lived, and a larger one only makes the process bigger.
+// A small young generation: the memory of a page is soon free again, and more would only make the process bigger.
 const listingNurseryMb = 8;
-// Thirty missed signs of life: a starved machine misses a few, a thread in an endless loop all.
+// Thirty missed signs of life: on a busy machine a thread misses a few, in an endless loop it misses all.
 const silenceMs = 30_000;
 
 /** As `listDirectory`, with the notes handed over instead of logged; of users, only those with `onlyIds` if that is given. */

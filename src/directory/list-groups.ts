@@ -29,7 +29,7 @@ export interface ReferenceSink extends ListingSink {
   onReference(base: string, uris: string[]): void;
 }
 
-// Groups are large: fewer of them a page, so that a page of them is not a wall of bytes.
+// Groups can be large, so a page has fewer of them than of users.
 const mostGroupsAPage = 200;
 // About 0.5 MiB of keys, and one statement for the store.
 const mostMembersAPage = 5000;
@@ -173,7 +173,7 @@ async function readRange(
       ? groupChanged(dn, error)
       : error;
   });
-  // Members that vanish between two ranges leave a gap that looks like the end.
+  // A member that is removed between two ranges leaves a gap that looks like the end.
   if (next === undefined) throw groupChanged(dn);
   return next === "end" ? undefined : next;
 }

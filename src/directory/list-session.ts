@@ -1,5 +1,5 @@
 // One complete listing over one session: server and bases before, users, groups, server and bases after (rule 4).
-// Returns only when all of it has been handed over and nothing has moved underneath; runs in the listing's thread.
+// Returns only when all of it has been handed over, and server and bases are still what they were; runs in the listing's thread.
 
 import type { DirectoryConfig, DirectoryKind } from "../config/config.ts";
 import { AppError } from "../errors.ts";
@@ -184,7 +184,7 @@ export interface CountingSink extends ReferenceSink {
   countStates(disabled: (boolean | null)[]): void;
 }
 
-// A directory has a handful of parts elsewhere; a server that names thousands must not fill the log.
+// A directory names a few other servers; one that names thousands must not fill the log.
 const mostReferences = 20;
 
 export function countingSink(sink: ListingSink, report: ListingReport): CountingSink {
@@ -210,7 +210,7 @@ export function countingSink(sink: ListingSink, report: ListingReport): Counting
   return { onPage, onNote: sink.onNote, countStates, onReference };
 }
 
-// Not followed: what another server holds is that server's to list.
+// Not followed: the entries of another server are listed from that server, once it is configured.
 function referenceNote(base: string, uris: string[]): ListingNote {
   return {
     message: "directory has a part on another server, which is not listed",

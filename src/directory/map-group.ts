@@ -126,7 +126,7 @@ function memberKeyOf(text: string): string | undefined {
   const dn = text.replace(uniqueIdentifier, "");
   const dnKey = dnKeyOf(dn);
   if (dnKey !== undefined && dnKey !== "") return `dn:${dnKey}`;
-  // An attribute of one's own may list usernames as memberUid does.
+  // A configured attribute may list usernames, as memberUid does.
   return dn.includes("=") ? undefined : usernameMemberKey(text);
 }
 

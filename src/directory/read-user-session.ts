@@ -1,5 +1,5 @@
 // Reads one user over a session: the entries that a name or an id means, mapped as in a listing, and the groups they are in.
-// Runs in the reader's thread. Never tells who is gone: what is not found is not found, and nothing more.
+// Runs in the reader's thread. An entry that is not found is never taken for one that is gone.
 
 import type { DirectoryConfig } from "../config/config.ts";
 import { AppError } from "../errors.ts";
@@ -30,7 +30,7 @@ export async function readUser(
   const kind = kindOf({ directory, rememberedKind: question.rememberedKind }, rootDse, session.url);
   const [firstBase] = directory.users.bases;
   if (firstBase === undefined) throw new AppError("invalid-config", "the directory has no bases to read");
-  // Before the user, so that the copy is no older than it says.
+  // Read before the user, so that the copy is not older than this says.
   const server = await readServerIdentity(session, kind, firstBase, bindDn);
   const mapping = userMappingOf(directory, kind);
   const search = new EntrySearch(session, directory, mapping, rootDse.currentTime ?? new Date());
@@ -55,7 +55,7 @@ export async function readUser(
   if (groupMapping !== undefined) {
     const { directoryIds, dns, usernames, disabled } = unpackColumns(entries);
     for (const [row, directoryId] of directoryIds.entries()) {
-      // Who is disabled cannot sign in, whatever the groups; they are asked when the entry is enabled again.
+      // A disabled user cannot sign in, whatever the groups; these are asked for once the entry is enabled again.
       if (disabled[row] === "true") continue;
       const user = { dn: dns[row] ?? "", username: usernames[row] ?? "" };
       groups.push({ directoryId, groups: await findGroupsOf(session, directory, groupMapping, user) });

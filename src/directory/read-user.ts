@@ -1,5 +1,5 @@
-// Asks a directory about one user, in a thread that is kept for the next question. The door that sync uses; a
-// thread that does not answer in time is ended.
+// Asks a directory about one user, in a thread that is kept for the next question. A thread that does
+// not answer in time is ended.
 
 import { Worker } from "node:worker_threads";
 import type { DirectoryConfig } from "../config/config.ts";
@@ -79,7 +79,7 @@ function startWorker(directory: DirectoryConfig): Worker {
     execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: readerHeapMb },
   });
-  worker.on("error", () => {}); // heard by whoever asks; never unheard
+  worker.on("error", () => {}); // whoever asks listens too; an error without a listener would end the process
   return worker;
 }
 

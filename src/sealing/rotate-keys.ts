@@ -125,7 +125,7 @@ async function readKeys(deps: SealingKeysDeps, ids: string[]): Promise<SealingKe
   return async (id) => keys.get(id);
 }
 
-/** Whoever lacks the key would refuse right codes from the first value on that is sealed with it. */
+/** A replica without the key would refuse right codes as soon as one value is sealed with it. */
 async function requireKeyEverywhere({ db }: SealingKeysDeps, key: SealingKey): Promise<void> {
   const checkValue = key.checkValue.toString("hex");
   const lacking = await listReplicasWithoutKey(db, {

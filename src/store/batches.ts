@@ -1,5 +1,5 @@
 // Work that arrives together, done together (rule 33): one statement and one commit for all that came while the one before was
-// under way. Nothing waits for company: what comes alone goes at once. Knows no statement.
+// under way. Nothing is delayed to make a batch: what comes alone is done at once. Knows no statement.
 
 import { isDatabaseUnavailable } from "./database-errors.ts";
 
@@ -107,7 +107,7 @@ async function runBatch<Item, Answer>(
   } catch (error) {
     // Of a batch whose connection broke nobody knows whether it was committed: asked again, a code would be called spent.
     const isOver = batch.length === 1 || isDatabaseUnavailable(error);
-    // Otherwise nothing of it was done, and who is to blame is found by doing each alone.
+    // Otherwise nothing of it was done; each is done alone, to find the one that fails.
     await Promise.all(
       batch.map((waiting) =>
         isOver ? waiting.reject(error) : runBatch([waiting], { run, running: 1, most: 1 }),

@@ -4,8 +4,8 @@ import type { Transaction } from "../store/database.ts";
 import { type PlanRun, removedByPlan, unlistedUsers } from "./plan-table.ts";
 
 /**
- * Counts, for every user that the listing does not name and the plan does not remove, one more listing in a row, and forgets
- * the counts of all others. With `anew` all counts start with this listing, as after a change of server.
+ * Adds one to the count of every user that the listing does not name and the plan does not remove, and deletes the counts of all
+ * others. With `anew` all counts start again with this listing, as after a change of server.
  */
 export async function countAbsences(trx: Transaction, run: PlanRun, anew: boolean): Promise<void> {
   await trx.raw(
@@ -22,8 +22,8 @@ export async function countAbsences(trx: Transaction, run: PlanRun, anew: boolea
 }
 
 /**
- * Forgets the counts of users whom the listing names. For a held run, which changes nothing else: the listing was complete, and
- * so whoever is in it is not missing.
+ * Deletes the counts of users whom the listing names. For a held run, which changes nothing else: its listing was complete, so
+ * these users are not missing.
  */
 export async function forgetAbsencesOfListed(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
@@ -33,7 +33,7 @@ export async function forgetAbsencesOfListed(trx: Transaction, run: PlanRun): Pr
   );
 }
 
-/** Forgets all counts of a directory that removes users at the first listing without them. */
+/** Deletes all counts of a directory that removes users at the first listing without them. */
 export async function forgetAbsences(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
     "delete from user_absences a using users u where a.user_id = u.id and u.directory = :directory",

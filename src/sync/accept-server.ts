@@ -1,5 +1,5 @@
-// A server that has come back with less than it had, for good: restored from a backup, or rebuilt without one of the servers that
-// took writes. Until a person accepts that, its listings are older copies and remove nobody (rule 4).
+// A server that has lost data for good: it was restored from a backup, or rebuilt without one of the servers that took writes.
+// Until a person accepts that, its listings count as older copies and remove nobody (rule 4).
 
 import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { ServerIdentity } from "../directory/listing-page.ts";
@@ -18,8 +18,8 @@ export interface AcceptServerAnswer {
 }
 
 /**
- * Takes the copy that the last run listed for the directory as it is. Throws AppError `invalid-usage` when that is not an older
- * one: then there is nothing to accept.
+ * Accepts the copy that the last run listed as the present one. Throws AppError `invalid-usage` when it is not an older copy:
+ * then there is nothing to accept.
  */
 export async function acceptServer(
   deps: Pick<DirectoriesDeps, "db" | "holder">,

@@ -59,7 +59,7 @@ interface ChangesPlan {
   notes: RunRemark<NoteCode>[];
 }
 
-// As in make-plan.ts: above this statistics pay for themselves.
+// As in make-plan.ts: for more rows than this, collecting statistics is worth its cost.
 const largePlan = 500;
 
 /**

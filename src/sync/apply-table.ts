@@ -56,8 +56,8 @@ export async function updateUsers(trx: Transaction, run: PlanRun): Promise<void>
 }
 
 /**
- * Disables users whose entries are skipped and say so all the same. The digest goes, so that the entry counts as changed once
- * it can be used again, even if it is then what it was before.
+ * Disables users whose skipped entries say that they are disabled. The digest is deleted, so that the entry counts as changed once
+ * it can be used again, even if it then equals what is stored.
  */
 export async function disableSkippedUsers(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(

@@ -1,5 +1,5 @@
-// A packed column as PostgreSQL reads an array of it. Pure, and quick: a page is a few replacements in one string, not an
-// array of a thousand to quote one by one.
+// Writes a packed column as a PostgreSQL array. Pure, and quick: a page takes a few replacements in one string, where an array of a
+// thousand values would have to be quoted one by one.
 
 import { valueSeparator } from "../directory/packed-columns.ts";
 

@@ -14,9 +14,9 @@ export interface DirectoryMemory {
   serverState: string | null;
   lastCompleteAt: Date | null;
   /**
-   * How the memberships were resolved that follow from the stored users and groups; null where they may not, or some are left to
-   * be ended. Whatever changes users, groups or memberships in another way than a run from the same server makes it null, or marks
-   * the users as read on demand: a run looks at the others only where something has changed.
+   * How memberships were resolved from the stored users and groups. Null where the stored memberships may not follow from them, or
+   * where some are still to be ended. Whatever changes users, groups or memberships in another way than a run from the same server
+   * sets it to null, or marks the users as read on demand. While it is set, a run looks only at users for whom something has changed.
    */
   membershipsAs: MembershipsAs | null;
 }

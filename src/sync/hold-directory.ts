@@ -1,4 +1,4 @@
-// Keeps runs of a directory away while something else than a run changes what is stored of it.
+// Lets no run of a directory begin or go on while something else changes what is stored of that directory.
 
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "../store/database.ts";

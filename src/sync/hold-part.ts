@@ -1,4 +1,4 @@
-// Measures a plan that is of a part of the directory: of one user who was read, or of what has changed.
+// Measures a plan for a part of the directory: for one user who was read, or for the entries that have changed.
 
 import type { DirectoryConfig } from "../config/config.ts";
 import type { Transaction } from "../store/database.ts";

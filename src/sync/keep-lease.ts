@@ -20,7 +20,7 @@ export interface KeptLease extends Disposable {
   stop(): void;
 }
 
-/** Renews `lease` until stopped. A failing renewal is tried again; a refused one, or none for a whole term, is a loss. */
+/** Renews `lease` until stopped. A failing renewal is tried again; the lease is lost when a renewal is refused, or when none succeeds for a whole term. */
 export function keepLease(deps: { db: Database; log: Log }, lease: Lease): KeptLease {
   const controller = new AbortController();
   let renewedAt = performance.now();

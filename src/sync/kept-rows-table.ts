@@ -44,7 +44,7 @@ export async function shareSkips(trx: Transaction, runId: string): Promise<void>
   );
 }
 
-/** The run that keeps the plan of this one: itself, or an earlier one with an equal plan. */
+/** The run with which the plan of this one is stored: itself, or an earlier one with an equal plan. */
 export async function findPlanKeeper(db: Database | Transaction, runId: string): Promise<string> {
   const row = await db("sync_runs")
     .first<{ plan_of: string | null } | undefined>("plan_of")
@@ -52,7 +52,7 @@ export async function findPlanKeeper(db: Database | Transaction, runId: string):
   return row?.plan_of ?? runId;
 }
 
-/** Of a run that came to nothing: neither its draft of a plan nor the skips of a part of a listing say anything. */
+/** For a run that failed: its unfinished plan and the skips of a part of a listing are of no use. */
 export async function dropKept(trx: Transaction, runId: string): Promise<void> {
   await trx("sync_changes").where({ run_id: runId }).delete();
   await trx("sync_skips").where({ run_id: runId }).delete();

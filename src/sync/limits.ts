@@ -95,7 +95,7 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
   }
   for (const name of measureNames) {
     const { code, limit } = measures[name];
-    // An empty listing removes everybody, which goes without saying.
+    // An empty listing has a reason of its own kind; that it removes everybody is not said twice.
     const isSaid = holds.some((hold) => hold.code === code || hold.code === "listing-empty");
     const text = isSaid ? undefined : textOfPassed(name, plan, limits[limit]);
     if (text !== undefined) holds.push({ code, text });
@@ -122,7 +122,7 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
   return holds;
 }
 
-/** Undefined unless both the count and the percentage are passed. A run that adds nothing to what went before is not held for it. */
+/** Undefined unless both the count and the percentage are passed. A run is not held for what earlier runs did, if it adds nothing to it. */
 function textOfPassed(name: MeasureName, plan: PlanFacts, limit: Limit): string | undefined {
   const measure: Measure = measures[name];
   const now = plan.measured[name];

@@ -80,7 +80,7 @@ export interface PlanInput {
   approvedHolds: RunRemark<HoldCode>[];
 }
 
-// Below this many staged rows every way to join them is fast, above it statistics pay for themselves.
+// Up to this many staged rows every way to join them is fast; for more, collecting statistics is worth its cost.
 const largePlan = 500;
 
 /**
@@ -200,7 +200,7 @@ async function planGroups(
   return {
     groupsDiffer: membershipsDiffer && copy !== "older",
     membershipsDiffer,
-    // The next listing has to look again at what this one was not enough to end.
+    // What this listing was not sufficient to end, the next one has to look at again.
     membershipsAs: endsLeft ? null : membershipsAs,
   };
 }

@@ -18,7 +18,7 @@ export const groupStays = `(
     where k.run_id = :id and k.of_groups and k.directory_id is null and k.dn_key is not null)
 )`;
 
-/** The same for groups that the listing names with something new. */
+/** The same for groups that are new in the listing, or differ from the stored ones. */
 export const groupIsStaged =
   "g.directory_id in (select s.directory_id from staged_groups s where s.run_id = :id)";
 

@@ -39,14 +39,14 @@ export const unlistedUsers = `
       select from sync_skips k
       where k.run_id = :id and not k.of_groups and k.directory_id is null and k.username_key = u.username_key)`;
 
-// Looks at removals alone: a user whom the plan changes otherwise is not removed by it.
+// Only removals are looked at: a user whom the plan changes in another way is not removed.
 export const removedByPlan = `exists (
   select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')`;
 
 /**
  * The directory ids of users whose place in the directory the listing does not tell: it does not name them and the plan does not
  * remove them (they moved meanwhile, or more listings are waited for), or it names them by an unusable entry with another DN or
- * username than the stored one. What groups list is nothing to end their memberships by.
+ * username than the stored one. Their memberships must not end because of what this listing says of groups.
  */
 export const unplacedUsers = `
   select u.directory_id ${unlistedUsers} and not ${removedByPlan}
@@ -111,7 +111,7 @@ export async function unstageFresher(trx: Transaction, run: PlanRun): Promise<nu
   return result.rowCount;
 }
 
-/** Users who were read before this run began are as it has listed them: nothing about them is left to be looked at. */
+/** Ends the marks of users who were read before this run began: the run has listed them as they are. */
 export async function settleRefreshed(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(
     `update users u set refreshed_at = null
@@ -195,8 +195,8 @@ export async function planChanges(trx: Transaction, run: PlanRun): Promise<void>
 }
 
 /**
- * Plans disables of users whose entries are skipped: what an entry says of its user's state counts even where the rest of it
- * cannot be used. Of several entries with one id the one in the user's place says it, or all of them do.
+ * Plans disables of users whose entries are skipped: that an entry says "disabled" counts even where the rest of it cannot be
+ * used. Of several entries with one id, the one with the user's DN must say so, or all of them.
  */
 export async function planDisablesOfSkipped(trx: Transaction, run: PlanRun): Promise<void> {
   await trx.raw(

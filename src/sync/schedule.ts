@@ -90,7 +90,7 @@ class Ticks {
     const { log, signal } = this.#deps;
     const tick = ++this.#latest;
     try {
-      // A run that comes to nothing for the schedule is waited for, until the next tick sees to it.
+      // While a run goes on that does not count for the schedule, its end is waited for, but not beyond the next tick.
       while (tick === this.#latest && !signal.aborted) {
         if (await this.#startOrFollow(trigger, due)) return;
       }
@@ -99,7 +99,7 @@ class Ticks {
     }
   }
 
-  /** Never rejects. A run that is under way stands for this one: the next tick comes soon. */
+  /** Never rejects. Nothing is done where a run is going on: the next tick comes soon. */
   async startIncremental(due: Due): Promise<void> {
     const { log, runner, requestId, signal } = this.#deps;
     const directory = this.#directory;
@@ -125,7 +125,7 @@ class Ticks {
   }
 }
 
-/** Ended with its process, and not for a reason that the next one would meet too. */
+/** It ended with its process, so that another try may succeed. */
 function isCutOff({ status, error }: SyncRun): boolean {
   return status === "abandoned" || error?.code === "aborted" || error?.code === "lease-lost";
 }

@@ -136,12 +136,12 @@ export async function moveDirectory(trx: Transaction, names: Names): Promise<num
     { ...names },
   );
   await trx.raw("update groups set directory = :newName where directory = :oldName", { ...names });
-  // Nobody's requirement pauses until a daemon starts with the new name in its policy.
+  // The requirement stays in force until a daemon starts with the new name in its policy.
   await trx.raw("update mfa_policy set directories = array_replace(directories, :oldName, :newName)", {
     ...names,
   });
   await trx.raw("update sync_runs set directory = :newName where directory = :oldName", { ...names });
-  // Those that wait tell by the name that people know from now on.
+  // Notices that wait are told with the new name, which people know from now on.
   await trx.raw("update notices set directory = :newName where directory = :oldName", { ...names });
   // Where both were listed, the new one was later. Groups of the two have become one: the next listing looks at all memberships.
   await trx.raw(

@@ -1,4 +1,4 @@
-// How far enrollment has come: counts of active users, and when those who are enrolled did it. Reads only.
+// How many of the active users are enrolled, and since which day. Reads only.
 
 import type { Database } from "../store/database.ts";
 import { rawRows } from "../store/raw-rows.ts";

@@ -32,7 +32,7 @@ export async function holdPolicy(trx: Transaction): Promise<PolicyInForce | unde
   return policyOf(await trx<PolicyRow>("mfa_policy").forShare().first());
 }
 
-/** The same for whoever may replace it: one at a time. */
+/** The same for a transaction that may replace the policy: one at a time. */
 export async function lockPolicy(trx: Transaction): Promise<PolicyInForce | undefined> {
   return policyOf(await trx<PolicyRow>("mfa_policy").forUpdate().first());
 }

@@ -1,4 +1,4 @@
-// Rule 7: what was kept for a removed user's return is deleted after the retention time.
+// Rule 7: a removed user, with the authenticator and the flags that were kept, is deleted after the retention time.
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";

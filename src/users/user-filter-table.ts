@@ -13,7 +13,7 @@ export interface UserConditions {
   directory?: string | undefined;
   /** Name or DN of a group that they are in, directly or through another where the directory is read so. */
   group?: string | undefined;
-  /** Removed users must do nothing: with this they are only meant where `state` asks for them. */
+  /** Nothing is required of removed users: with this filter they are found only where `state` asks for them. */
   required?: boolean | undefined;
   enrolled?: boolean | undefined;
   /** A kind of code is locked out now. */
@@ -75,7 +75,7 @@ export interface UserCounts {
   };
 }
 
-/** How many users fit, and how many of them are what. One statement, so that the numbers belong together. */
+/** How many users fit the filter, in all and of each sort. One statement, so that the numbers are of one moment. */
 export async function countUsers(db: Database, conditions: UserConditions): Promise<UserCounts> {
   const rows = await rawRows<CountsRow>(
     db,

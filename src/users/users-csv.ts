@@ -6,7 +6,7 @@ import { usernameKeyOf } from "../username.ts";
 import { decideRequirement } from "./policy.ts";
 import { type ListedUser, listUsers, type UserFilter } from "./users-table.ts";
 
-// As much as a reader on the way of a slow network should hold in memory.
+// Small enough to stay in memory while a slow reader takes it.
 const pageSize = 500;
 
 const header = [

@@ -101,7 +101,7 @@ export async function findUserByName(
   db: Database,
   name: { username: string; directory?: string | undefined },
 ): Promise<NameMatch> {
-  // No stored name is unusable, and PostgreSQL refuses some that are, as one with U+0000.
+  // No stored name is unusable, and PostgreSQL refuses some unusable ones, such as one with U+0000.
   if (!isUsableUsername(name.username)) return { kind: "unknown" };
   const rows = await rawRows<UserRow & { match: NamedUser["match"] }>(
     db,
@@ -124,7 +124,7 @@ export interface UserFilter extends UserConditions {
   limit: number;
 }
 
-/** A user in a list: with what an admin looks through a list for. */
+/** A user in a list, with what an admin looks for in it. */
 export interface ListedUser extends User {
   enrolled: boolean;
   /** A kind of code is locked out now. */

@@ -149,7 +149,7 @@ function openSocket(address: ServerAddress, directory: DirectoryConfig, attempt:
     socket.once("close", () => reject(attempt.stoppedBy ?? new Error("closed before it was connected")));
     socket.once("connect", () => {
       socket.off("error", reject);
-      socket.on("error", () => {}); // heard by the session once it has taken over; never unheard
+      socket.on("error", () => {}); // the session listens later; an error without a listener would end the process
       resolve(socket);
     });
   });

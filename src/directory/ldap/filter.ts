@@ -32,14 +32,14 @@ export function everyEntry(): ParsedFilter {
   return parseFilter("(objectClass=*)");
 }
 
-/** The filter that `text` is, of which any of `parts` must be true as well. Throws as parseFilter. */
+/** Parses `text` and adds that one of `parts` must be true as well. Throws as parseFilter. */
 export function narrowFilter(text: string, parts: FilterPart[]): ParsedFilter {
   const parsed = parseFilterText(text);
   if (!("filter" in parsed)) return parseFilter(text);
   return new ParsedFilter({ kind: "and", parts: [parsed.filter, { kind: "or", parts }] }, `(&${text}(|…))`);
 }
 
-/** The filter that `text` is. Throws AppError directory-filter-invalid, which tells where it is none and what is wanted there. */
+/** Parses `text`. Throws AppError directory-filter-invalid, which says at which place it is wrong and what is wanted there. */
 export function parseFilter(text: string): ParsedFilter {
   const parsed = parseFilterText(text);
   if ("filter" in parsed) return new ParsedFilter(parsed.filter, text);

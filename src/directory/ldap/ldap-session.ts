@@ -166,7 +166,7 @@ export class LdapSession {
       this.#socket.write(new UnbindRequest({ messageId: messageId + 1 }).write());
     }
     this.#socket.destroySoon();
-    // A peer that reads nothing would keep the goodbye waiting; half a second is enough for one that does.
+    // A peer that reads nothing would delay the end; half a second is enough for one that reads.
     const socket = this.#socket;
     setTimeout(() => socket.destroy(), 500).unref();
   }
@@ -195,7 +195,7 @@ export class LdapSession {
     this.#socket.on("close", this.#onClose);
   }
 
-  // Errors stay listened to: an upgraded socket's first layer may still fail, and an unheard error ends the process.
+  // This listener stays: the socket below TLS may still fail, and an error without a listener would end the process.
   #unlisten(): void {
     this.#socket.off("data", this.#onData);
     this.#socket.off("close", this.#onClose);
