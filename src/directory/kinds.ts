@@ -229,7 +229,7 @@ function decodeGuid(value: Buffer): DecodedId {
 }
 
 /**
- * The member key of whoever has this primary group; undefined for what is no group of its own domain. For `rid` of a group
+ * The member key of users with this primary group; undefined for a group that is not of a domain. For `rid` of a group
  * the value is a SID ([MS-DTYP] 2.4.2.2), whose last 32 bits, little-endian, are the number that users name.
  */
 export function primaryGroupKeyOf(

@@ -95,7 +95,7 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
   }
   for (const name of measureNames) {
     const { code, limit } = measures[name];
-    // An empty listing has a reason of its own kind; that it removes everybody is not said twice.
+    // That an empty listing removes everybody is not said twice.
     const isSaid = holds.some((hold) => hold.code === code || hold.code === "listing-empty");
     const text = isSaid ? undefined : textOfPassed(name, plan, limits[limit]);
     if (text !== undefined) holds.push({ code, text });

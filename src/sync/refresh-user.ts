@@ -36,7 +36,7 @@ export type Refreshed =
   | StoredReading
   /** The directory shows no such user, which removes nobody. */
   | { outcome: "not-found" }
-  /** The directory was never imported: its first import has rules of its own. */
+  /** The directory was never imported: a first import has other rules. */
   | { outcome: "not-imported" };
 
 // How often a run or another reading may come between the question and its storing before a run is left to it.

@@ -193,7 +193,7 @@ describe("ids", () => {
     expect(map(spelled, { kind: "active-directory" }).id).toBe("64636261-6665-6867-696a-6b6c6d6e6f70");
   });
 
-  test("an id of one's own is taken as it is", () => {
+  test("a configured id attribute is taken as it is", () => {
     const users = { attributes: { ...baseConfig.users.attributes, id: "employeeNumber" } };
     expect(map({ ...anna, employeeNumber: ["A-7"] }, { users }).id).toBe("A-7");
   });

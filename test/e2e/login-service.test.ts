@@ -362,7 +362,7 @@ test("names from the directory are text, never markup", async () => {
   expect(await page.locator("script").count()).toBe(0);
 });
 
-test("each step has a session id of its own, and earlier ones are worth nothing", async () => {
+test("each step has a new session id, and earlier ones are worth nothing", async () => {
   const { phone } = await world.enroll("ida");
   const page = await openPage();
   await page.goto(world.url);

@@ -1,4 +1,4 @@
-// Rule 15 as the login service meets it: many requests at once against two daemons, each a process of its own, on one
+// Rule 15 as the login service meets it: many requests at once against two daemons, each in its own process, on one
 // PostgreSQL. Exactly one of equal requests wins, and no failed attempt goes uncounted.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

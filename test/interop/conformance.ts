@@ -1,5 +1,5 @@
 // Rules 1 to 8 as they show on a real server, the same for every kind: what a run makes of names, moves, locks, groups and
-// of everything that goes wrong between. Each test has an organizational unit and a store of its own.
+// of everything that goes wrong between. Each test has its own organizational unit and its own store.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { change, type DirectoryUnderTest, moveTo } from "../../scripts/servers/directory-under-test.ts";

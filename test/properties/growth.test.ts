@@ -9,7 +9,7 @@ import { vacuumTables } from "../../src/store/vacuum-table.ts";
 import { deleteOldRuns } from "../../src/sync/sync-runs-table.ts";
 import { deletions, openSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
 
-// The same listing of the same server, without a thread of its own: to start one takes ten times as long as all the rest of such
+// The same listing of the same server, without a separate thread: to start one takes ten times as long as all the rest of such
 // a run, and nothing of it is stored.
 vi.mock("../../src/directory/list-directory.ts", async () => {
   const { listOnce } = await import("../../src/directory/list-session.ts");
@@ -90,7 +90,7 @@ async function sizesWhile(world: SyncWorld, status: string): Promise<number[]> {
   return sizes;
 }
 
-/** Of all tables but the audit's, which is kept for ever or has a retention of its own. */
+/** Of all tables but the audit's, which is kept for ever or has its own retention. */
 async function bytes({ database }: SyncWorld): Promise<number> {
   const { rows } = await database.db.raw<{ rows: { bytes: string }[] }>(
     `select sum(pg_total_relation_size(oid)) as bytes from pg_class

@@ -1,4 +1,4 @@
-// Rotates the sealing keys in a process of its own, for tests that kill it. Arguments: database URL, key folder, key id.
+// Rotates the sealing keys in a separate process, for tests that kill it. Arguments: database URL, key folder, key id.
 // Prints a line after each batch.
 
 import { randomBytes } from "node:crypto";

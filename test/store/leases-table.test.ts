@@ -1,4 +1,4 @@
-// Every test has lease names of its own; all share one database.
+// Every test has its own lease names; all share one database.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";

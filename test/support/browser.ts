@@ -1,9 +1,9 @@
-// A private Chromium for tests: no profile but an empty one of its own, no traffic of its own.
+// A private Chromium for tests: an empty profile, and no traffic but what a test causes.
 
 import { type Browser, chromium } from "playwright-core";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
 
-/** Ends with close(). Each newContext() is a browser of its own, with no cookies. `hosts` are names that lead to this machine. */
+/** Ends with close(). Each newContext() is like a separate browser, with no cookies. `hosts` are names that lead to this machine. */
 export async function startBrowser({ hosts = "" } = {}): Promise<Browser> {
   const programs = await ensureServers(["chromium"]);
   return chromium.launch({

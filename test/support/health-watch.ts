@@ -1,4 +1,4 @@
-// Asks a daemon for its health all the while, from a thread of its own: what it measures is the daemon's delay and not
+// Asks a daemon for its health all the while, from a separate thread: what it measures is the daemon's delay and not
 // that of a test which is busy itself.
 
 import { once } from "node:events";

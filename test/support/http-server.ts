@@ -1,4 +1,4 @@
-// Starts the HTTP API for tests: on a port of its own, over a database, with callers whose tokens the test knows.
+// Starts the HTTP API for tests: on a separate port, over a database, with callers whose tokens the test knows.
 
 import { createHash } from "node:crypto";
 import { connect } from "node:net";

@@ -25,7 +25,7 @@ test.each([
   expect(search(text, secret)).toEqual([secret]);
 });
 
-test("a code is found as a word of its own, and not in a time or in a longer number", () => {
+test("a code is found as a separate word, and not in a time or in a longer number", () => {
   for (const text of ['{"totp":"123456"}', "totp=123456&x", "123456"]) {
     expect(searchCode(text, "123456")).toEqual(["123456"]);
   }

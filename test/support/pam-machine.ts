@@ -1,4 +1,4 @@
-// A machine with the example's PAM configuration, as far as login programs can see: a mount namespace of its own whose /etc/pam.d,
+// A machine with the example's PAM configuration, as far as login programs can see: a separate mount namespace whose /etc/pam.d,
 // /etc/passwd, /etc/shadow and RADIUS secret are the test's, and nothing of the system changes. Needs root, as sshd does.
 
 import { execFile, spawn } from "node:child_process";

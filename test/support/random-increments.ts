@@ -72,7 +72,7 @@ export async function runIncrementRounds({ seed, rounds, endsAt }: Rounds): Prom
     left: 0,
   };
   try {
-    // A base that falls to nothing holds a run, which has tests of its own.
+    // A base that falls to nothing holds a run, which other tests show.
     await slapd.add(person("keeper") + person("warden", { ou: "ou=services" }));
     await store.sync();
     let round = 0;

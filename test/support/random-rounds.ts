@@ -1,4 +1,4 @@
-// Rounds of random changes, by the number or for a time: worlds one after the other, each from a seed of its own, so that what
+// Rounds of random changes, by the number or for a time: worlds one after the other, each from its own seed, so that what
 // was found can be seen again from the seed that the failure names.
 
 import { randomInt } from "node:crypto";

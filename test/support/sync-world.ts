@@ -70,7 +70,7 @@ export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWor
   return Object.assign(store, { slapd, stop });
 }
 
-/** For files whose tests each want a fresh directory and an empty store: gives every test a world of its own. */
+/** For files whose tests each want a fresh directory and an empty store: gives every test its own world. */
 export function eachTestInSyncWorld(options: SlapdOptions, use: (world: SyncWorld) => unknown): void {
   let database: TestDatabase;
   let slapd: Slapd;

@@ -1,5 +1,5 @@
 // Hostile directories at random (rules 1, 3, 8): see what must hold in test/support/random-directories.ts. `npm run test:properties`
-// does many more, from seeds of its own.
+// does many more, from other seeds.
 
 import { expect, test } from "vitest";
 import { directoryMatters, runDirectoryRounds } from "../support/random-directories.ts";

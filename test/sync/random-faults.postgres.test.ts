@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { runFaultRounds } from "../support/random-faults.ts";
 
-// `npm run test:interop` does many more, from seeds of its own.
+// `npm run test:interop` does many more, from other seeds.
 test("whatever the line does, the store is as before or as the directory now: 25 rounds", async () => {
   const { succeeded, failed } = await runFaultRounds({ firstSeed: 1, rounds: 25 });
   expect(succeeded).toBeGreaterThan(0);

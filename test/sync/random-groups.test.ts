@@ -1,5 +1,5 @@
 // Groups that change at random (rule 28): a run that looks at few users must leave what one that looks at all would. See
-// test/support/random-groups.ts; `npm run test:properties` does many more, from seeds of its own.
+// test/support/random-groups.ts; `npm run test:properties` does many more, from other seeds.
 
 import { expect, test } from "vitest";
 import { groupMatters, runGroupRounds } from "../support/random-groups.ts";

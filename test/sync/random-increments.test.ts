@@ -1,5 +1,5 @@
 // Full and incremental runs at random over a directory that changes (rule 25): see what must hold in
-// test/support/random-increments.ts. `npm run test:properties` does many more, from seeds of its own.
+// test/support/random-increments.ts. `npm run test:properties` does many more, from other seeds.
 
 import { expect, test } from "vitest";
 import { incrementMatters, runIncrementRounds } from "../support/random-increments.ts";

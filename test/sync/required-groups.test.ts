@@ -244,7 +244,7 @@ test("a group gives its grace once: who leaves it and joins it again has the dea
   expect(await deadline()).toBeNull();
   await restart({ requireForGroups: ["vpn"], enrollmentGraceMs: 7_200_000 });
   expect(await deadline()).toEqual(first);
-  // Another reason gives a grace of its own.
+  // Another reason gives another grace.
   await restart({ requireForGroups: [] });
   await restart({ mode: "required" });
   expect((await deadline())?.getTime()).toBeGreaterThan((first?.getTime() ?? 0) + 3_000_000);

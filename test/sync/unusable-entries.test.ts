@@ -15,7 +15,7 @@ beforeAll(async () => {
   world = await openSyncWorld();
 });
 afterAll(() => world.stop());
-// Every test has a directory of its own: a branch with two bases, entries whose ids are employee numbers, "left" disables.
+// Every test has its own directory: a branch with two bases, entries whose ids are employee numbers, "left" disables.
 beforeEach(async () => {
   await emptyTables(world.database);
   number += 1;

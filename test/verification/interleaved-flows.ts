@@ -107,7 +107,7 @@ export const flows = {
   purge: async (deps) => ({
     outcome: `purged ${await purgeRemovedUsers(deps, { retentionMs: monthMs, actor: retention })}`,
   }),
-  // To a key of its own, since none comes back after it was retired.
+  // To a new key each time, since none comes back after it was retired.
   rotate: async ({ db, clock, log }, { keyFolder: folder }) => {
     const { id: to } = await generateKey({ folder, clock, randomBytes });
     const { unreadable } = await rotateKeys({ db, folder, log, randomBytes }, { to, actor: admin });

@@ -22,7 +22,7 @@ import {
 } from "./interleaved-flows.ts";
 import { openVerificationWorld, type VerificationWorld } from "./verification-world.ts";
 
-/** A database of its own with two replicas, so that searches beside each other meet nobody. */
+/** A separate database with two replicas, so that searches beside each other meet nobody. */
 interface Lane {
   world: VerificationWorld;
   replicas: [Replica, Replica];
@@ -35,7 +35,7 @@ interface Replica {
 
 // Enough to keep two cores busy while answers of the database are on their way.
 const laneCount = 4;
-// Of the longest flow, with room for some more; each needs a user of its own.
+// Of the longest flow, with room for some more; each needs its own user.
 const mostStatements = 25;
 // Of a flow that goes round and round while another one holds a row.
 const mostPassed = 60;

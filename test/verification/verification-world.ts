@@ -98,7 +98,7 @@ export interface EnrolledUser extends TestUser {
   backupCodes: string[];
 }
 
-/** Gives every test of a file a world of its own, in one database. */
+/** Gives every test of a file its own world, in one database. */
 export function eachTestInVerificationWorld(use: (world: VerificationWorld) => void): void {
   let database: TestDatabase;
   let world: VerificationWorld;

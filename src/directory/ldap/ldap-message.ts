@@ -64,7 +64,7 @@ export class RawAttribute {
       : new BerCursor(this.#buffer, this.#start, this.#end).octets();
   }
 
-  /** As decodeText of the only value, without a view of its own; null when there is none, or more than one. */
+  /** The only value as decodeText gives it, without an extra view; null when there is none, or more than one. */
   onlyText(): string | undefined | null {
     const cursor = new BerCursor(this.#buffer, this.#start, this.#end);
     if (cursor.atEnd) return null;

@@ -46,7 +46,7 @@ async function client(): Promise<pg.Client> {
   return made;
 }
 
-/** A client that sends bytes as a test likes, after a startup of its own when `greeted`. */
+/** A client that sends bytes as a test likes, after a startup message when `greeted`. */
 async function rawClient(greeted = true): Promise<{ socket: Socket; received: () => string }> {
   const socket = connect(join(folder, ".s.PGSQL.5432"));
   let received = "";

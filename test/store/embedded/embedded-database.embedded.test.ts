@@ -1,4 +1,4 @@
-// Who owns a folder, between processes, and what is left after a kill. Every test has a folder of its own.
+// Who owns a folder, between processes, and what is left after a kill. Every test has its own folder.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
