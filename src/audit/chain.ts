@@ -1,7 +1,7 @@
 // The hash chain over the audit events: what a seal is made of, and what a run of seals shows. Pure. Keyed, since whoever can
 // write to the database could otherwise compute again (docs/decisions/0013-audit-chain.md).
 
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 
 /** An event as it is sealed: every column as the text that the database gives. */
 export interface SealableEvent {
@@ -35,7 +35,7 @@ export interface Seal {
 export const genesisMac: Buffer = Buffer.alloc(32);
 
 /** Over everything but the id, so that two events that changed places are found as just that. */
-export function eventMacOf(chainKey: Buffer, event: SealableEvent, version: Seal["version"]): Buffer {
+export function eventMacOf(chainKey: ChainKey, event: SealableEvent, version: Seal["version"]): Buffer {
   const { at, actor, via, action, userId, directory, outcome, details, requestId } = event;
   const parts = [at, actor, via, action, userId, directory, outcome, details];
   if (version === 2) return macOf(chainKey, ["dirmfa event v2", ...parts, requestId]);
@@ -45,7 +45,7 @@ export function eventMacOf(chainKey: Buffer, event: SealableEvent, version: Seal
 
 /** Binds the event's content to its id, to the time of sealing and to the seal before. */
 export function chainMacOf(
-  chainKey: Buffer,
+  chainKey: ChainKey,
   previous: Buffer,
   seal: Omit<Seal, "chainMac" | "position">,
 ): Buffer {
@@ -57,8 +57,11 @@ export function chainMacOf(
   );
 }
 
+/** As an object where many MACs are made: of bytes, Node makes one for each, which takes longer than the MAC. */
+type ChainKey = Buffer | KeyObject;
+
 // JSON keeps the parts apart; nothing here has a number or a second spelling.
-export function macOf(chainKey: Buffer, parts: readonly (string | null)[]): Buffer {
+export function macOf(chainKey: ChainKey, parts: readonly (string | null)[]): Buffer {
   return createHmac("sha256", chainKey).update(JSON.stringify(parts)).digest();
 }
 
@@ -74,6 +77,7 @@ export function sealEvents(
   events: readonly SealableEvent[],
   now: Date,
 ): Seal[] {
+  const key = createSecretKey(chainKey);
   let position = BigInt(head.position);
   let previous = head.chainMac;
   const sealedAt = chainTimeOf(now);
@@ -81,11 +85,11 @@ export function sealEvents(
     position += 1n;
     const made = {
       eventId: event.id,
-      eventMac: eventMacOf(chainKey, event, 2),
+      eventMac: eventMacOf(key, event, 2),
       version: 2,
       sealedAt,
     } as const;
-    previous = chainMacOf(chainKey, previous, made);
+    previous = chainMacOf(key, previous, made);
     return { position: String(position), chainMac: previous, ...made };
   });
 }
@@ -148,6 +152,7 @@ export function checkSeals(
 ): { problems: ChainProblem[]; mismatches: Mismatch[]; end: ChainEnd } {
   const problems: ChainProblem[] = [];
   const mismatches: Mismatch[] = [];
+  const key = createSecretKey(chainKey);
   let { position, chainMac: previous } = end;
   for (const { seal, event } of batch) {
     const { eventId } = seal;
@@ -156,13 +161,13 @@ export function checkSeals(
     // What followed a removed seal cannot be linked to it.
     if (missing.length > 0) previous = undefined;
     position = BigInt(seal.position);
-    const linked = !previous || chainMacOf(chainKey, previous, seal).equals(seal.chainMac);
+    const linked = !previous || chainMacOf(key, previous, seal).equals(seal.chainMac);
     if (!linked) problems.push({ kind: "reordered", position: seal.position, eventId });
     // Identity columns begin at 1.
     if (BigInt(eventId) < 1n) problems.push({ kind: "inserted", position: seal.position, eventId });
     if (!event) problems.push({ kind: "removed", position: seal.position, eventId });
     else {
-      const actualMac = eventMacOf(chainKey, event, seal.version);
+      const actualMac = eventMacOf(key, event, seal.version);
       if (!actualMac.equals(seal.eventMac)) mismatches.push({ seal, actualMac });
       else problems.push(...untimely(seal, event));
     }

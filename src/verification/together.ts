@@ -24,8 +24,9 @@ export interface WaitingAttempt extends StepAttempt {
   signal: AbortSignal | undefined;
 }
 
-// Two of each kind: while one is on its way or on the disk, the other is worked on. 100 rows take the database some milliseconds.
-const bounds = { running: 2, most: 100 };
+// One of each kind: a second one at the same time would halve both, and what a statement costs by itself is much of what it costs
+// (docs/performance.md). 100 rows take the database some milliseconds.
+const bounds = { running: 1, most: 100 };
 
 export function createTogether(db: Database): Together {
   return {
