@@ -3,7 +3,7 @@
 
 import type { Static, TSchema } from "typebox";
 import { type KeyPath, type Problem, showPath } from "./problems.ts";
-import { type ShapeCheck, valueAt } from "./shape-check.ts";
+import { soundPart, valueAt } from "./shape-check.ts";
 import { keyPositionOf, positionOf, scalarAt, type YamlSource } from "./yaml-source.ts";
 
 export interface Meaning {
@@ -19,19 +19,14 @@ export interface Meaning {
   lengthOf(path: KeyPath): number;
 }
 
-export function createMeaning(input: {
-  source: YamlSource;
-  folder: string;
-  value: unknown;
-  shape: ShapeCheck;
-}): Meaning {
-  const { source, folder, value, shape } = input;
+export function createMeaning(input: { source: YamlSource; folder: string; value: unknown }): Meaning {
+  const { source, folder, value } = input;
   return {
     source,
     folder,
     problems: [],
     warnings: [],
-    part: (path, schema) => shape.soundPart(value, path, schema),
+    part: (path, schema) => soundPart(value, path, schema),
     lengthOf: (path) => {
       const list = valueAt(value, path);
       return Array.isArray(list) ? list.length : 0;

@@ -9,7 +9,7 @@ import { type Environment, expandReferences } from "./env-references.ts";
 import { createMeaning } from "./meaning.ts";
 import { type KeyPath, type Position, type Problem, showPath, sortProblems } from "./problems.ts";
 import type { ConfigFile } from "./schema.ts";
-import { createShapeCheck, valueAt } from "./shape-check.ts";
+import { checkShape, valueAt } from "./shape-check.ts";
 import { parseYaml, plainValue, positionOf, scalarAt, type YamlSource } from "./yaml-source.ts";
 
 export interface ParsedConfig {
@@ -49,9 +49,8 @@ export function parseConfig({ text, path, env }: ConfigText): ParsedConfig {
   const plain = plainValue(source);
   if ("problem" in plain) return onlyProblems([...problems, plain.problem]);
   const { value } = plain;
-  const shape = createShapeCheck();
-  const checked = shape.check(source, value);
-  const meaning = createMeaning({ source, folder: dirname(path), value, shape });
+  const checked = checkShape(source, value);
+  const meaning = createMeaning({ source, folder: dirname(path), value });
   checkService(meaning);
   checkDirectories(meaning);
   checkNotices(meaning);
