@@ -1,6 +1,6 @@
 // The console's part of the YAML file's schema: where it listens, who has which role, how long a session lasts.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import { duration, list, mapping, text } from "./schema-parts.ts";
 
 function roleGroups(description: string) {

@@ -1,6 +1,6 @@
 // One entry of `directories` as it stands in the YAML file: how to reach a directory, what to read, and how careful to be.
 
-import Type, { type Static } from "typebox";
+import { type Static, Type } from "typebox";
 import { limitsSchema } from "./limits-schema.ts";
 import { duration, flag, list, mapping, text, wholeNumber } from "./schema-parts.ts";
 

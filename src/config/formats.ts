@@ -46,6 +46,7 @@ export function parsePostgresUrl(text: string): URL | undefined {
 
 /** True for an IANA name such as `Europe/Vienna` that this Node.js knows. */
 export function isTimeZone(text: string): boolean {
+  if (text === "UTC") return true; // the default; the first time zone that Intl is asked for costs 0.04 s, a tenth of a command
   try {
     new Intl.DateTimeFormat("en", { timeZone: text });
     return true;

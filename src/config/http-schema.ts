@@ -1,6 +1,6 @@
 // The section `http` of the YAML file: where the API listens, with what certificate, and who may call it.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import { flag, list, mapping, text, wholeNumber } from "./schema-parts.ts";
 
 const listenWanted = "HOST:PORT such as 127.0.0.1:8420 or [::1]:8420, or unix:PATH";

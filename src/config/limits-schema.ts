@@ -1,6 +1,6 @@
 // `limits` of a directory in the YAML file: what a run may do without a person's approval, and how much it reads at once.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import { mapping, wholeNumber } from "./schema-parts.ts";
 
 /** A limit on what the runs of a day may do without a person's approval. */

@@ -1,6 +1,6 @@
 // The section `mfa` of the YAML file: of whom MFA is required, how it is enrolled, and what wrong codes lead to.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import { duration, flag, list, mapping, text, wholeNumber } from "./schema-parts.ts";
 
 export const firstLockoutSchema = duration(["10s", "1d"], {

@@ -1,6 +1,6 @@
 // The section `notices` of the YAML file: who is told of what, and through what.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import { duration, flag, list, mapping, text, wholeNumber } from "./schema-parts.ts";
 
 // One plain address: no name, no second one, nothing that ends a header line.

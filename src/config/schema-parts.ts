@@ -1,6 +1,6 @@
 // The few kinds of value that the schema is made of. Each knows how to say what is wanted of it; none knows a setting.
 
-import Type, { type TProperties, type TSchema } from "typebox";
+import { type TProperties, type TSchema, Type } from "typebox";
 
 /** Annotations of dirmfa's own in the JSON Schema; other readers pass over them. */
 export interface Annotations {

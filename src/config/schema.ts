@@ -1,7 +1,7 @@
 // The YAML file's schema: every key with its default and its risk, the large sections in their own files. `dirmfa config schema`
 // prints exactly this, and the documentation's table is made of it. Says what a value may be; check-*.ts say what values mean together.
 
-import Type, { type Static } from "typebox";
+import { type Static, Type } from "typebox";
 import { consoleSchema } from "./console-schema.ts";
 import { directorySchema } from "./directory-schema.ts";
 import { httpSchema } from "./http-schema.ts";

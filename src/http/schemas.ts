@@ -1,7 +1,7 @@
 // Shapes that several routes share. A request schema refuses what it does not know; a response schema is also the writer
 // of the answer, so that a field which is not named here cannot leak. Types are derived from these, here and in the client.
 
-import Type, { type Static, type TSchema } from "typebox";
+import { type Static, type TSchema, Type } from "typebox";
 import { usernameMaxLength } from "../username.ts";
 import { uuidPattern } from "../uuid.ts";
 

@@ -41,6 +41,7 @@ const limits = {
   // PostgreSQL 14, the oldest one supported; other engines of its kind may tell less and still do.
   serverVersion: 140_000,
 };
+const oldestServer = "14";
 
 /**
  * Opens and tries the database. Throws AppError `database-unavailable`, and `database-locked` when another process
@@ -96,6 +97,7 @@ function createPool(
 ): Database {
   const db = knex({
     client: "pg",
+    version: oldestServer, // else knex asks the server, which costs a round trip, and makes nothing of the answer
     connection: {
       ...connection,
       application_name: "dirmfa",

@@ -1,6 +1,6 @@
 // Requests and answers of the admin scope.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import { auditActions } from "../../audit/audit-events-table.ts";
 import { noticeChannels, noticeKinds, noticeStates } from "../../notices/notice.ts";
 import { runStatuses } from "../../sync/sync-run.ts";

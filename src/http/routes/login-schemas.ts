@@ -1,6 +1,6 @@
 // Requests and answers of the login scope. The client's types are derived from these.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import {
   BackupCode,
   DirectoryName,

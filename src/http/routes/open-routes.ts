@@ -1,6 +1,6 @@
 // The calls that need no token: does the process live, can it answer sign-ins. And GET /metrics, which needs one.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import type { DirectoryConfig } from "../../config/config.ts";
 import { errorCodeOf } from "../../errors.ts";
 import type { SealingKeys } from "../../sealing/sealing-keys.ts";

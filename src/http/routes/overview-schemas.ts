@@ -1,6 +1,6 @@
 // Answers of the admin scope about the whole: enrollment, directories, audit chain, configuration.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import { Closed, Named, Nullable, Words } from "../schemas.ts";
 import { SyncRun } from "./admin-schemas.ts";
 

@@ -1,7 +1,7 @@
 // One user read from the directory now (rule 26), for an HR system's webhook or an admin: whoever was hired, enabled or
 // renamed a moment ago need not wait for the next run.
 
-import Type from "typebox";
+import { Type } from "typebox";
 import type { Database } from "../../store/database.ts";
 import type { DirectoryRefreshed, OnDemand } from "../../sync/on-demand.ts";
 import type { User } from "../../users/user.ts";
