@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=8
+#!/usr/bin/env -S node --max-semi-space-size=16
 // The program: arguments in, exit code out. The only file that acts when it is imported. Its first line keeps the young
 // heap at 16 MiB: left alone it grows to 128 MiB in a large import, and stays.
 

@@ -7,7 +7,7 @@ import type { Bench } from "./bench.ts";
 
 const programFolder = resolve(import.meta.dirname, "../../bench-results/program");
 
-const nodeOptions = ["--max-semi-space-size=8"];
+const nodeOptions = ["--max-semi-space-size=16"];
 
 /** Builds the program, and beside it the process of sync-on-demand.ts. */
 export async function buildMeasuredProgram(): Promise<void> {

@@ -1,7 +1,7 @@
 // The measured process of the sync rows: a run for every line that it reads, an incremental one where the line says so, by the flow that the daemon uses, each timed from
 // its start to its end, so without the start of node. Prints one JSON object a run.
 //
-//   node --max-semi-space-size=8 scripts/bench/sync-on-demand.ts CONFIG
+//   node --max-semi-space-size=16 scripts/bench/sync-on-demand.ts CONFIG
 
 import { createInterface } from "node:readline";
 import { loadConfig } from "../../src/config/load-config.ts";

@@ -1,8 +1,8 @@
 // What callers of the login scope see of a user: no DN, no flags.
 
-import type { User } from "../users/user.ts";
+import type { SignedInUser } from "../verification/answers.ts";
 
-export function userSummaryOf(user: User) {
+export function userSummaryOf(user: SignedInUser) {
   return {
     id: user.id,
     username: user.username,

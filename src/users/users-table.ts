@@ -37,17 +37,25 @@ export async function holdUser(trx: Transaction, userId: string): Promise<boolea
   return rows.length === 1;
 }
 
+/** The live users among them, with columns of `n`. Where there is one, the name means nobody else. */
+export const liveUsersSqlOf = (of: {
+  key: string;
+  directory: string;
+  columns: readonly [string, string];
+}) => `
+  select ${of.columns[0]} from users n
+  where n.username_key = ${of.key} and n.state <> 'removed' and n.directory = coalesce(${of.directory}, n.directory)
+  union all
+  select ${of.columns[1]} from user_aliases a join users n on n.id = a.user_id
+  where a.alias_key = ${of.key} and n.state <> 'removed' and n.directory = coalesce(${of.directory}, n.directory)
+    and n.username_key <> ${of.key}`;
+
 /**
  * The users that a sign-in name may mean, as rows (id, match), for use as a subquery. `key` and `directory` (null for
  * any) are what stands for the two in SQL. `chooseNamedUser` decides between them.
  */
 export const namedUsersSqlOf = ({ key, directory }: { key: string; directory: string }) => `
-  select n.id, 'username' as match from users n
-  where n.username_key = ${key} and n.state <> 'removed' and n.directory = coalesce(${directory}, n.directory)
-  union all
-  select n.id, 'alias' from user_aliases a join users n on n.id = a.user_id
-  where a.alias_key = ${key} and n.state <> 'removed' and n.directory = coalesce(${directory}, n.directory)
-    and n.username_key <> ${key}
+  ${liveUsersSqlOf({ key, directory, columns: ["n.id, 'username' as match", "n.id, 'alias'"] })}
   union all
   select n.id, 'removed' from users n
   where n.username_key = ${key} and n.state = 'removed' and n.directory = coalesce(${directory}, n.directory)`;

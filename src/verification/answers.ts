@@ -3,7 +3,7 @@
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { RequirementReason } from "../users/policy.ts";
-import type { User } from "../users/user.ts";
+import type { User, UserGroup } from "../users/user.ts";
 
 /** A kind of code that signs in. */
 export type Method = "totp" | "backup-code";
@@ -80,8 +80,13 @@ export type ConfirmEnrollmentAnswer =
   /** Nothing was begun. */
   | { outcome: "not-enrolled" };
 
+/** What is told of a user to whom signs them in. */
+export interface SignedInUser extends Pick<User, "id" | "username" | "displayName" | "email" | "directory"> {
+  groups: readonly Pick<UserGroup, "name">[];
+}
+
 export type VerifyCodeAnswer =
-  | { outcome: "accepted"; method: Method; user: User; backupCodesRemaining: number }
+  | { outcome: "accepted"; method: Method; user: SignedInUser; backupCodesRemaining: number }
   | UserRefusal
   | CodeRefusal
   | { outcome: "not-enrolled" };

@@ -143,7 +143,7 @@ async function hashUnlessLocked(
   }
 }
 
-function mismatchOf(typed: string | undefined, match: number | undefined): Attempt["mismatch"] {
+export function mismatchOf(typed: string | undefined, match: number | undefined): Attempt["mismatch"] {
   if (match !== undefined) return undefined;
   return typed === undefined ? "malformed" : "wrong-code";
 }

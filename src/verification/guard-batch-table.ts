@@ -18,7 +18,21 @@ export async function spendSteps(
   db: Database,
   attempts: readonly StepAttempt[],
 ): Promise<(GuardOutcome | undefined)[]> {
-  const rows = await rowsOf<GuardRow & { number: string }>(db, spendStepsStatement, {
+  const rows = await rowsOf<GuardRow & { number: string }>(
+    db,
+    spendStepsStatement,
+    attemptBindings(attempts),
+  );
+  const outcomes = new Array<GuardOutcome | undefined>(attempts.length).fill(undefined);
+  for (const { number, outcome, state, locked_until } of rows) {
+    outcomes[Number(number) - 1] = { outcome, state, lockedUntil: locked_until };
+  }
+  return outcomes;
+}
+
+/** The values of `attemptsSql`. */
+export function attemptBindings(attempts: readonly StepAttempt[]): Record<string, unknown[]> {
+  return {
     userIds: unnested(attempts.map(({ attempt }) => attempt.userId)),
     authenticatorIds: unnested(attempts.map(({ code }) => code.authenticatorId)),
     steps: unnested(attempts.map(({ code }) => code.step ?? -1)),
@@ -34,30 +48,26 @@ export async function spendSteps(
     details: unnested(
       attempts.map(({ attempt }) => JSON.stringify({ method: attempt.method, ...attempt.details })),
     ),
-  });
-  const outcomes = new Array<GuardOutcome | undefined>(attempts.length).fill(undefined);
-  for (const { number, outcome, state, locked_until } of rows) {
-    outcomes[Number(number) - 1] = { outcome, state, lockedUntil: locked_until };
-  }
-  return outcomes;
+  };
 }
 
-// As the statement for one, part for part. Both rows of a user are locked before anything is judged, in their newest version.
-const spendStepsStatement = statementOf(`
-  with guard as materialized (
-    select t.*, l.failures, l.level, l.locked_until, l.refused, u.state,
-      coalesce(l.locked_until > clock_timestamp(), false) as locked,
-      u.state = 'active' and not coalesce(l.locked_until > clock_timestamp(), false) and t.mismatch is null as is_open
-    from unnest(:userIds::uuid[], :authenticatorIds::uuid[], :steps::bigint[], :states::text[], :mismatches::text[], :limits::int[],
+/** The attempts as rows `t`, with their number from 1. A list of further arrays, and of their columns, may come behind them. */
+export const attemptsSql = (more?: { arrays: string; columns: string }) => `
+    unnest(:userIds::uuid[], :authenticatorIds::uuid[], :steps::bigint[], :states::text[], :mismatches::text[], :limits::int[],
         :firstMs::double precision[], :maximumMs::double precision[], :actors::text[], :vias::text[], :requestIds::text[],
-        :directories::text[], :details::text[])
+        :directories::text[], :details::text[]${more ? `, ${more.arrays}` : ""})
       with ordinality as t (user_id, authenticator_id, step, wanted, mismatch, max_failures, first_ms, maximum_ms, actor, via, request_id,
-        directory, details, number)
-    join lockouts l on l.user_id = t.user_id and l.method = 'totp'
-    join authenticators a on a.id = t.authenticator_id and a.user_id = t.user_id
-    join users u on u.id = t.user_id
-    for no key update of l, a skip locked
-  ), spent as (
+        directory, details${more ? `, ${more.columns}` : ""}, number)`;
+
+/** What the guard knows of each attempt. */
+export const guardColumns = `t.*, l.failures, l.level, l.locked_until, l.refused, u.state,
+      coalesce(l.locked_until > clock_timestamp(), false) as locked,
+      u.state = 'active' and not coalesce(l.locked_until > clock_timestamp(), false) and t.mismatch is null as is_open`;
+
+// As the statement for one, part for part. Both rows of a user are locked before anything is judged, in their newest version.
+/** Spends, counts and audits what `guard` holds; then `answer` has the outcomes. */
+export const judgedSql = `
+  spent as (
     update authenticators a set last_step = g.step
     from guard g
     where g.is_open and a.id = g.authenticator_id and a.state = g.wanted and a.last_step < g.step
@@ -108,5 +118,15 @@ const spendStepsStatement = statementOf(`
     select actor, via, request_id, 'verification', user_id, directory, outcome, details::jsonb ||
       case when locked_now is not null then jsonb_build_object('lockedUntil', locked_now) else '{}'::jsonb end
     from answer where outcome <> 'locked-out'
-  )
+  )`;
+
+const spendStepsStatement = statementOf(`
+  with guard as materialized (
+    select ${guardColumns}
+    from ${attemptsSql()}
+    join lockouts l on l.user_id = t.user_id and l.method = 'totp'
+    join authenticators a on a.id = t.authenticator_id and a.user_id = t.user_id
+    join users u on u.id = t.user_id
+    for no key update of l, a skip locked
+  ), ${judgedSql}
   select number, outcome, state, locked_now as locked_until from answer`);

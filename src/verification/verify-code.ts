@@ -3,6 +3,7 @@
 import type { TypedCode, UserInput, VerifyCodeAnswer } from "./answers.ts";
 import { type GuardDeps, takeCode } from "./code-guard.ts";
 import type { VerificationDeps } from "./deps.ts";
+import { takeRememberedTotp } from "./remembered-code.ts";
 import { requireActive } from "./standing.ts";
 
 /** Only `accepted` lets the user in, and it is answered at most once for any code. */
@@ -10,18 +11,27 @@ export async function verifyCode(
   deps: GuardDeps & Pick<VerificationDeps, "directories">,
   input: UserInput & { code: TypedCode },
 ): Promise<VerifyCodeAnswer> {
-  const found = requireActive(await deps.together.findStanding(input.name), deps.directories);
+  const { name, code, actor, signal } = input;
+  const purpose = "sign-in";
+  const spent =
+    code.method === "totp"
+      ? await takeRememberedTotp(deps, { name, code, purpose, actor, signal })
+      : undefined;
+  if (spent) {
+    if (spent.settled.outcome !== "accepted") return spent.settled;
+    const { user, backupCodesRemaining } = spent;
+    return { outcome: "accepted", method: "totp", user, backupCodesRemaining };
+  }
+
+  const found = requireActive(await deps.together.findStanding(name), deps.directories);
   if (found.outcome !== "active") return found;
   const { standing } = found;
   const { user, authenticator, backupCodes } = standing;
   if (!authenticator) return { outcome: "not-enrolled" };
 
-  const { code, actor, signal } = input;
-  const purpose = "sign-in";
   const taken = await takeCode(deps, { standing, against: authenticator, code, purpose, actor, signal });
   if (taken.outcome !== "accepted") return taken;
 
-  const spent = code.method === "backup-code" ? 1 : 0;
-  const backupCodesRemaining = (backupCodes?.remaining ?? 0) - spent;
+  const backupCodesRemaining = (backupCodes?.remaining ?? 0) - (code.method === "backup-code" ? 1 : 0);
   return { outcome: "accepted", method: code.method, user, backupCodesRemaining };
 }

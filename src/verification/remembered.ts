@@ -1,0 +1,59 @@
+// Which authenticator a sign-in name led to when it was last looked up: a guess with which a code is compared before the database is
+// asked. It decides nothing: the statement that spends the code compares name, user and sealed secret with what is stored
+// (named-batch-table.ts), and a guess that does not hold is as good as none. Knows no statement.
+
+import { usernameKeyOf } from "../username.ts";
+import type { UserName } from "./answers.ts";
+import type { Standing } from "./standing-table.ts";
+
+/** As it was stored, so sealed: what is remembered here is worth nothing without the key. */
+export interface RememberedAuthenticator {
+  userId: string;
+  directory: string;
+  authenticatorId: string;
+  keyId: string;
+  sealed: Buffer;
+}
+
+export interface Remembered {
+  find(name: UserName): RememberedAuthenticator | undefined;
+  /** Forgets the name where there is no authenticator. */
+  note(name: UserName, standing: Standing | undefined): void;
+}
+
+/**
+ * Between a sign-in's decision and its code lie some seconds, so those asked about last are enough: an hour of the busiest login
+ * service. Some 10 MB.
+ */
+const namesKept = 20_000;
+
+export function createRemembered(): Remembered {
+  // In the order in which they were noted. The bytes as text: a slice of a buffer would keep the whole of it.
+  const kept = new Map<string, Omit<RememberedAuthenticator, "sealed"> & { sealed: string }>();
+  return {
+    find(name) {
+      const found = kept.get(keyOf(name));
+      return found && { ...found, sealed: Buffer.from(found.sealed, "base64") };
+    },
+    note(name, standing) {
+      const key = keyOf(name);
+      kept.delete(key);
+      if (!standing?.authenticator) return;
+      const { user, authenticator } = standing;
+      kept.set(key, {
+        userId: user.id,
+        directory: user.directory,
+        authenticatorId: authenticator.id,
+        keyId: authenticator.keyId,
+        sealed: authenticator.sealed.toString("base64"),
+      });
+      const [oldest] = kept.keys();
+      if (kept.size > namesKept && oldest !== undefined) kept.delete(oldest);
+    },
+  };
+}
+
+// No directory is named like this: names of directories are not empty.
+function keyOf({ username, directory }: UserName): string {
+  return `${directory ?? ""}\0${usernameKeyOf(username)}`;
+}
