@@ -72,9 +72,14 @@ function sealed(key: SealingKey, purpose: SealPurpose, owner: string, plain: Buf
   return seal(key, { purpose, owner }, plain, randomBytes(nonceBytes)).toString("hex");
 }
 
-/** All codes are good again, as if every user had waited for a new one; nothing is left to write or to clean up. */
+/** All codes are good again, as if every user had waited for a new one, and nobody is locked out; nothing is left to write or to clean up. */
 export async function forgetSteps(db: Database): Promise<void> {
-  for (const sql of ["update authenticators set last_step = 0", "vacuum authenticators", "checkpoint"]) {
+  for (const sql of [
+    "update authenticators set last_step = 0",
+    "update lockouts set failures = 0, level = 0, locked_until = null, refused = 0 where failures > 0 or level > 0",
+    "vacuum authenticators",
+    "vacuum lockouts",
+    "checkpoint",
+  ])
     await db.raw(sql);
-  }
 }

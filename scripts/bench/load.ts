@@ -1,8 +1,8 @@
 // The load of the rows that ask the daemon, over kept connections (serve.ts starts it). Either clients ask one thing after
 // the other, or requests are sent at fixed times whatever the answers do, and the latency of each counts from the time it
-// was due. Any answer but 200 ends it with an error. Prints one JSON object.
+// was due. Any answer but 200 ends it with an error, where it is not said that others are counted. Prints one JSON object.
 //
-//   BENCH_TOKEN=… node scripts/bench/load.ts ADDRESS LOAD
+//   BENCH_TOKEN=… node scripts/bench/load.ts ADDRESS[,ADDRESS…] LOAD
 
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,19 +17,34 @@ export interface LoadAnswer {
   count: number;
   perSecond: number;
   /** From when a request was due, or sent where clients ask one after the other. */
-  latencyMs: { mean: number; p99: number };
+  latencyMs: Latency;
+  /** Answers that are not 200, by status; `0` is a connection that broke. Empty where the first one ends the load. */
+  refused: Record<string, { count: number; latencyMs: Latency; allWithRetryAfter: boolean }>;
 }
 
-const [address = "", json = "{}"] = process.argv.slice(2);
-const { work, users, settleSeconds, seconds, pace }: Omit<Load, "address" | "token"> = JSON.parse(json);
-const token = process.env.BENCH_TOKEN ?? "";
-const { hostname, port } = new URL(address);
-const answered: { at: number; ms: number }[] = [];
+export interface Latency {
+  mean: number;
+  p50: number;
+  p99: number;
+}
 
-function requestOf(body: object): Buffer {
+const [addresses = "", json = "{}"] = process.argv.slice(2);
+const load: Omit<Load, "address" | "token"> = JSON.parse(json);
+const { work, users, firstUser = 0, settleSeconds, seconds, pace, decidedFirst, refusalsCount } = load;
+const token = process.env.BENCH_TOKEN ?? "";
+const hosts = addresses.split(",").map((address) => new URL(address));
+interface Answered {
+  at: number;
+  ms: number;
+  status: string;
+  hasRetryAfter: boolean;
+}
+const answered: Answered[] = [];
+
+function requestOf(call: "sign-in" | "verify", body: object): Buffer {
   const text = JSON.stringify(body);
   return Buffer.from(
-    `POST /v1/${work === "sign-in" ? "sign-in" : "verify"} HTTP/1.1\r\nhost: ${hostname}:${port}\r\n` +
+    `POST /v1/${call} HTTP/1.1\r\nhost: daemon\r\n` +
       `authorization: Bearer ${token}\r\ncontent-type: application/json\r\n` +
       `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
   );
@@ -42,9 +57,9 @@ function requestOf(body: object): Buffer {
 class Connection {
   readonly #socket: Socket;
   #received = "";
-  #waiting: PromiseWithResolvers<void> | undefined;
+  #waiting: PromiseWithResolvers<Answer> | undefined;
 
-  constructor() {
+  constructor({ hostname, port }: URL) {
     this.#socket = connect({ host: hostname, port: Number(port), noDelay: true });
     this.#socket.setEncoding("latin1");
     this.#socket.on("data", (text: string) => this.#receive(text));
@@ -52,7 +67,7 @@ class Connection {
     this.#socket.on("close", () => this.#waiting?.reject(new Error("the connection was closed")));
   }
 
-  ask(request: Buffer): Promise<void> {
+  ask(request: Buffer): Promise<Answer> {
     this.#waiting = Promise.withResolvers();
     this.#socket.write(request);
     return this.#waiting.promise;
@@ -69,29 +84,48 @@ class Connection {
     const length = /\r\ncontent-length: (\d+)/i.exec(this.#received)?.[1];
     if (this.#received.length < headEnd + 4 + Number(length)) return;
     const status = this.#received.slice(9, 12);
+    const hasRetryAfter = /\r\nretry-after: \d/i.test(this.#received);
     this.#received = "";
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    if (status === "200" && length !== undefined) waiting?.resolve();
-    else waiting?.reject(new Error(`status ${status}`));
+    if (length === undefined) waiting?.reject(new Error("an answer without a length"));
+    else waiting?.resolve({ status, hasRetryAfter });
   }
+}
+
+interface Answer {
+  status: string;
+  hasRetryAfter: boolean;
 }
 
 function* signIns(): Generator<Buffer> {
   for (;;) {
-    const username = largeOrganizationUid(Math.floor(Math.random() * users));
-    yield requestOf({ username });
+    const username = largeOrganizationUid(firstUser + Math.floor(Math.random() * users));
+    yield requestOf("sign-in", { username });
+  }
+}
+
+/** Codes that nobody has, of users in turn: after some of them each user is locked out. */
+function* wrongCodes(): Generator<Buffer> {
+  for (let turn = 0; ; turn += 1) {
+    const username = largeOrganizationUid(firstUser + (turn % users));
+    const code = String(Math.floor(Math.random() * 1e6)).padStart(6, "0");
+    yield requestOf(
+      "verify",
+      work === "wrong-totp" ? { username, totp: code } : { username, backupCode: `WRNG-WR${code}` },
+    );
   }
 }
 
 /** Made before the first is sent. A code of this step stays good for the next one, 30 s from here at least. */
-function verifications(): Iterator<Buffer> {
+function verifications(): { decisions: Buffer[]; codes: Buffer[] } {
   const step = timeStepAt(new Date());
-  const requests = Array.from({ length: users }, (_, number) => {
-    const totp = totpCodeOf(token, number, step);
-    return requestOf({ username: largeOrganizationUid(number), totp });
-  });
-  return shuffled(requests).values();
+  const numbers = shuffled(Array.from({ length: users }, (_, index) => firstUser + index));
+  const codes = numbers.map((number) =>
+    requestOf("verify", { username: largeOrganizationUid(number), totp: totpCodeOf(token, number, step) }),
+  );
+  const decisions = numbers.map((number) => requestOf("sign-in", { username: largeOrganizationUid(number) }));
+  return { decisions, codes };
 }
 
 // Fisher-Yates. In the order of their numbers, neighbors would share pages of the database.
@@ -105,12 +139,20 @@ function shuffled<Value>(values: Value[]): Value[] {
 
 const idle: Connection[] = []; // any number of connections: nothing waits on this side
 
+let connections = 0;
+
 async function ask(request: Buffer, dueAt: number): Promise<void> {
-  const connection = idle.pop() ?? new Connection();
-  await connection.ask(request);
+  const connection = idle.pop() ?? new Connection(hosts[connections++ % hosts.length] as URL); // one at least
+  let answer: Answer = { status: "0", hasRetryAfter: false };
+  try {
+    answer = await connection.ask(request);
+    idle.push(connection);
+  } catch (error) {
+    if (!refusalsCount) throw error;
+  }
+  if (answer.status !== "200" && !refusalsCount) throw new Error(`status ${answer.status}`);
   const at = performance.now();
-  answered.push({ at, ms: at - dueAt });
-  idle.push(connection);
+  answered.push({ at, ms: at - dueAt, ...answer });
 }
 
 async function askInTurns(requests: Iterator<Buffer>, clients: number, until: number): Promise<void> {
@@ -141,20 +183,53 @@ async function askAtFixedTimes(requests: Iterator<Buffer>, perSecond: number, un
   await Promise.all(asked);
 }
 
-const requests = work === "sign-in" ? signIns() : verifications();
+/** Of the answers that count, those with 200 and by status the others. */
+function summaryOf(counted: readonly Answered[], elapsedMs: number): LoadAnswer {
+  const good = counted.filter(({ status }) => status === "200");
+  const refused = Map.groupBy(
+    counted.filter(({ status }) => status !== "200"),
+    ({ status }) => status,
+  );
+  return {
+    count: answered.length,
+    perSecond: (good.length / elapsedMs) * 1000,
+    latencyMs: latencyOf(good),
+    refused: Object.fromEntries(
+      [...refused].map(([status, answers]) => [
+        status,
+        {
+          count: answers.length,
+          latencyMs: latencyOf(answers),
+          allWithRetryAfter: answers.every(({ hasRetryAfter }) => hasRetryAfter),
+        },
+      ]),
+    ),
+  };
+}
+
+function latencyOf(answers: readonly Answered[]): Latency {
+  const ms = answers.map((answer) => answer.ms).sort((a, b) => a - b);
+  const at = (share: number) => ms[Math.ceil(ms.length * share) - 1] ?? Number.NaN;
+  return { mean: mean(ms), p50: at(0.5), p99: at(0.99) };
+}
+
+function* requestsOf(codes: readonly Buffer[]): Generator<Buffer> {
+  if (work === "verification") yield* codes;
+  else if (work === "sign-in") yield* signIns();
+  else yield* wrongCodes();
+}
+
+const { decisions, codes } = work === "verification" ? verifications() : { decisions: [], codes: [] };
+if (decidedFirst) {
+  await askInTurns(decisions.slice(0, decidedFirst).values(), 16, Number.POSITIVE_INFINITY);
+  answered.length = 0;
+}
+const requests = requestsOf(codes);
 const settledAt = performance.now() + settleSeconds * 1000;
 const until = settledAt + seconds * 1000;
 if ("clients" in pace) await askInTurns(requests, pace.clients, until);
 else await askAtFixedTimes(requests, pace.perSecond, until);
 const elapsedMs = performance.now() - settledAt;
 for (const connection of idle) connection.end();
-const counted = answered.filter(({ at }) => at >= settledAt).map(({ ms }) => ms);
-const answer: LoadAnswer = {
-  count: answered.length,
-  perSecond: (counted.length / elapsedMs) * 1000,
-  latencyMs: {
-    mean: mean(counted),
-    p99: counted.sort((a, b) => a - b)[Math.ceil(counted.length * 0.99) - 1] ?? Number.NaN,
-  },
-};
-console.log(JSON.stringify(answer));
+const counted = answered.filter(({ at }) => at >= settledAt);
+console.log(JSON.stringify(summaryOf(counted, elapsedMs)));

@@ -11,13 +11,16 @@ import { Command, InvalidArgumentError } from "commander";
 import { ensureServers } from "../servers/install-servers.ts";
 import type { Bench, BenchResult, BenchRow } from "./bench.ts";
 import { commandLine } from "./command-line.ts";
+import { connections } from "./connections.ts";
 import { firstImport } from "./first-import.ts";
 import { groupChange } from "./group-change.ts";
 import { incrementalRun } from "./incremental-run.ts";
 import { memory } from "./memory.ts";
+import { overload } from "./overload.ts";
 import { buildMeasuredProgram } from "./program.ts";
 import { signIn } from "./sign-in.ts";
 import { start } from "./start.ts";
+import { threeDaemons } from "./three-daemons.ts";
 import { unchangedRun } from "./unchanged-run.ts";
 import { verification } from "./verification.ts";
 
@@ -29,6 +32,9 @@ const rows: BenchRow[] = [
   memory,
   verification,
   signIn,
+  connections,
+  overload,
+  threeDaemons,
   start,
   commandLine,
 ];

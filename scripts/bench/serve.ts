@@ -69,11 +69,18 @@ export async function openLoginScene(
 }
 
 export interface Load {
+  /** Of one daemon, or of several with commas between them. */
   address: string;
   token: string;
-  work: "sign-in" | "verification";
+  work: "sign-in" | "verification" | "wrong-totp" | "wrong-backup-code";
   /** Of the directory. Those of a verification are taken once each at most, in random order. */
   users: number;
+  /** The number of the first of them; 0 where it is not said. */
+  firstUser?: number;
+  /** Of so many of a verification's users the decision is asked first, as at every sign-in; that is not counted. */
+  decidedFirst?: number;
+  /** Answers that are not 200 are counted, and end nothing. */
+  refusalsCount?: true;
   /** Before anything is counted: connections are opened, code is compiled, caches fill. */
   settleSeconds: number;
   seconds: number;
@@ -81,7 +88,7 @@ export interface Load {
   pace: { clients: number } | { perSecond: number };
 }
 
-/** Throws when any answer was not 200. */
+/** Throws when any answer was not 200, where refusals are not counted. */
 export async function load(bench: Bench, wanted: Load): Promise<LoadAnswer> {
   const { address, token, ...rest } = wanted;
   return JSON.parse(
