@@ -142,6 +142,7 @@ export async function withRunner<T>(open: OpenCommand, work: (runner: SyncRunner
     return await work(runner);
   } finally {
     process.off("SIGINT", stop).off("SIGTERM", stop);
+    await runner.stop();
   }
 }
 

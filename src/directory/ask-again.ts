@@ -6,6 +6,7 @@ import { AppError } from "../errors.ts";
 import { dnKeyOf } from "../ldap-text/dn.ts";
 import { listInThread } from "./list-directory.ts";
 import type { ServerIdentity } from "./listing-page.ts";
+import type { ListingThreads } from "./listing-threads.ts";
 import { unpackColumns } from "./packed-columns.ts";
 
 /** The most ids that are asked for again: a plan that removes more is held, or an admin has allowed it. */
@@ -17,9 +18,14 @@ export const mostAskedAgain = 500;
  */
 export async function askAgain(
   directory: DirectoryConfig,
-  question: { ids: string[]; server: ServerIdentity; signal: AbortSignal },
+  question: {
+    ids: string[];
+    server: ServerIdentity;
+    signal: AbortSignal;
+    threads?: ListingThreads | undefined;
+  },
 ): Promise<Map<string, string[]>> {
-  const { ids, server, signal } = question;
+  const { ids, server, signal, threads } = question;
   const found = new Map<string, Map<string, string>>();
   const add = (id: string | null, dn: string) => {
     if (id === null) return;
@@ -30,6 +36,7 @@ export async function askAgain(
     { ...directory, urls: [server.url], groups: undefined },
     {
       signal,
+      threads,
       onNote: () => {}, // the listing has reported them already
       onPage: async (page) => {
         for (const skipped of page.skipped) add(skipped.directoryId, skipped.dn);

@@ -1,7 +1,8 @@
-// Entry of the listing's thread: lists the directory of its order and posts the pages, two ahead of the reader at most.
+// Entry of the listing's thread: lists the directory of an order and posts the pages, two ahead of the reader at most, one order
+// after the other.
 // What a hostile or broken server sends is decoded here and nowhere else, apart from the thread that answers sign-ins.
 
-import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort } from "node:worker_threads";
 import { AppError } from "../errors.ts";
 import { listChangesOnce } from "./list-changes.ts";
 import { listOnce } from "./list-session.ts";
@@ -11,17 +12,30 @@ import {
   type ListingOrder,
   packError,
   pagesInFlight,
+  type ToWorker,
 } from "./listing-messages.ts";
 
-if (parentPort !== null) await answerOrder(parentPort, workerData);
+if (parentPort !== null) answerOrders(parentPort);
 
-async function answerOrder(port: MessagePort, order: ListingOrder): Promise<void> {
+function answerOrders(port: MessagePort): void {
+  let credit = createCredit();
+  port.on("message", (message: ToWorker) => {
+    if (message.kind === "taken") {
+      credit.add();
+      return;
+    }
+    // Pages of the order before have all been taken, and their credit went with it.
+    credit = createCredit();
+    void answerOrder(port, message.order, credit);
+  });
+}
+
+async function answerOrder(port: MessagePort, order: ListingOrder, credit: Credit): Promise<void> {
   const post = (message: FromWorker) => port.postMessage(message);
   const alive = setInterval(() => post({ kind: "alive" }), aliveEveryMs);
   const deadline = new AbortController();
   const { listingMs } = order.directory.timeouts;
   const timer = setTimeout(() => deadline.abort(listingTimeout(listingMs)), listingMs);
-  const credit = createCredit(port);
   try {
     const list = order.since === undefined ? listOnce : listChangesOnce;
     const report = await list(
@@ -41,18 +55,23 @@ async function answerOrder(port: MessagePort, order: ListingOrder): Promise<void
   } finally {
     clearInterval(alive);
     clearTimeout(timer);
-    port.close();
   }
 }
 
-function createCredit(port: MessagePort): { spend(): Promise<void> } {
+interface Credit {
+  add(): void;
+  /** Resolves when another page may be sent. */
+  spend(): Promise<void>;
+}
+
+function createCredit(): Credit {
   let credit = pagesInFlight;
   let wake: (() => void) | undefined;
-  port.on("message", () => {
-    credit += 1;
-    wake?.();
-  });
   return {
+    add() {
+      credit += 1;
+      wake?.();
+    },
     async spend() {
       while (credit === 0) {
         await new Promise<void>((resolve) => {

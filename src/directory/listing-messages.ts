@@ -18,7 +18,7 @@ export interface ListingSink {
   onNote(note: ListingNote): void;
 }
 
-/** Given to the thread at its start. Holds the bind password: never to be logged. */
+/** One at a time. Holds the bind password: never to be logged. */
 export interface ListingOrder {
   directory: DirectoryConfig;
   /** What the last complete listing was read as. */
@@ -47,8 +47,10 @@ export type FromWorker =
   | { kind: "done"; report: ListingReport }
   | { kind: "failed"; error: ErrorOnTheWay };
 
-/** The main thread has taken a page and the next one may be sent. */
-export type ToWorker = { kind: "taken" };
+export type ToWorker =
+  | { kind: "list"; order: ListingOrder }
+  /** The main thread has taken a page and the next one may be sent. */
+  | { kind: "taken" };
 
 /** Pages that may be on the way or waiting in the main thread: one being worked on, one ready. */
 export const pagesInFlight = 2;

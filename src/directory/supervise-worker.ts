@@ -1,10 +1,16 @@
 // The main thread's side of a listing: hands pages to the reader one at a time, and ends a thread that is stuck, out of
-// memory or no longer wanted. When the promise settles the thread is gone and no page is being taken.
+// memory or no longer wanted. Keeps no thread: listing-threads.ts does.
 
 import type { Worker } from "node:worker_threads";
 import { AppError } from "../errors.ts";
 import { abortedBy } from "./ldap/connect-session.ts";
-import { type FromWorker, type ListingSink, type ToWorker, unpackError } from "./listing-messages.ts";
+import {
+  type FromWorker,
+  type ListingOrder,
+  type ListingSink,
+  type ToWorker,
+  unpackError,
+} from "./listing-messages.ts";
 import type { ListingPage, ListingReport } from "./listing-page.ts";
 
 export interface Supervision extends ListingSink {
@@ -13,19 +19,30 @@ export interface Supervision extends ListingSink {
   silenceMs: number;
 }
 
-/** Resolves when the listing is complete and all its pages have been taken; rejects in every other case. */
+/** Before the thread is supervised. */
+export function orderListing(worker: Worker, order: ListingOrder): void {
+  const message: ToWorker = { kind: "list", order };
+  worker.postMessage(message);
+}
+
+/**
+ * Resolves when the listing is complete and all its pages have been taken, and the thread is free for the next one; rejects in every
+ * other case, and then the thread is gone. No page is being taken when it settles.
+ */
 export async function superviseWorker(worker: Worker, supervision: Supervision): Promise<ListingReport> {
   const over = new AbortController();
   const pages = new PageTaker(worker, supervision);
   try {
     return await Promise.race([
-      listen(worker, pages, supervision),
+      listen(worker, pages, supervision, over.signal),
       rejectOnAbort(supervision.signal, over.signal),
       rejectOnSilence(worker, supervision.silenceMs, over.signal),
     ]);
+  } catch (error) {
+    await worker.terminate();
+    throw error;
   } finally {
     over.abort();
-    await worker.terminate();
     await pages.stop();
   }
 }
@@ -66,19 +83,27 @@ class PageTaker {
   }
 }
 
-function listen(worker: Worker, pages: PageTaker, { onNote }: Supervision): Promise<ListingReport> {
+function listen(
+  worker: Worker,
+  pages: PageTaker,
+  { onNote }: Supervision,
+  over: AbortSignal,
+): Promise<ListingReport> {
   return new Promise((resolve, reject) => {
-    worker.on("message", (message: FromWorker) => {
+    const onMessage = (message: FromWorker) => {
       if (message.kind === "page") pages.add(message.page).catch(reject);
       if (message.kind === "note") onNote(message.note);
       if (message.kind === "done") pages.finish().then(() => resolve(message.report), reject);
       if (message.kind === "failed") reject(unpackError(message.error));
-    });
-    worker.on("error", (error) => reject(errorOfThread(error)));
+    };
+    const onError = (error: unknown) => reject(errorOfThread(error));
     // All messages have come by now: behind "done", the pages still being taken decide.
-    worker.on("exit", () =>
-      pages.finish().then(() => reject(new Error("the listing's thread ended early")), reject),
-    );
+    const onExit = () =>
+      pages.finish().then(() => reject(new Error("the listing's thread ended early")), reject);
+    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
+    over.addEventListener("abort", () => {
+      worker.off("message", onMessage).off("error", onError).off("exit", onExit);
+    });
   });
 }
 
@@ -115,10 +140,14 @@ function rejectOnSilence(worker: Worker, silenceMs: number, over: AbortSignal): 
       checkedAt = now;
       if (now - heardAt > silenceMs) reject(stuck(silenceMs));
     }, checkMs);
-    worker.on("message", () => {
+    const onMessage = () => {
       heardAt = performance.now();
+    };
+    worker.on("message", onMessage);
+    over.addEventListener("abort", () => {
+      clearInterval(timer);
+      worker.off("message", onMessage);
     });
-    over.addEventListener("abort", () => clearInterval(timer), { once: true });
   });
 }
 

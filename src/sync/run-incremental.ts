@@ -2,6 +2,7 @@
 // the rules of a run. Adds and changes, and removes nobody. Where what has changed cannot be told, the run becomes a full one.
 
 import type { Actor } from "../audit/audit-events-table.ts";
+import type { ListingThreads } from "../directory/listing-threads.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
@@ -25,7 +26,7 @@ export interface IncrementalInput extends StageChangesInput {
  * its row says then. Rejects as a full run does.
  */
 export async function runIncremental(
-  deps: { db: Database; log: Log },
+  deps: { db: Database; log: Log; listingThreads?: ListingThreads },
   input: IncrementalInput,
 ): Promise<RunRemark<NoteCode> | undefined> {
   const { db, log } = deps;

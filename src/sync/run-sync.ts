@@ -4,6 +4,7 @@
 import type { Actor } from "../audit/audit-events-table.ts";
 import type { DirectoryConfig } from "../config/config.ts";
 import { askAgain } from "../directory/ask-again.ts";
+import type { ListingThreads } from "../directory/listing-threads.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
@@ -28,6 +29,8 @@ export interface RunDeps {
   policy: MfaPolicy;
   /** Names of the configured directories, this one's among them. */
   directories: readonly string[];
+  /** Kept for the listings to come. Without, each listing starts a thread of its own. */
+  listingThreads?: ListingThreads;
 }
 
 export interface SyncRequest {
@@ -54,7 +57,7 @@ export async function runSync(
   request: SyncRequest,
   { run, lease }: { run: SyncRun; lease: Lease },
 ): Promise<void> {
-  const { db } = deps;
+  const { db, listingThreads: threads } = deps;
   const { directory, actor, dryRun } = request;
   using kept = keepLease(deps, lease);
   const signal = AbortSignal.any([request.signal, kept.signal]);
@@ -82,7 +85,7 @@ export async function runSync(
     listing,
     approvedHolds: request.approves?.holdReasons ?? [],
     askAgain: (ids) =>
-      askAgain({ ...directory, kind: listing.kind }, { ids, server: listing.server, signal }),
+      askAgain({ ...directory, kind: listing.kind }, { ids, server: listing.server, signal, threads }),
   });
   const plan = becameFull === undefined ? made : { ...made, notes: [becameFull, ...made.notes] };
   signal.throwIfAborted();

@@ -7,6 +7,7 @@ import { fromFirstServer, type OneServer } from "../directory/failover.ts";
 import { listDirectory } from "../directory/list-directory.ts";
 import type { Since } from "../directory/listing-messages.ts";
 import type { DeltaDoubt, ListingPage, ListingReport } from "../directory/listing-page.ts";
+import type { ListingThreads } from "../directory/listing-threads.ts";
 import { packColumns } from "../directory/packed-columns.ts";
 import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
@@ -50,10 +51,10 @@ export interface StageChangesInput {
 
 /** Rejects as a listing does when no server answers. */
 export async function stageChanges(
-  deps: { db: Database; log: Log },
+  deps: { db: Database; log: Log; listingThreads?: ListingThreads },
   { run, directory, signal, onProgress }: StageChangesInput,
 ): Promise<StagedChanges | { doubt: DeltaDoubt }> {
-  const { db, log } = deps;
+  const { db, log, listingThreads: threads } = deps;
   const memory = await getDirectoryMemory(db, directory.name);
   const found = await findSince(db, directory, memory);
   if ("doubt" in found) return found;
@@ -70,7 +71,14 @@ export async function stageChanges(
       onProgress?.(staged.entries + staged.skips);
     };
     const rememberedKind = memory.kind ?? undefined;
-    const report = await listDirectory(server, { signal, log, rememberedKind, since: order, onPage });
+    const report = await listDirectory(server, {
+      signal,
+      log,
+      rememberedKind,
+      threads,
+      since: order,
+      onPage,
+    });
     if (report.doubt) return { doubt: report.doubt };
     const { mark } = report;
     if (mark === null || report.kind !== memory.kind || copyOf(memory, report.server) !== "same") {

@@ -14,6 +14,7 @@ import type {
   MemberColumns,
   SkippedEntry,
 } from "../directory/listing-page.ts";
+import type { ListingThreads } from "../directory/listing-threads.ts";
 import { type Packed, packColumns, pickRows, valuesOf } from "../directory/packed-columns.ts";
 import { AppError } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -53,7 +54,7 @@ export interface StagedListing extends ListingReport {
  * emptied and the listing starts again on the next one.
  */
 export async function stageListing(
-  deps: { db: Database; log: Log },
+  deps: { db: Database; log: Log; listingThreads?: ListingThreads },
   input: StageInput,
 ): Promise<StagedListing> {
   const { directory, signal } = input;
@@ -63,7 +64,8 @@ export async function stageListing(
     if (!isFirst) await resetStaging(deps.db, input.run);
     const staging = new Staging(deps.db, input, memory.firstImportedAt !== null);
     const onPage = (page: ListingPage) => staging.add(page);
-    const report = await listDirectory(server, { signal, rememberedKind, log: deps.log, onPage });
+    const { log, listingThreads: threads } = deps;
+    const report = await listDirectory(server, { signal, rememberedKind, log, threads, onPage });
     return { ...report, unchanged: staging.unchangedUsers, staged: staging.rows() };
   };
   return fromFirstServer(directory, list, deps.log);

@@ -1,6 +1,7 @@
 // The runs of this process: started by schedule, API or command line, and brought to an end when the process stops.
 
 import { hostname } from "node:os";
+import { createListingThreads } from "../directory/listing-threads.ts";
 import { AppError } from "../errors.ts";
 import type { SyncRequest } from "./run-sync.ts";
 import { type Due, type StartedSync, type SyncDeps, startDueSync, startSync } from "./start-sync.ts";
@@ -16,12 +17,26 @@ export interface SyncRunner {
   stop(): Promise<void>;
 }
 
-export interface SyncRunnerDeps extends SyncDeps {
+export interface SyncRunnerDeps extends Omit<SyncDeps, "listingThreads"> {
   /** Told of every run of this process when it has ended. */
   onFinished?: (run: SyncRun) => void;
 }
 
 export function createSyncRunner(deps: SyncRunnerDeps): SyncRunner {
+  const listingThreads = createListingThreads();
+  // Policy and directories are those of the moment in which a run begins.
+  const runDeps: SyncDeps = {
+    db: deps.db,
+    log: deps.log,
+    holder: deps.holder,
+    listingThreads,
+    get policy() {
+      return deps.policy;
+    },
+    get directories() {
+      return deps.directories;
+    },
+  };
   const stopping = new AbortController();
   const running = new Set<Promise<SyncRun>>();
   const follow = (finished: Promise<SyncRun>) => {
@@ -31,13 +46,13 @@ export function createSyncRunner(deps: SyncRunnerDeps): SyncRunner {
   return {
     async start(request) {
       stopping.signal.throwIfAborted();
-      const started = await startSync(deps, { ...request, signal: stopping.signal });
+      const started = await startSync(runDeps, { ...request, signal: stopping.signal });
       if (started.kind === "started") follow(started.finished);
       return started;
     },
     async startDue(request, due) {
       stopping.signal.throwIfAborted();
-      const started = await startDueSync(deps, { ...request, signal: stopping.signal }, due);
+      const started = await startDueSync(runDeps, { ...request, signal: stopping.signal }, due);
       if (started.kind === "started") follow(started.finished);
       return started;
     },
@@ -48,6 +63,7 @@ export function createSyncRunner(deps: SyncRunnerDeps): SyncRunner {
         }),
       );
       await Promise.all(running);
+      await listingThreads.stop();
     },
   };
 }

@@ -11,6 +11,7 @@ import {
 } from "../../scripts/servers/slapd.ts";
 import type { Actor } from "../../src/audit/audit-events-table.ts";
 import type { DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
+import { createListingThreads, type ListingThreads } from "../../src/directory/listing-threads.ts";
 import type { SyncRequest } from "../../src/sync/run-sync.ts";
 import { type StartedSync, startSync } from "../../src/sync/start-sync.ts";
 import { listChanges } from "../../src/sync/sync-changes-table.ts";
@@ -40,6 +41,12 @@ export interface SyncedStore {
   stop(): Promise<void>;
 }
 
+/** What runs share that follow each other in a test or a file. */
+export interface SyncGround {
+  database: TestDatabase;
+  listingThreads: ListingThreads;
+}
+
 export interface SyncWorld extends SyncedStore {
   slapd: Slapd;
 }
@@ -61,8 +68,8 @@ export const optionalMfa: MfaConfig = {
 };
 
 export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWorld> {
-  const [slapd, database] = await Promise.all([startSlapd(options), openTestDatabase()]);
-  const store = syncedStore(database, directoryConfigFor(slapd));
+  const [slapd, ground] = await Promise.all([startSlapd(options), openGround()]);
+  const store = syncedStore(ground, directoryConfigFor(slapd));
   const stopStore = store.stop;
   const stop = async () => {
     await Promise.all([slapd.stop(), stopStore()]);
@@ -72,25 +79,34 @@ export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWor
 
 /** For files whose tests each want a fresh directory and an empty store: gives every test its own world. */
 export function eachTestInSyncWorld(options: SlapdOptions, use: (world: SyncWorld) => unknown): void {
-  let database: TestDatabase;
+  let ground: SyncGround;
   let slapd: Slapd;
   beforeAll(async () => {
-    database = await openTestDatabase();
+    ground = await openGround();
   });
   beforeEach(async () => {
-    [slapd] = await Promise.all([startSlapd(options), emptyTables(database)]);
-    await use(Object.assign(syncedStore(database, directoryConfigFor(slapd)), { slapd }));
+    [slapd] = await Promise.all([startSlapd(options), emptyTables(ground.database)]);
+    await use(Object.assign(syncedStore(ground, directoryConfigFor(slapd)), { slapd }));
   });
   afterEach(() => slapd.stop());
-  afterAll(() => database.close());
+  afterAll(() => closeGround(ground));
 }
 
 /** An empty store beside a directory server that is somebody else's to stop. */
 export async function openSyncedStore(directory: DirectoryConfig): Promise<SyncedStore> {
-  return syncedStore(await openTestDatabase(), directory);
+  return syncedStore(await openGround(), directory);
 }
 
-function syncedStore(database: TestDatabase, directory: DirectoryConfig): SyncedStore {
+async function openGround(): Promise<SyncGround> {
+  return { database: await openTestDatabase(), listingThreads: createListingThreads() };
+}
+
+async function closeGround({ database, listingThreads }: SyncGround): Promise<void> {
+  await Promise.all([database.close(), listingThreads.stop()]);
+}
+
+function syncedStore(ground: SyncGround, directory: DirectoryConfig): SyncedStore {
+  const { database, listingThreads } = ground;
   const { db } = database;
   const store: SyncedStore = {
     database,
@@ -107,6 +123,7 @@ function syncedStore(database: TestDatabase, directory: DirectoryConfig): Synced
           policy: mfaPolicyOf(store.mfa),
           directories: store.directories,
           holder: "test",
+          listingThreads,
         },
         {
           directory: store.directory,
@@ -130,7 +147,7 @@ function syncedStore(database: TestDatabase, directory: DirectoryConfig): Synced
       return match.user;
     },
     changes: (run) => listChanges(db, run.id, { limit: 10_000 }),
-    stop: () => database.close(),
+    stop: () => closeGround(ground),
   };
   return store;
 }
