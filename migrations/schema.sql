@@ -364,7 +364,8 @@ ALTER TABLE ONLY public.staged_entries ALTER COLUMN username_key SET STATISTICS 
 CREATE UNLOGGED TABLE public.staged_group_members (
     run_id uuid NOT NULL,
     group_directory_id text NOT NULL COLLATE pg_catalog."C",
-    member_key text NOT NULL COLLATE pg_catalog."C"
+    member_key text NOT NULL COLLATE pg_catalog."C",
+    joins boolean NOT NULL
 );
 ALTER TABLE ONLY public.staged_group_members ALTER COLUMN run_id SET STATISTICS 10;
 ALTER TABLE ONLY public.staged_group_members ALTER COLUMN group_directory_id SET STATISTICS 10;

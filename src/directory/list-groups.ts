@@ -11,8 +11,15 @@ import type { LdapSession } from "./ldap/ldap-session.ts";
 import { readEntry, searchPaged } from "./ldap/paged-search.ts";
 import type { Asked } from "./ldap/result-errors.ts";
 import type { ListingSink } from "./listing-messages.ts";
-import type { GroupColumns, MemberColumns, SkippedEntry } from "./listing-page.ts";
-import { addMemberKeys, createGroupMapper, groupHashOf, type MappedGroup, parseRange } from "./map-group.ts";
+import type { GroupColumns, MemberColumns, MemberRows, SkippedEntry } from "./listing-page.ts";
+import {
+  addMemberKeys,
+  createGroupMapper,
+  groupHashOf,
+  type MappedGroup,
+  memberKeysInOrder,
+  parseRange,
+} from "./map-group.ts";
 import { packColumns } from "./packed-columns.ts";
 
 export interface GroupListing {
@@ -70,6 +77,7 @@ export async function listGroups(listing: GroupListing): Promise<void> {
 interface GroupPage {
   groups: GroupColumns;
   members: MemberColumns;
+  memberRows: MemberRows[];
   skipped: SkippedEntry[];
 }
 
@@ -88,7 +96,7 @@ class GroupPages {
   }
 
   add(group: MappedGroup): Promise<void> | undefined {
-    const memberKeys = [...new Set(group.memberKeys)].sort();
+    const memberKeys = memberKeysInOrder(group.memberKeys);
     const { groups } = this.#page;
     groups.directoryIds.push(group.directoryId);
     groups.names.push(group.name);
@@ -108,6 +116,7 @@ class GroupPages {
       kind: "groups",
       groups: packColumns(page.groups),
       members: packColumns(page.members),
+      memberRows: page.memberRows,
       skipped: page.skipped,
     });
   }
@@ -130,12 +139,11 @@ class GroupPages {
 
   // Adds as many edges as the page has room for; returns where the rest begins.
   #take(directoryId: string, memberKeys: string[], from: number): number {
-    const { members } = this.#page;
+    const { members, memberRows } = this.#page;
     const to = Math.min(memberKeys.length, from + mostMembersAPage - members.memberKeys.length);
-    for (const key of memberKeys.slice(from, to)) {
-      members.groupDirectoryIds.push(directoryId);
-      members.memberKeys.push(key);
-    }
+    for (let row = from; row < to; row += 1) members.memberKeys.push(memberKeys[row] ?? "");
+    const [isFirst, isLast] = [from === 0, to === memberKeys.length];
+    memberRows.push({ groupDirectoryId: directoryId, rows: to - from, isFirst, isLast });
     return to;
   }
 }
@@ -214,7 +222,8 @@ function groupChanged(dn: string, cause?: unknown): AppError {
 function emptyPage(): GroupPage {
   return {
     groups: { directoryIds: [], names: [], nameKeys: [], dns: [], dnKeys: [], hashes: [] },
-    members: { groupDirectoryIds: [], memberKeys: [] },
+    members: { memberKeys: [] },
+    memberRows: [],
     skipped: [],
   };
 }

@@ -63,11 +63,22 @@ export interface GroupColumns {
   hashes: string[];
 }
 
-/** Row i is one edge "this group lists this member". A large group's edges arrive over several pages. */
+/** Row i is one edge "a group lists this member"; `MemberRows` say which group. */
 export interface MemberColumns {
-  groupDirectoryIds: string[];
   /** `dn:` and a DN key, `uid:` and a username key, or `rid:`, `gid:` and a number: all that have it as primary group. */
   memberKeys: string[];
+}
+
+/**
+ * How many of the next rows of a page are members of one group. A large group's members arrive over several pages, one behind
+ * the other. All in all they are distinct, and rise in the order of their bytes in UTF-8.
+ */
+export interface MemberRows {
+  groupDirectoryId: string;
+  rows: number;
+  /** The group itself is in this page: the groups of a page are those whose members begin in it, in the same order. */
+  isFirst: boolean;
+  isLast: boolean;
 }
 
 export type ListingPage =
@@ -78,7 +89,14 @@ export type ListingPage =
       /** Entries among `entries` of which an attribute could not be used. They protect nobody, and name no keys. */
       leftOut: SkippedEntry[];
     }
-  | { kind: "groups"; groups: Packed<GroupColumns>; members: Packed<MemberColumns>; skipped: SkippedEntry[] };
+  | {
+      kind: "groups";
+      groups: Packed<GroupColumns>;
+      members: Packed<MemberColumns>;
+      /** They add up to the rows of `members`. A group without members has one of no rows. */
+      memberRows: MemberRows[];
+      skipped: SkippedEntry[];
+    };
 
 /** Which server answered. Two listings with equal `identity` came from the same server in the same incarnation. */
 export interface ServerIdentity {

@@ -15,7 +15,7 @@ export interface MappedGroup {
   name: string;
   dn: string;
   dnKey: string;
-  /** Member keys in the order of the server, possibly with repetitions; hash and columns take them sorted. */
+  /** Member keys in the order of the server, possibly with repetitions; hash and columns take them as memberKeysInOrder. */
   memberKeys: string[];
   /** Attributes whose members came in a range, so that none of them is in `memberKeys`. */
   rangedAttributes: string[];
@@ -136,7 +136,20 @@ function usernameMemberKey(text: string): string | undefined {
   return Buffer.byteLength(key) > dnKeyMaxBytes ? undefined : `uid:${key}`;
 }
 
-/** Digest of name, DN and members; `memberKeys` sorted and without repetitions. As long as that of an entry. */
+// In JavaScript's order of strings, by UTF-16, these come before characters that they follow in the order of bytes.
+const surrogate = /[\ud800-\udfff]/;
+
+/** Each key once, in the order of their bytes in UTF-8: the one in which a database with the collation "C" has them. */
+export function memberKeysInOrder(memberKeys: readonly string[]): string[] {
+  const distinct = [...new Set(memberKeys)].sort();
+  return distinct.some((key) => surrogate.test(key)) ? distinct.sort(compareBytes) : distinct;
+}
+
+function compareBytes(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}
+
+/** Digest of name, DN and members; `memberKeys` as by memberKeysInOrder. As long as that of an entry. */
 export function groupHashOf(group: { name: string; dn: string }, memberKeys: readonly string[]): string {
   return digestOf([group.name, group.dn, ...memberKeys]);
 }

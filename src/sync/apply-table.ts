@@ -4,7 +4,6 @@
 import type { Transaction } from "../store/database.ts";
 import type { MfaPolicy } from "../users/policy.ts";
 import type { UserScope } from "../users/requirements-table.ts";
-import { changedEdges } from "./plan-edges-table.ts";
 import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
 import { isNewDisabled, type PlanRun, staysDisabled } from "./plan-table.ts";
 
@@ -148,8 +147,7 @@ export async function addToGroups(trx: Transaction, run: PlanRun): Promise<void>
     `insert into group_members (group_id, member_key)
      select g.id, m.member_key from staged_group_members m
      join groups g on g.directory = :directory and g.directory_id = m.group_directory_id
-     where m.run_id = :id
-     on conflict do nothing`,
+     where m.run_id = :id and m.joins`,
     bindings,
   );
 }
@@ -170,16 +168,18 @@ export async function applyGroups(trx: Transaction, run: PlanRun): Promise<void>
        dn = excluded.dn, dn_key = excluded.dn_key, entry_hash = excluded.entry_hash`,
     bindings,
   );
-  const staged = `select g.id, g.directory_id from groups g where g.directory = :directory and ${groupIsStaged}`;
   await trx.raw(
-    `with differing as materialized (
-       select g.id as group_id, e.member_key, e.is_new from (${changedEdges(staged)}) e
-       join groups g on g.directory = :directory and g.directory_id = e.container
-     ), gone as (
-       delete from group_members m using differing d
-       where not d.is_new and m.group_id = d.group_id and m.member_key = d.member_key
-     )
-     insert into group_members (group_id, member_key) select group_id, member_key from differing where is_new`,
+    `delete from group_members where (group_id, member_key) in (
+       select g.id, s.member_key from staged_group_members s
+       join groups g on g.directory = :directory and g.directory_id = s.group_directory_id
+       where s.run_id = :id and not s.joins)`,
+    bindings,
+  );
+  await trx.raw(
+    `insert into group_members (group_id, member_key)
+     select g.id, s.member_key from staged_group_members s
+     join groups g on g.directory = :directory and g.directory_id = s.group_directory_id
+     where s.run_id = :id and s.joins`,
     bindings,
   );
 }

@@ -102,7 +102,8 @@ async function planOrAsk(
   answer: Answer | undefined,
 ): Promise<{ plan: Plan } | { question: Question }> {
   const { run, directory, listing } = input;
-  const isLarge = listing.entries - listing.unchanged + listing.members > largePlan;
+  const { entries, groups, edges } = listing.staged;
+  const isLarge = entries + groups + edges > largePlan;
   return db.transaction(async (trx) => {
     await prepareBulkWork(trx);
     await requireStaged(trx, run, listing.staged);

@@ -1,27 +1,10 @@
-// What differs between the groups of a listing and the stored ones, edge by edge, and which users that concerns (rule 28). An edge
-// is "this group lists this member key". Writes nothing.
+// The edges that come and go with a listing, and which users they concern (rule 28). An edge is "this group lists this member key".
+// Writes nothing.
 
 import type { Transaction } from "../store/database.ts";
 import { rawRows } from "../store/raw-rows.ts";
 import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
 import type { PlanRun } from "./plan-table.ts";
-
-/**
- * SQL of the edges that come (`is_new`) and go with a listing: those of staged groups that are not stored, and the stored ones of
- * groups that are staged without them, or gone. `changed` is a query of the stored groups to look at, with id and directory_id. Each
- * side is read once, since a group may list everybody; only the difference is made distinct: what was listed twice is staged twice.
- */
-export const changedEdges = (changed: string) => `
-  select distinct coalesce(now.container, before.container) as container,
-    coalesce(now.member_key, before.member_key) as member_key, before.container is null as is_new
-  from (
-    select m.group_directory_id as container, m.member_key from staged_group_members m where m.run_id = :id
-  ) now
-  full join (
-    select changed.directory_id as container, m.member_key
-    from (${changed}) changed join group_members m on m.group_id = changed.id
-  ) before on before.container = now.container and before.member_key = now.member_key
-  where now.container is null or before.container is null`;
 
 // Where a group of either side stands, by the directory id.
 const places = `
@@ -44,9 +27,10 @@ export async function findConcernedUsers(
   const rows = await rawRows<{ directory_id: string }>(
     trx,
     `with recursive changed_edge as materialized (
-       ${changedEdges(`
-         select g.id, g.directory_id from groups g
-         where g.directory = :directory and (${groupIsStaged} or not ${groupStays})`)}
+       select m.group_directory_id as container, m.member_key from staged_group_members m where m.run_id = :id
+       union all
+       select g.directory_id, m.member_key from groups g join group_members m on m.group_id = g.id
+       where g.directory = :directory and not ${groupIsStaged} and not ${groupStays}
      ), place as materialized (${places}
      ), regrouped as (
        select place.directory_id from changed_edge e join place on e.member_key = 'dn:' || place.dn_key where :nested

@@ -72,9 +72,14 @@ export async function planMemberships(
        union all
        select directory_id, dn_key from staged_groups where run_id = :id
      ), edge as (
-       select kept.directory_id as container, m.member_key from kept join group_members m on m.group_id = kept.id
+       select g.directory_id as container, m.member_key from groups g join group_members m on m.group_id = g.id
+       where g.directory = :directory and g.directory_id in (select directory_id from listed)
+         and not exists (
+           select from staged_group_members s
+           where s.run_id = :id and not s.joins and not :keepsAll
+             and s.group_directory_id = g.directory_id and s.member_key = m.member_key)
        union all
-       select group_directory_id, member_key from staged_group_members where run_id = :id
+       select group_directory_id, member_key from staged_group_members where run_id = :id and joins
      ), final_user as materialized (
        select directory_id, dn_key, username_key, primary_group_key from staged_entries
        where run_id = :id and ${isLookedAt("directory_id")}

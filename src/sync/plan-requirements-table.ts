@@ -52,6 +52,9 @@ export async function planRequirementEnds(trx: Transaction, run: PlanRun): Promi
   );
 }
 
+// A group's own number, by which users name it as their primary group, is no member that it lists.
+const namesMember = "(m.member_key like 'dn:%' or m.member_key like 'uid:%')";
+
 export interface LostGroup {
   name: string;
   dn: string;
@@ -73,13 +76,15 @@ export async function findLostGroups(trx: Transaction, run: PlanRun): Promise<Lo
      union all
      select g.name, g.dn, 'empty' from groups g
      where g.directory = :directory and g.required_as <> '{}' and ${groupIsStaged}
-       and exists (select from group_members m where m.group_id = g.id)
+       and exists (select from group_members m where m.group_id = g.id and ${namesMember})
+       and not exists (
+         select from group_members m where m.group_id = g.id and ${namesMember}
+           and not exists (
+             select from staged_group_members s
+             where s.run_id = :id and not s.joins and s.group_directory_id = g.directory_id and s.member_key = m.member_key))
        and not exists (
          select from staged_group_members m
-         where m.run_id = :id and m.group_directory_id = g.directory_id
-           and (m.member_key like 'dn:%' or m.member_key like 'uid:%'))
-       and exists (
-         select from group_members m where m.group_id = g.id and (m.member_key like 'dn:%' or m.member_key like 'uid:%'))
+         where m.run_id = :id and m.joins and m.group_directory_id = g.directory_id and ${namesMember})
      order by name, dn`,
     { ...run },
   );

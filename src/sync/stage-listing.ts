@@ -11,7 +11,7 @@ import type {
   GroupColumns,
   ListingPage,
   ListingReport,
-  MemberColumns,
+  MemberRows,
   SkippedEntry,
 } from "../directory/listing-page.ts";
 import type { ListingThreads } from "../directory/listing-threads.ts";
@@ -24,13 +24,14 @@ import { getDirectoryMemory } from "./directories-table.ts";
 import {
   countStaged,
   insertSkips,
+  type MemberStretch,
   nothingStaged,
   resetStaging,
   type StagedRows,
   type StagingRun,
+  stageEdges,
   stageEntries,
   stageGroups,
-  stageMembers,
   stageUnchanged,
 } from "./staging-table.ts";
 
@@ -71,18 +72,22 @@ export async function stageListing(
   return fromFirstServer(directory, list, deps.log);
 }
 
+type GroupsPage = Extract<ListingPage, { kind: "groups" }>;
+
 /** Counts what it has put into staging, to compare it with what is there in the end. */
 class Staging {
   unchangedUsers = 0;
   #unchangedGroups = 0;
   #stagedEntries = 0;
   #stagedGroups = 0;
-  #stagedMembers = 0;
+  #stagedEdges = 0;
   #skips = 0;
   #listed = 0;
   #pages = 0;
-  // Members of unchanged groups are not staged. One id a group, not a member: small even for 10,000 groups.
+  // Those whose members are compared. One id a group, not a member: small even for 10,000 groups.
   readonly #changedGroups = new Set<string>();
+  /** The last key so far of the group whose members go on in the next page; null where they are not compared. */
+  #goesOnAfter: string | null = null;
   readonly #db: Database;
   readonly #input: StageInput;
   /** False spares a first import the comparison with stored users. */
@@ -101,7 +106,8 @@ class Staging {
       this.#input.onProgress?.(this.#listed);
       await this.#addSkips("users", [...page.skipped, ...page.leftOut]);
     } else {
-      await this.#addGroups(page.groups, page.members);
+      const differing = await this.#addGroups(page.groups);
+      await this.#addMembers(page, differing);
       await this.#addSkips("groups", page.skipped);
     }
   }
@@ -130,20 +136,50 @@ class Staging {
     this.#stagedEntries += differing.rows;
   }
 
-  async #addGroups(groups: Packed<GroupColumns>, members: Packed<MemberColumns>): Promise<void> {
+  /** The numbers of the groups that differ from the stored ones. */
+  async #addGroups(groups: Packed<GroupColumns>): Promise<Set<number>> {
     const { run } = this.#input;
-    if (groups.rows > 0) {
-      const number = this.#pages++;
-      const rows = await stageUnchanged(this.#db, run, { table: "groups", number, listed: groups });
-      const differing = pickRows(groups, (row) => rows.has(row));
-      if (rows.size > 0) for (const id of valuesOf(differing, "directoryIds")) this.#changedGroups.add(id);
-      this.#unchangedGroups += groups.rows - differing.rows;
-      if (differing.rows > 0) await stageGroups(this.#db, run, differing);
-      this.#stagedGroups += differing.rows;
+    if (groups.rows === 0) return new Set();
+    const number = this.#pages++;
+    const rows = await stageUnchanged(this.#db, run, { table: "groups", number, listed: groups });
+    const differing = pickRows(groups, (row) => rows.has(row));
+    this.#unchangedGroups += groups.rows - differing.rows;
+    if (differing.rows > 0) await stageGroups(this.#db, run, differing);
+    this.#stagedGroups += differing.rows;
+    return rows;
+  }
+
+  async #addMembers({ members, memberRows }: GroupsPage, differing: ReadonlySet<number>): Promise<void> {
+    if (differing.size === 0 && this.#goesOnAfter === null) return;
+    const stretches = this.#stretchesOf(valuesOf(members, "memberKeys"), memberRows, differing);
+    if (stretches.length > 0) this.#stagedEdges += await stageEdges(this.#db, this.#input.run, stretches);
+  }
+
+  #stretchesOf(
+    memberKeys: readonly string[],
+    memberRows: readonly MemberRows[],
+    differing: ReadonlySet<number>,
+  ): MemberStretch[] {
+    const stretches: MemberStretch[] = [];
+    let [group, row] = [0, 0];
+    for (const { groupDirectoryId, rows, isFirst, isLast } of memberRows) {
+      const keys = memberKeys.slice(row, row + rows);
+      row += rows;
+      const after = isFirst ? null : this.#goesOnAfter;
+      const isCompared = isFirst
+        ? this.#isComparedFirst(groupDirectoryId, differing.has(group++))
+        : after !== null;
+      if (isCompared) stretches.push({ groupDirectoryId, after, memberKeys: keys, isLast });
+      this.#goesOnAfter = isCompared && !isLast ? (keys.at(-1) ?? after) : null;
     }
-    const edges = rowsWithIds(members, "groupDirectoryIds", this.#changedGroups);
-    if (edges.rows > 0) await stageMembers(this.#db, run, edges);
-    this.#stagedMembers += edges.rows;
+    return stretches;
+  }
+
+  /** A group that lies below two bases is listed twice. The first row of it is kept (see dropDuplicates), so its members count. */
+  #isComparedFirst(directoryId: string, differs: boolean): boolean {
+    if (!differs || this.#changedGroups.has(directoryId)) return false;
+    this.#changedGroups.add(directoryId);
+    return true;
   }
 
   rows(): StagedRows {
@@ -152,7 +188,7 @@ class Staging {
       unchanged: this.unchangedUsers + this.#unchangedGroups,
       entries: this.#stagedEntries,
       groups: this.#stagedGroups,
-      members: this.#stagedMembers,
+      edges: this.#stagedEdges,
       skips: this.#skips,
     };
   }
@@ -168,14 +204,4 @@ export async function requireStaged(trx: Transaction, run: StagingRun, expected:
     remedy:
       "Check the database for a restart or failover during the run; the next run starts from the beginning.",
   });
-}
-
-/** The rows whose value in column `name` is in `wanted`. */
-function rowsWithIds<Columns>(
-  packed: Packed<Columns>,
-  name: keyof Columns,
-  wanted: ReadonlySet<string>,
-): Packed<Columns> {
-  const ids = wanted.size === 0 ? [] : valuesOf(packed, name);
-  return pickRows(packed, (row) => wanted.has(ids[row] ?? ""));
 }

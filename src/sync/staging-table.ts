@@ -1,7 +1,7 @@
 // Staging: a listing on its way into the store, a page a statement. What equals the stored copy is kept as one row a page
 // (the ids alone); only what differs is staged in full. Nothing here touches a user.
 
-import type { EntryColumns, GroupColumns, MemberColumns, SkippedEntry } from "../directory/listing-page.ts";
+import type { EntryColumns, GroupColumns, SkippedEntry } from "../directory/listing-page.ts";
 import { type Packed, packColumns } from "../directory/packed-columns.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import { arrayLiteral } from "./array-literal.ts";
@@ -80,17 +80,69 @@ export async function stageGroups(
   );
 }
 
-export async function stageMembers(
+/** A piece of what a group lists: of the stretch of the order of keys that it covers, all that the group lists. */
+export interface MemberStretch {
+  groupDirectoryId: string;
+  /** The stretch begins behind this key, or null with the first of all keys. */
+  after: string | null;
+  /** In the order of their bytes. The stretch ends with the last one, or, where `isLast`, with the last of all keys. */
+  memberKeys: readonly string[];
+  isLast: boolean;
+}
+
+/**
+ * Compares stretches of what groups list with the same stretches of what they are stored as listing, and stages the edges that
+ * come and go. Returns how many.
+ */
+export async function stageEdges(
   db: Database,
   run: StagingRun,
-  members: Packed<MemberColumns>,
-): Promise<void> {
-  await db.raw(
-    `insert into staged_group_members (run_id, group_directory_id, member_key)
-     select :runId::uuid, page.* from unnest(:groupDirectoryIds::text[], :memberKeys::text[]) as page`,
-    { runId: run.id, ...arrayLiterals(members) },
+  stretches: readonly MemberStretch[],
+): Promise<number> {
+  const { columns: ends, rows } = packColumns({
+    groupIds: stretches.map(({ groupDirectoryId }) => groupDirectoryId),
+    afters: stretches.map(({ after }) => after),
+    lasts: stretches.map(({ memberKeys, isLast }) => (isLast ? afterAllKeys : (memberKeys.at(-1) ?? null))),
+  });
+  const edges = packColumns({
+    numbers: stretches.flatMap(({ memberKeys }, index) => memberKeys.map(() => `${index + 1}`)),
+    memberKeys: stretches.flatMap(({ memberKeys }) => memberKeys),
+  });
+  // A walk along the unique index for each stretch, whatever statistics say: see stageUnchanged.
+  const result = await db.raw<{ rowCount: number }>(
+    `with stretch as materialized (
+       select s.number, s.directory_id, coalesce(s.after_key, '') as after_key, s.last_key,
+         (select g.id from groups g where g.directory = :directory and g.directory_id = s.directory_id) as group_id
+       from unnest(:groupIds::text[], :afters::text[], :lasts::text[]) with ordinality
+         as s (directory_id, after_key, last_key, number)
+     ), listed as materialized (
+       select * from unnest(:numbers::bigint[], :memberKeys::text[]) as listed (number, member_key)
+     ), stored as materialized (
+       select stretch.number, m.member_key
+       from stretch
+       cross join lateral (
+         select member_key from group_members
+         where group_id = stretch.group_id and member_key > stretch.after_key and member_key <= stretch.last_key
+         offset 0) m
+     )
+     insert into staged_group_members (run_id, group_directory_id, member_key, joins)
+     select :runId::uuid, stretch.directory_id, coalesce(listed.member_key, stored.member_key), stored.number is null
+     from listed
+     full join stored on stored.number = listed.number and stored.member_key = listed.member_key
+     join stretch on stretch.number = coalesce(listed.number, stored.number)
+     where listed.number is null or stored.number is null`,
+    {
+      runId: run.id,
+      directory: run.directory,
+      ...arrayLiterals({ rows, columns: ends }),
+      ...arrayLiterals(edges),
+    },
   );
+  return result.rowCount;
 }
+
+// Every key begins with a lower-case letter.
+const afterAllKeys = "~";
 
 /** Bindings with the names of the columns. */
 function arrayLiterals<Columns>({ rows, columns }: Packed<Columns>): Record<string, string> {
@@ -130,7 +182,7 @@ export interface StagedRows {
   unchanged: number;
   entries: number;
   groups: number;
-  members: number;
+  edges: number;
   memberships: number;
   skips: number;
   changes: number;
@@ -140,7 +192,7 @@ export const nothingStaged: StagedRows = {
   unchanged: 0,
   entries: 0,
   groups: 0,
-  members: 0,
+  edges: 0,
   memberships: 0,
   skips: 0,
   changes: 0,
@@ -153,7 +205,7 @@ export async function countStaged(trx: Transaction, run: StagingRun): Promise<St
     `select
        (select coalesce(sum(cardinality(unchanged_ids)), 0)::int from staged_pages where run_id = :runId) as unchanged,
        ${count("staged_entries")} as entries, ${count("staged_groups")} as groups,
-       ${count("staged_group_members")} as members, ${count("staged_memberships")} as memberships,
+       ${count("staged_group_members")} as edges, ${count("staged_memberships")} as memberships,
        ${count("sync_skips")} as skips, ${count("sync_changes")} as changes`,
     { runId: run.id },
   );

@@ -47,8 +47,10 @@ export function rowsOf(pages: ListingPage[]): Omit<Collected, "report" | "pages"
     ),
     groups: groupPages.flatMap(({ groups }) => valuesOf(groups, "names")),
     edges: groupPages.flatMap((page) => {
-      const members = unpackColumns(page.members);
-      return members.memberKeys.map((key, row) => `${members.groupDirectoryIds[row]} > ${key}`);
+      const keys = valuesOf(page.members, "memberKeys");
+      return page.memberRows.flatMap(({ groupDirectoryId, rows }) =>
+        keys.splice(0, rows).map((key) => `${groupDirectoryId} > ${key}`),
+      );
     }),
     skipped: pages.flatMap((page) => page.skipped),
   };

@@ -12,7 +12,8 @@ import { failureOf } from "./listing.ts";
 const page: ListingPage = {
   kind: "groups",
   groups: packColumns({ directoryIds: [], names: [], nameKeys: [], dns: [], dnKeys: [], hashes: [] }),
-  members: packColumns({ groupDirectoryIds: [], memberKeys: [] }),
+  members: packColumns({ memberKeys: [] }),
+  memberRows: [],
   skipped: [],
 };
 const report = {

@@ -118,7 +118,12 @@ test("staging that a run could not take with it, since the database went away, g
   const { db } = world.database;
   const [failed] = await db("sync_runs").limit(1);
   await db("staged_pages").insert({ run_id: failed.id, number: 0, unchanged_ids: [], of_groups: false });
-  await db("staged_group_members").insert({ run_id: randomUUID(), group_directory_id: "x", member_key: "y" });
+  await db("staged_group_members").insert({
+    run_id: randomUUID(),
+    group_directory_id: "x",
+    member_key: "y",
+    joins: true,
+  });
   await world.sync();
   expect(await db("staged_pages")).toEqual([]);
   expect(await db("staged_group_members")).toEqual([]);
