@@ -33,7 +33,7 @@ async function measure(bench: Bench, users: number): Promise<number[]> {
     await scene.psql("vacuum (analyze)"); // as for unchanged-run
     for (let round = 1; round <= bench.rounds; round += 1) {
       bench.say(`${changed} changes of ${thousands(users)}, round ${round} of ${bench.rounds}`);
-      await scene.slapd.modify(changesOf(round, scene.slapd.suffix));
+      await scene.slapd.modify(changesOfMail(round, changed, scene.slapd.suffix));
       const { ms, kind, counts } = await syncing.sync("incremental");
       if (kind !== "incremental" || counts?.changed !== changed)
         throw new Error(`a ${kind} run changed ${counts?.changed}, not ${changed}`);
@@ -46,8 +46,9 @@ async function measure(bench: Bench, users: number): Promise<number[]> {
   return samples;
 }
 
-function changesOf(round: number, suffix: string): string {
-  const records = Array.from({ length: changed }, (_, number) => {
+/** Change records that give `count` users an address of this round. */
+export function changesOfMail(round: number, count: number, suffix: string): string {
+  const records = Array.from({ length: count }, (_, number) => {
     const dn = `uid=${largeOrganizationUid(number)},ou=people,${suffix}`;
     return `dn: ${dn}\nchangetype: modify\nreplace: mail\nmail: moved${round}.${number}@example.org\n-\n\n`;
   });

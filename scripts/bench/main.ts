@@ -3,9 +3,8 @@
 //
 //   npm run bench -- --users 100000 --rounds 3 --only first-import,unchanged-run
 
-import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { ensureServers } from "../servers/install-servers.ts";
@@ -15,7 +14,9 @@ import { connections } from "./connections.ts";
 import { firstImport } from "./first-import.ts";
 import { groupChange } from "./group-change.ts";
 import { incrementalRun } from "./incremental-run.ts";
+import { machineOf } from "./machine.ts";
 import { memory } from "./memory.ts";
+import { oneUser } from "./one-user.ts";
 import { overload } from "./overload.ts";
 import { buildMeasuredProgram } from "./program.ts";
 import { signIn } from "./sign-in.ts";
@@ -29,6 +30,7 @@ const rows: BenchRow[] = [
   unchangedRun,
   incrementalRun,
   groupChange,
+  oneUser,
   memory,
   verification,
   signIn,
@@ -99,8 +101,8 @@ try {
   };
   const results: BenchResult[] = [];
   for (const row of options.only ?? rows) results.push(...(await row.run(bench)));
-  if (options.json) console.log(JSON.stringify({ machine: machine(programs), results }, null, 2));
-  else printTable(machine(programs), results);
+  if (options.json) console.log(JSON.stringify({ machine: machineOf(programs), results }, null, 2));
+  else printTable(machineOf(programs), results);
   if (profileFolder !== undefined)
     bench.say(`CPU profiles are in ${profileFolder}; open them in Chrome's DevTools.`);
   if (results.some((result) => !result.met)) process.exitCode = 1;
@@ -109,31 +111,6 @@ try {
   process.exitCode = 130; // as shells count a program ended by Ctrl-C
 } finally {
   await rm(folder, { recursive: true, force: true });
-}
-
-function machine(programs: Record<string, string>): string {
-  const version = (name: string, pattern: RegExp, ...args: string[]) => {
-    const said = execFileSync(programs[name] ?? name, args, {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    return pattern.exec(said)?.[1] ?? "unknown";
-  };
-  return [
-    `${cpus().length} × ${cpus()[0]?.model.trim() ?? "unknown CPU"}`,
-    `${Math.round(totalmem() / 1024 ** 3)} GiB`,
-    `Node ${process.versions.node}`,
-    `PostgreSQL ${version("postgres", /([\d.]+)/, "--version")}`,
-    `OpenLDAP ${slapdVersion(programs)}`,
-  ].join(", ");
-}
-
-// slapd prints its version to standard error, and -VV ends it after that.
-function slapdVersion(programs: Record<string, string>): string {
-  const said = execFileSync("sh", ["-c", '"$0" -VV 2>&1 || true', programs.slapd ?? "slapd"], {
-    encoding: "utf8",
-  });
-  return /slapd ([\d.]+)/.exec(said)?.[1] ?? "unknown";
 }
 
 function printTable(machineLine: string, results: BenchResult[]): void {

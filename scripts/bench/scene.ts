@@ -34,8 +34,8 @@ export interface SyncScene {
   sync(): Promise<SyncAnswer>;
   /** A process that has not run yet, for several runs as in a daemon. */
   startSyncing(): Syncing;
-  /** ldapsearch reading what a run reads, to nowhere. `paged` with the page size that the run uses. */
-  search(options: { paged: boolean }): Promise<void>;
+  /** ldapsearch reading what a run reads, or the users of `filter`, to nowhere. `paged` with the page size that the run uses. */
+  search(options: { paged: boolean; filter?: string }): Promise<void>;
   psql(command: string): Promise<void>;
   /** The first row of a query on the present database. */
   queryRow(sql: string): Promise<Record<string, string | null>>;
@@ -114,10 +114,10 @@ function sceneOf(bench: Bench, slapd: Slapd, postgres: PostgresServer, callers: 
       return answer;
     },
     startSyncing: () => startSyncing(bench, configFile),
-    search: async ({ paged }) => {
+    search: async ({ paged, filter = "(objectClass=inetOrgPerson)" }) => {
       const bind = ["-x", "-H", slapd.url, "-D", slapd.syncDn, "-y", slapd.syncPasswordFile];
       const page = paged ? ["-E", `pr=${pageSize}/noprompt`] : [];
-      const base = ["-b", `ou=people,${slapd.suffix}`, "(objectClass=inetOrgPerson)"];
+      const base = ["-b", `ou=people,${slapd.suffix}`, filter];
       await runToNowhere(bench, bench.programs.ldapsearch ?? "ldapsearch", [
         ...[...bind, "-LLL", "-o", "ldif-wrap=no", ...page, ...base, ...attributes],
       ]);
