@@ -2,27 +2,12 @@
 // forgets old runs the store stays as large as it is, and as small as a row a run. On both engines;
 // test/sync/growth.test.ts shows what each run leaves.
 
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { giveUp } from "../../src/notices/notices-table.ts";
 import { vacuumTables } from "../../src/store/vacuum-table.ts";
 import { deleteOldRuns } from "../../src/sync/sync-runs-table.ts";
 import { deletions, openSyncWorld, people, type SyncWorld } from "../support/sync-world.ts";
-
-// The same listing of the same server, without a separate thread: to start one takes ten times as long as all the rest of such
-// a run, and nothing of it is stored.
-vi.mock("../../src/directory/list-directory.ts", async () => {
-  const { listOnce } = await import("../../src/directory/list-session.ts");
-  type Options = Parameters<typeof import("../../src/directory/list-directory.ts").listInThread>[1];
-  type Directory = Parameters<typeof import("../../src/directory/list-directory.ts").listInThread>[0];
-  const list = (directory: Directory, options: Options, onlyIds?: string[]) =>
-    listOnce(
-      { directory, rememberedKind: options.rememberedKind, onlyIds },
-      { onPage: options.onPage, onNote: () => undefined },
-      options.signal,
-    );
-  return { listDirectory: list, listInThread: list };
-});
 
 const users = 40;
 const skipped = 10;

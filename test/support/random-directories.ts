@@ -13,7 +13,7 @@ import {
   startFakeLdapServer,
   uuidOf,
 } from "./fake-ldap-server.ts";
-import type { Rounds, RoundsSeen } from "./random-rounds.ts";
+import { patientTimeouts, type Rounds, type RoundsSeen } from "./random-rounds.ts";
 import { openSyncedStore, type SyncedStore } from "./sync-world.ts";
 
 /** One entry, as the server would show it; an undefined attribute is hidden or missing. */
@@ -52,7 +52,7 @@ export async function runDirectoryRounds({ seed, rounds, endsAt }: Rounds): Prom
     result(id, 0, { cookie: "" }),
   ]);
   const server = await startFakeLdapServer(listing);
-  const directory = directoryConfigForFake(server, { kind: "openldap" });
+  const directory = directoryConfigForFake(server, { kind: "openldap", timeouts: patientTimeouts });
   directory.users.disabled = { kind: "user-account-control", attribute: "employeeNumber" };
   const store = await openSyncedStore(directory);
   // Limits have tests of their own; here every plan is to be applied.

@@ -16,7 +16,7 @@ import {
   startFakeLdapServer,
   uuidOf,
 } from "./fake-ldap-server.ts";
-import type { Rounds, RoundsSeen } from "./random-rounds.ts";
+import { patientTimeouts, type Rounds, type RoundsSeen } from "./random-rounds.ts";
 import { openSyncedStore, type SyncedStore } from "./sync-world.ts";
 
 const groupsBase = "ou=groups,dc=fake";
@@ -72,7 +72,7 @@ export async function runGroupRounds({ seed, rounds, endsAt }: Rounds): Promise<
   for (let n = 0; n < 4; n += 1) makeGroup(random, truth);
   let view: View = { of: truth, suffix: "usual", breaks: false };
   const server = await startFakeLdapServer(scriptOf(() => view));
-  const directory = directoryConfigForFake(server, { kind: "openldap" });
+  const directory = directoryConfigForFake(server, { kind: "openldap", timeouts: patientTimeouts });
   const attributes = { id: undefined, name: undefined };
   directory.groups = { bases: [groupsBase], filter: undefined, attributes, members: undefined, nested: true };
   const store = await openSyncedStore(directory);

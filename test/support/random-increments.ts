@@ -6,7 +6,7 @@ import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { type Random, randomFrom } from "../../scripts/servers/seeded-random.ts";
 import { directoryConfigFor, type Slapd, startSlapd } from "../../scripts/servers/slapd.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
-import type { Rounds, RoundsSeen } from "./random-rounds.ts";
+import { patientTimeouts, type Rounds, type RoundsSeen } from "./random-rounds.ts";
 import { openSyncedStore, person, type SyncedStore } from "./sync-world.ts";
 
 /** What has to come up in many rounds. */
@@ -54,7 +54,7 @@ export async function runIncrementRounds({ seed, rounds, endsAt }: Rounds): Prom
       ["member", "uid=anna,ou=people,dc=example,dc=org"],
     ]),
   });
-  const directory = directoryConfigFor(slapd);
+  const directory = directoryConfigFor(slapd, { timeouts: patientTimeouts });
   directory.users.bases = units.map((unit) => `${unit},dc=example,dc=org`);
   directory.users.filter = "(&(objectClass=inetOrgPerson)(!(employeeType=guest)))";
   directory.users.disabled = { kind: "attribute", attribute: "employeeType", values: ["gone"] };

@@ -48,7 +48,7 @@ import {
   newOrganization,
   type Organization,
 } from "./random-organization.ts";
-import type { Rounds, RoundsSeen } from "./random-rounds.ts";
+import { patientTimeouts, type Rounds, type RoundsSeen } from "./random-rounds.ts";
 import {
   type FalsehoodName,
   falsehoods,
@@ -110,7 +110,7 @@ async function openPolicyWorld(seed: number): Promise<PolicyWorld> {
   let world: PolicyWorld | undefined;
   const script = scriptOfView(() => world?.view ?? honestView(truth));
   const servers = await Promise.all([startFakeLdapServer(script), startFakeLdapServer(script)]);
-  const directory = directoryConfigForFake(servers[0]);
+  const directory = directoryConfigForFake(servers[0], { timeouts: patientTimeouts });
   directory.users.bases = [...bases];
   const attributes = { id: undefined, name: undefined };
   directory.groups = { bases: [groupsBase], filter: undefined, attributes, members: undefined, nested: true };
@@ -404,7 +404,7 @@ class PolicyWorld {
         run = finished;
         const { mover } = this.view;
         if (mover) mover.base = 0;
-        this.#told += `, ${how.stale ? "another replica" : ""} ${trigger} ${finished.status} ${finished.holdReasons.map(({ code }) => code).join()}`;
+        this.#told += `, ${how.stale ? "another replica" : ""} ${trigger} ${finished.status} ${finished.holdReasons.map(({ code }) => code).join()}${finished.error?.code ?? ""}`;
       },
       { by: "sync-run" },
     );

@@ -17,6 +17,9 @@ export interface RoundsSeen {
   seen: Record<string, number>;
 }
 
+/** A machine that does much else answers late, which is not a fault of the directory. */
+export const patientTimeouts = { connectMs: 60_000, idleMs: 60_000, listingMs: 300_000 };
+
 // Long enough for a store to have a past, short enough to go through again.
 const roundsOfWorld = 100;
 // What comes up less often than once in so many rounds was not tried.
