@@ -3,7 +3,7 @@
 import type { MfaConfig } from "../config/config.ts";
 import { dnKeyOf } from "../ldap-text/dn.ts";
 import { usernameKeyOf } from "../username.ts";
-import type { User } from "./user.ts";
+import type { User, UserGroup } from "./user.ts";
 
 /** What `mfa` of a configuration requires, in the form in which it is stored once it is in force. */
 export interface MfaPolicy {
@@ -52,10 +52,10 @@ export function groupKeyOf(configured: string): string {
   return dnKey ? `dn:${dnKey}` : `name:${usernameKeyOf(configured)}`;
 }
 
-type RequirementFacts = Pick<
-  User,
-  "policyRequires" | "groups" | "requiredNewUser" | "requiredByAdmin" | "enrollmentDeadline"
->;
+interface RequirementFacts
+  extends Pick<User, "policyRequires" | "requiredNewUser" | "requiredByAdmin" | "enrollmentDeadline"> {
+  groups: readonly Pick<UserGroup, "name" | "required">[];
+}
 
 /**
  * What the policy in force asks of a user (rule 11). An admin's `false` ends the new-user flag of that one user; it does not

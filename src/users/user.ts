@@ -39,13 +39,16 @@ export interface User {
 }
 
 /** A user that a sign-in name may mean. `match` says by what: a live username, an alias, or the name of a removed user. */
-export interface NamedUser {
+export interface NamedUser<Found = User> {
   match: "username" | "alias" | "removed";
-  user: User;
+  user: Found;
 }
 
-export type NameMatch =
-  | { kind: "user"; user: User }
+/** What of a user decides between candidates. */
+type Candidate = Pick<User, "directory" | "removedAt">;
+
+export type NameMatch<Found = User> =
+  | { kind: "user"; user: Found }
   | { kind: "unknown" }
   /** The name is that of live users in more than one directory; the caller has to say which. */
   | { kind: "ambiguous"; directories: string[] };
@@ -56,7 +59,9 @@ export type NameMatch =
  * the name is to them: a username in one must not decide who is meant by an alias in another. Of several removed users
  * the one removed last is meant, and only where no directory knows a live user.
  */
-export function chooseNamedUser(candidates: readonly NamedUser[]): NameMatch {
+export function chooseNamedUser<Found extends Candidate>(
+  candidates: readonly NamedUser<Found>[],
+): NameMatch<Found> {
   const byDirectory = Map.groupBy(candidates, ({ user }) => user.directory);
   const live = [...byDirectory.values()].map(chooseLiveUser).filter((user) => user !== undefined);
   const [first, second] = live;
@@ -70,7 +75,7 @@ export function chooseNamedUser(candidates: readonly NamedUser[]): NameMatch {
 }
 
 /** Among the candidates of one directory. */
-function chooseLiveUser(candidates: readonly NamedUser[]): User | undefined {
+function chooseLiveUser<Found>(candidates: readonly NamedUser<Found>[]): Found | undefined {
   const byUsername = candidates.find(({ match }) => match === "username");
   if (byUsername) return byUsername.user;
   const byAlias = candidates.filter(({ match }) => match === "alias");

@@ -51,14 +51,18 @@ export const liveUsersSqlOf = (of: {
     and n.username_key <> ${of.key}`;
 
 /**
- * The users that a sign-in name may mean, as rows (id, match), for use as a subquery. `key` and `directory` (null for
+ * The users that a sign-in name may mean, as rows of `columns` of `n` and `match`, for use as a subquery. `key` and `directory` (null for
  * any) are what stands for the two in SQL. `chooseNamedUser` decides between them.
  */
-export const namedUsersSqlOf = ({ key, directory }: { key: string; directory: string }) => `
-  ${liveUsersSqlOf({ key, directory, columns: ["n.id, 'username' as match", "n.id, 'alias'"] })}
+export const candidatesSqlOf = (of: { key: string; directory: string; columns: string }) => `
+  ${liveUsersSqlOf({ ...of, columns: [`${of.columns}, 'username' as match`, `${of.columns}, 'alias'`] })}
   union all
-  select n.id, 'removed' from users n
-  where n.username_key = ${key} and n.state = 'removed' and n.directory = coalesce(${directory}, n.directory)`;
+  select ${of.columns}, 'removed' from users n
+  where n.username_key = ${of.key} and n.state = 'removed' and n.directory = coalesce(${of.directory}, n.directory)`;
+
+/** The same as rows (id, match). */
+export const namedUsersSqlOf = (of: { key: string; directory: string }) =>
+  candidatesSqlOf({ ...of, columns: "n.id" });
 
 export interface UserRow {
   id: string;
@@ -92,8 +96,7 @@ export function userOf(row: UserRow): User {
     dn: row.dn,
     state: row.state,
     groups: row.groups,
-    // No daemon answers before it has put its policy in force. Without one nobody is let in by it.
-    policyRequires: row.policy ?? { organization: true, directory: false, enrollmentPass: true },
+    policyRequires: policyOf(row.policy),
     requiredNewUser: row.required_new_user,
     requiredByAdmin: row.required_by_admin,
     requiredSince: row.required_since,
@@ -102,6 +105,11 @@ export function userOf(row: UserRow): User {
     changedAt: row.changed_at,
     removedAt: row.removed_at,
   };
+}
+
+/** No daemon answers before it has put its policy in force. Without one nobody is let in by it. */
+export function policyOf(stored: User["policyRequires"] | null): User["policyRequires"] {
+  return stored ?? { organization: true, directory: false, enrollmentPass: true };
 }
 
 /** Who a sign-in name means (rule 3). `username` is as typed; without `directory` all of them are searched. */

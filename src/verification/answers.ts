@@ -146,7 +146,7 @@ export interface SignInDecision {
   outcome: "decided";
   decision: "allow" | "challenge" | "enroll" | "deny";
   reasons: SignInReason[];
-  user: User | null;
+  user: SignedInUser | null;
   /** The kinds of code that can be typed now: none that is locked out, no backup code when all are spent. */
   methods: Method[];
   backupCodesRemaining: number;

@@ -1,11 +1,17 @@
 // F7, first step: what is asked of a user who has shown the first factor. One statement reads, a pure function decides.
 
 import { decideRequirement, mayDefer } from "../users/policy.ts";
-import type { User } from "../users/user.ts";
-import type { Method, SignInAnswer, SignInDecision, SignInReason, UserName } from "./answers.ts";
+import type {
+  Method,
+  SignedInUser,
+  SignInAnswer,
+  SignInDecision,
+  SignInReason,
+  UserName,
+} from "./answers.ts";
 import type { VerificationDeps } from "./deps.ts";
+import type { SignInStanding } from "./sign-in-standing-table.ts";
 import { lockedUntil } from "./standing.ts";
-import type { Standing } from "./standing-table.ts";
 
 /**
  * Asking any number of times renews no deadline and counts as no attempt. Of a name that is unknown, or whose user is disabled
@@ -27,7 +33,7 @@ async function decideFromStore(
   deps: Pick<VerificationDeps, "together" | "directories">,
   input: { name: UserName },
 ): Promise<SignInAnswer> {
-  const named = await deps.together.findStanding(input.name);
+  const named = await deps.together.findSignInStanding(input.name);
   if (named.kind === "ambiguous") return { outcome: "username-ambiguous", directories: named.directories };
   // Rule 3: a name that matches no one is denied, never "no second factor needed".
   if (named.kind === "unknown") return deny(null, ["user-unknown"]);
@@ -36,7 +42,7 @@ async function decideFromStore(
 
 /** Pure. Everything that is not plainly allowed asks for something or denies. `directories` are the configured ones. */
 export function signInDecision(
-  standing: Standing,
+  standing: SignInStanding,
   { directories }: Pick<VerificationDeps, "directories">,
 ): SignInDecision {
   const { user, now } = standing;
@@ -63,12 +69,12 @@ const bare = {
   enrollment: null,
 } satisfies Partial<SignInDecision>;
 
-function deny(user: User | null, reasons: SignInReason[]): SignInDecision {
+function deny(user: SignedInUser | null, reasons: SignInReason[]): SignInDecision {
   return { ...bare, decision: "deny", reasons, user };
 }
 
 // Denied only when no kind of code is left to try: a user locked out of TOTP may still have backup codes.
-function challenge(standing: Standing, requiredBy: SignInReason[]): SignInDecision {
+function challenge(standing: SignInStanding, requiredBy: SignInReason[]): SignInDecision {
   const { user, backupCodes } = standing;
   const backupCodesRemaining = backupCodes?.remaining ?? 0;
   const usable: Method[] = backupCodesRemaining > 0 ? ["totp", "backup-code"] : ["totp"];

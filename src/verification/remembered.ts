@@ -4,7 +4,7 @@
 
 import { usernameKeyOf } from "../username.ts";
 import type { UserName } from "./answers.ts";
-import type { Standing } from "./standing-table.ts";
+import type { SignInStanding } from "./sign-in-standing-table.ts";
 
 /** As it was stored, so sealed: what is remembered here is worth nothing without the key. */
 export interface RememberedAuthenticator {
@@ -18,7 +18,7 @@ export interface RememberedAuthenticator {
 export interface Remembered {
   find(name: UserName): RememberedAuthenticator | undefined;
   /** Forgets the name where there is no authenticator. */
-  note(name: UserName, standing: Standing | undefined): void;
+  note(name: UserName, standing: SignInStanding | undefined): void;
 }
 
 /**

@@ -23,7 +23,10 @@ export function requireActive(
 }
 
 /** Until when the kind of code is locked out, or null when it is not, by the database's clock. */
-export function lockedUntil(standing: Standing, method: GuardedKind): Date | null {
+export function lockedUntil<Kind extends GuardedKind>(
+  standing: { now: Date; lockouts: Record<Kind, { lockedUntil: Date | null }> },
+  method: Kind,
+): Date | null {
   const until = standing.lockouts[method].lockedUntil;
   return until !== null && until > standing.now ? until : null;
 }

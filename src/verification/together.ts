@@ -9,12 +9,15 @@ import { type StepAttempt, spendSteps } from "./guard-batch-table.ts";
 import { type GuardOutcome, spendStep } from "./guard-table.ts";
 import { type NamedStepAttempt, type SpentStep, spendNamedSteps } from "./named-batch-table.ts";
 import { createRemembered, type RememberedAuthenticator } from "./remembered.ts";
+import { findSignInStandings, type NamedSignInStanding } from "./sign-in-standing-table.ts";
 import { findStandingsByName, type NamedStanding } from "./standing-table.ts";
 import { givenUp } from "./waiting-caller.ts";
 
 export interface Together {
   /** As `findStandingByName`. */
   findStanding(name: UserName): Promise<NamedStanding>;
+  /** The same for a decision, with less of it. */
+  findSignInStanding(name: UserName): Promise<NamedSignInStanding>;
   /** As `spendStep`, tried again where another transaction was in the way. Throws AppError `aborted` for a right code when nobody waits any more. */
   spendStep(attempt: WaitingAttempt): Promise<Outcome>;
   /** The authenticator that the name led to when it was last looked up. A guess, for `spendNamedStep` alone. */
@@ -47,12 +50,17 @@ export function createTogether(db: Database): Together {
     ...bounds,
     run: (names) => findStandingsByName(db, names),
   });
+  const findSignInStanding = createBatches<UserName, NamedSignInStanding>({
+    ...bounds,
+    run: (names) => findSignInStandings(db, names),
+  });
+  const noted = <Found extends NamedSignInStanding>(name: UserName, found: Found): Found => {
+    remembered.note(name, found.kind === "user" ? found.standing : undefined);
+    return found;
+  };
   return {
-    async findStanding(name) {
-      const found = await findStanding(name);
-      remembered.note(name, found.kind === "user" ? found.standing : undefined);
-      return found;
-    },
+    findStanding: async (name) => noted(name, await findStanding(name)),
+    findSignInStanding: async (name) => noted(name, await findSignInStanding(name)),
     rememberedOf: (name) => remembered.find(name),
     spendNamedStep: createBatches<WaitingNamedAttempt, SpentStep | undefined>({
       ...bounds,
