@@ -1,6 +1,6 @@
 // Whether a user can sign in and, if not, why: one sentence for the help desk, and what helps. Pure.
 
-import type { GuardedKind } from "./answers.ts";
+import type { GuardedKind, Method } from "./answers.ts";
 import { signInDecision } from "./decide-sign-in.ts";
 import { lockedUntil } from "./standing.ts";
 import type { Standing } from "./standing-table.ts";
@@ -9,6 +9,11 @@ export const kindNames: Readonly<Record<GuardedKind, string>> = {
   totp: "codes from the app",
   "backup-code": "backup codes",
   "enrollment-pass": "enrollment passes",
+};
+
+const ways: Readonly<Record<Method, string>> = {
+  totp: "a code from the app",
+  "backup-code": "a backup code",
 };
 
 /** Can this user sign in, and if not, why: one sentence for the help desk, and what helps. */
@@ -26,28 +31,30 @@ export function explainSignIn(
   if (decision.decision === "deny")
     return no("There were too many wrong codes; wait, or unlock them once you know who is calling.");
   if (decision.decision === "challenge") {
-    const locked = (["totp", "backup-code"] as const).filter((kind) => lockedUntil(standing, kind));
-    if (locked.length > 0)
-      return no(
-        `There were too many wrong ${locked.map((kind) => kindNames[kind]).join(" and ")}; other codes still work.`,
-      );
+    const locked = (["totp", "backup-code"] as const).find((kind) => lockedUntil(standing, kind));
+    const way = decision.methods.map((method) => ways[method]).join(", or ");
+    if (locked)
+      return {
+        can: true,
+        text: `With the password and ${way}; there were too many wrong ${kindNames[locked]}, and none is taken for a while.`,
+      };
     const codes = standing.backupCodes?.remaining ?? 0;
     return {
       can: true,
-      text: `With the password and a code from the app${codes > 0 ? ", or a backup code" : "; there are no backup codes left"}.`,
+      text: `With the password and ${way}${codes > 0 ? "" : "; there are no backup codes left"}.`,
     };
   }
   if (decision.decision === "allow")
     return { can: true, text: "With the password alone: MFA is not required, and not set up." };
   const { enrollment } = decision;
+  if (enrollment?.mayDefer)
+    return { can: true, text: "With the password alone until the deadline; then MFA must be set up." };
   if (enrollment?.passRequired && (passUntil === null || passUntil <= now))
     return no("MFA must be set up first, and that needs an enrollment pass, which they do not have.");
   if (lockedUntil(standing, "enrollment-pass"))
     return no(
       "MFA must be set up first, and there were too many wrong enrollment passes; unlock them, or hand out a new one.",
     );
-  if (enrollment?.mayDefer)
-    return { can: true, text: "With the password alone until the deadline; then MFA must be set up." };
   return { can: true, text: "After setting up MFA, which is asked of them at the next sign-in." };
 }
 
