@@ -2,7 +2,14 @@
 // between its two pages, since dirmfa shows a secret once.
 
 import { type Client, DirmfaClientError, type Status } from "../../src/client/client.ts";
-import { backupCodesPage, enrollmentIntroPage, enrollmentPage, settingsPage } from "./pages.ts";
+import {
+  backupCodesPage,
+  enrollmentIntroPage,
+  enrollmentPage,
+  outdatedPage,
+  type SettingsForm,
+  settingsPage,
+} from "./pages.ts";
 import type { Session } from "./sessions.ts";
 import {
   type Answer,
@@ -42,7 +49,7 @@ export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { d
         });
         return { goTo: "/enrollment" };
       } catch (error) {
-        if (session.stage === "signed-in") return settingsAfter(error, asked, status);
+        if (session.stage === "signed-in") return settingsAfter(error, asked, status, "change");
         if (!isCodeRefusal(error)) throw error;
         asked.reply.code(403);
         const { enrollment } = await dirmfa.signIn(nameOf(session.user));
@@ -92,8 +99,20 @@ export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { d
         const { backupCodes } = await dirmfa.regenerateBackupCodes({ ...nameOf(session.user), totp });
         return backupCodesPage(asked.visit, backupCodes);
       } catch (error) {
-        return settingsAfter(error, asked, status);
+        return settingsAfter(error, asked, status, "backup-codes");
       }
+    }),
+  );
+
+  // The codes are nowhere but on the page: it sends them along, and gets them back as a file.
+  post(
+    "/backup-codes/file",
+    atStage(["signed-in"], async ({ form, reply }) => {
+      const codes = (form.get("codes") ?? "").split(" ");
+      if (codes.length <= 20 && codes.every((code) => /^[0-9A-Za-z-]{8,40}$/.test(code)))
+        return { file: `${codes.join("\n")}\n`, name: "backup-codes.txt" };
+      reply.code(400);
+      return outdatedPage();
     }),
   );
 
@@ -106,7 +125,7 @@ export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { d
         session.notice = "Two-step sign-in is off.";
         return { goTo: "/settings" };
       } catch (error) {
-        return settingsAfter(error, asked, status);
+        return settingsAfter(error, asked, status, "disable");
       }
     }),
   );
@@ -117,9 +136,14 @@ export function addMfaRoutes({ get, post, enter, nameOf }: Site, { dirmfa }: { d
     return status;
   }
 
-  function settingsAfter(error: unknown, { visit, reply }: Asked, status: Status): Answer {
+  function settingsAfter(
+    error: unknown,
+    { visit, reply }: Asked,
+    status: Status,
+    form: SettingsForm,
+  ): Answer {
     if (!isCodeRefusal(error)) throw error;
     reply.code(403);
-    return settingsPage(visit, status, { refusal: error });
+    return settingsPage(visit, status, { refusal: error, form });
   }
 }

@@ -61,6 +61,9 @@ function totpField({ label, id = "code", hasFocus = true }: CodeField): Html {
  ${hasFocus ? focus : undefined} aria-describedby="problem">`;
 }
 
+/** The forms of the settings that take a code. */
+export type SettingsForm = "backup-codes" | "change" | "disable";
+
 /** What the help desk gives to those who enroll, where dirmfa asks for it: the password alone enrolls nobody. */
 function passField({ hasFocus }: { hasFocus: boolean }): Html {
   return html`<label for="pass">Enrollment pass</label>
@@ -159,10 +162,14 @@ export function enrollmentPage(visit: Visit, { qrSvg, secret, uri }: Enrollment,
     "Set up your app",
     html`${problem(refusalText(refusal, "code"))}
 <ol class="steps">
-<li><p>Scan this with your authenticator app.</p>
-<img class="qr" src="${qr}" alt="QR code for the authenticator app; the key below says the same" width="220" height="220">
+<li><p>Add it to your authenticator app.</p>
+<div class="ways">
+<p class="here"><a class="plain" href="${uri}">Open it in the app</a> on this phone</p>
+<div><p>Or scan this with the app on another phone:</p>
+<img class="qr" src="${qr}" alt="QR code for the authenticator app; the key below says the same" width="220" height="220"></div>
+</div>
 <details><summary>I cannot scan it</summary>
-<p>On this phone: <a href="${uri}">open it in the app</a>. Or type this key into the app, as a time-based one:</p>
+<p>Type this key into the app, as a time-based one:</p>
 <p><code class="secret">${secret.replace(/(.{4})(?=.)/g, "$1 ")}</code></p>
 </details></li>
 <li>${form(visit, "/enrollment/confirm", content)}</li>
@@ -178,7 +185,13 @@ export function backupCodesPage(visit: Visit, backupCodes: readonly string[]): H
 <p>Without your phone, one of these lets you in. Each works once. <strong>They are not shown again</strong>: print them, or keep
 them where you keep passwords. Earlier backup codes no longer work.</p>
 <ul class="codes">${backupCodes.map((code) => html`<li><code>${code}</code></li>`)}</ul>
-<p><a class="primary" href="/">I have kept them</a></p>`,
+<div class="noprint">
+<label for="copy">To copy: select all of it</label>
+<textarea id="copy" readonly rows="${backupCodes.length}">${backupCodes.join("\n")}</textarea>
+${form(visit, "/backup-codes/file", html`<input type="hidden" name="codes" value="${backupCodes.join(" ")}"><button class="plain">Download as a text file</button>`)}
+<p>To print them, print this page: the codes alone are on the paper.</p>
+<p><a class="primary" href="/">I have kept them</a></p>
+</div>`,
     visit,
   );
 }
@@ -199,29 +212,33 @@ ${returnTo === undefined ? undefined : html`<p><a href="${returnTo}">Continue to
 export function settingsPage(
   visit: Visit,
   status: Status,
-  { notice, refusal }: { notice?: string | undefined; refusal?: unknown },
+  { notice, refusal, form: refused }: { notice?: string | undefined; refusal?: unknown; form?: SettingsForm },
 ): Html {
-  const top = html`${problem(refusalText(refusal, status.enrolled ? "code" : "pass"))}${noticeOf(notice)}`;
+  const wrong = problem(refusalText(refusal, status.enrolled ? "code" : "pass"));
+  const top = html`${status.enrolled && refused ? undefined : wrong}${noticeOf(notice)}`;
   if (!status.enrolled) {
     const content = html`${top}<p>Two-step sign-in is <strong>off</strong>. With it, a stolen password alone lets nobody in: a code from an app
 on your phone is asked as well.</p>${enrollmentForm(visit, "Turn on", status.passRequired ? passField({ hasFocus: refusal !== undefined }) : undefined)}`;
     return page("Two-step sign-in", content, visit);
   }
   const since = status.enrolledAt === null ? "" : ` since ${dateOf(status.enrolledAt)}`;
-  const change = (title: string, text: string, action: string, id: string) =>
-    html`<details><summary>${title}</summary>${form(
+  // A form whose code was refused stays open, with what is wrong beside it.
+  const change = (name: SettingsForm, title: string, text: string, action: string) => {
+    const isWrong = refused === name;
+    return html`<details${isWrong ? html` open` : undefined}><summary>${title}</summary>${form(
       visit,
       action,
-      html`<p>${text}</p>${totpField({ label: "Code from your app", id, hasFocus: false })}<button class="primary">${title}</button>`,
+      html`${isWrong ? wrong : undefined}<p>${text}</p>${totpField({ label: "Code from your app", id: `code-for-${name}`, hasFocus: isWrong })}<button class="primary">${title}</button>`,
     )}</details>`;
+  };
   return page(
     "Two-step sign-in",
     html`${top}<p>Two-step sign-in is <strong>on</strong>${since}. Backup codes left: <strong>${status.backupCodesRemaining}</strong>.</p>
-${change("New backup codes", "All the old ones stop working.", "/settings/backup-codes", "code-for-backup-codes")}
-${change("Change to another phone or app", "The present one works until the new one is confirmed.", "/enrollment", "code-for-change")}
+${change("backup-codes", "New backup codes", "All the old ones stop working.", "/settings/backup-codes")}
+${change("change", "Change to another phone or app", "The present one works until the new one is confirmed.", "/enrollment")}
 ${
   status.mayDisable
-    ? change("Turn off", "Your password alone will let you in.", "/settings/disable", "code-for-disable")
+    ? change("disable", "Turn off", "Your password alone will let you in.", "/settings/disable")
     : html`<p>Your organization requires it, so it cannot be turned off.</p>`
 }`,
     visit,
@@ -265,6 +282,13 @@ export function unavailablePage(): Html {
 export function outdatedPage(): Html {
   return page(
     "Out of date",
-    html`${problem("This page is out of date, or there is none.")}<p><a href="/">Start again</a></p>`,
+    html`${problem("This page is out of date, and nothing was changed.")}<p><a href="/">Start again</a></p>`,
+  );
+}
+
+export function notFoundPage(): Html {
+  return page(
+    "No such page",
+    html`<p>There is nothing at this address.</p><p><a href="/">Back to the start</a></p>`,
   );
 }

@@ -8,7 +8,7 @@ import { type Client, DirmfaClientError } from "../../src/client/client.ts";
 import type { Applications } from "./applications.ts";
 import { addForwardAuth } from "./forward-auth.ts";
 import { addMfaRoutes } from "./mfa.ts";
-import { deniedPage, lockedOutPage, outdatedPage, unavailablePage } from "./pages.ts";
+import { deniedPage, lockedOutPage, notFoundPage, outdatedPage, unavailablePage } from "./pages.ts";
 import type { CheckPassword } from "./password.ts";
 import { Sessions } from "./sessions.ts";
 import { addSignInRoutes } from "./sign-in.ts";
@@ -68,7 +68,7 @@ function answerErrors(app: FastifyInstance, sessions: Sessions): void {
     if (isOver && visit) sessions.end(visit);
     return send(reply.code(status), page);
   });
-  app.setNotFoundHandler((_, reply) => send(reply.code(404), outdatedPage()));
+  app.setNotFoundHandler((_, reply) => send(reply.code(404), notFoundPage()));
 }
 
 function refusalOf(error: Error & { statusCode?: number }, request: FastifyRequest) {

@@ -8,8 +8,8 @@ import type { Applications } from "./applications.ts";
 import { outdatedPage } from "./pages.ts";
 import type { Session, Sessions, Stage, Visit } from "./sessions.ts";
 
-/** A page, or where to go instead. */
-export type Answer = Html | { goTo: string };
+/** A page, where to go instead, or a file to keep. */
+export type Answer = Html | { goTo: string } | { file: string; name: string };
 
 export interface Asked {
   visit: Visit;
@@ -110,5 +110,9 @@ export function isPassMissing(error: unknown): boolean {
 
 export function send(reply: FastifyReply, answer: Answer) {
   if ("goTo" in answer) return reply.redirect(answer.goTo, 303); // 303: with GET, whatever it was before
+  if ("file" in answer) {
+    reply.header("content-disposition", `attachment; filename="${answer.name}"`);
+    return reply.type("text/plain; charset=utf-8").send(answer.file);
+  }
   return reply.type("text/html; charset=utf-8").send(answer.text);
 }

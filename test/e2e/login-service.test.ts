@@ -3,7 +3,7 @@
 
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -161,9 +161,22 @@ test("a backup code lets in once; regenerating them ends the old ones", async ()
   await openSetting(page, "New backup codes");
   await typeCode(page, "Code from your app", second, "New backup codes"); // a backup code does not do
   expect(await problem(page)).toMatch(/not accepted/);
-  await openSetting(page, "New backup codes");
+  // A refused code does not fold its form shut.
   await typeCode(page, "Code from your app", await phone.code(), "New backup codes");
-  const [fresh = ""] = await shownCodes(page);
+  const shown = await shownCodes(page);
+  const [fresh = ""] = shown;
+  expect(await page.getByLabel("To copy").inputValue()).toBe(shown.join("\n"));
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Download as a text file" }).click();
+  const file = await download;
+  expect([file.suggestedFilename(), await readFile(await file.path(), "utf8")]).toEqual([
+    "backup-codes.txt",
+    `${shown.join("\n")}\n`,
+  ]);
+  await page.emulateMedia({ media: "print" });
+  expect(await page.getByRole("link", { name: "I have kept them" }).isVisible()).toBe(false);
+  expect(await page.locator(".codes").isVisible()).toBe(true);
+  await page.emulateMedia({ media: null });
   await signOut(page);
   await typeBackupCode(second);
   expect(await problem(page)).toMatch(/not accepted/);
@@ -347,10 +360,11 @@ test("the QR code as Chromium draws it is the URI, which names issuer and user, 
   await page.locator(".qr").screenshot({ path });
   const { stdout } = await promisify(execFile)(zbarimg, ["--quiet", "--raw", path]);
   const uri = new URL(stdout.trim());
-  await page.getByText("I cannot scan it").click();
-  expect(await page.getByRole("link", { name: "open it in the app" }).getAttribute("href")).toBe(
-    stdout.trim(),
-  );
+  const link = page.getByRole("link", { name: "Open it in the app" });
+  // On a phone the app is on this one: the link is above the picture.
+  const places = [await link.boundingBox(), await page.locator(".qr").boundingBox()];
+  expect(places[0]?.y).toBeLessThan(places[1]?.y ?? 0);
+  expect(await link.getAttribute("href")).toBe(stdout.trim());
   expect(decodeURIComponent(uri.pathname)).toBe(`/${issuer}:${awkward.uid}`);
   expect(uri.searchParams.get("issuer")).toBe(issuer);
 });
@@ -443,6 +457,11 @@ test("a form without its token, or with another visitor's, changes nothing", asy
     expect(answer.status).toBe(403);
     expect(await answer.text()).toContain("out of date");
   }
+});
+
+test("an address where nothing is, is not out of date", async () => {
+  const answer = await fetch(`${world.url}/nothing-there`);
+  expect([answer.status, await answer.text()]).toEqual([404, expect.stringContaining("No such page")]);
 });
 
 test("pages run no scripts, are not framed and are kept nowhere", async () => {
