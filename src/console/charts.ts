@@ -3,7 +3,8 @@
 
 import { type Html, html } from "../pages/html.ts";
 
-const size = { width: 640, height: 180, left: 40, bottom: 22, top: 10 };
+// Left of the axis there is room for seven digits, and for four where a phone shows them larger.
+const size = { width: 640, height: 180, left: 56, bottom: 22, top: 10 };
 
 /** `points` in their order, evenly spaced, from 0 to `most`. */
 export function lineChart(

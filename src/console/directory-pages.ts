@@ -38,8 +38,8 @@ function statusTag({ status, dryRun }: Pick<SyncRun, "status" | "dryRun">): Html
 }
 
 /** What a run would change or has changed, in a few words. */
-function changesText({ counts }: SyncRun): string {
-  if (!counts) return "no plan";
+function changesText({ counts, status }: SyncRun): string {
+  if (!counts) return status === "running" ? "not known yet" : "no plan";
   const parts = (["added", "changed", "restored", "disabled", "removed", "skipped"] as const)
     .filter((key) => counts[key] > 0)
     .map((key) => `${counts[key]} ${key}`);
@@ -104,18 +104,17 @@ ${next && html`<p><a class="button" href="${next}">Older</a></p>`}`,
   );
 }
 
-export function runPage(
-  visit: Visit,
-  state: {
-    run: SyncRun;
-    changes: readonly SyncChange[];
-    skips: readonly SyncSkip[];
-    search: string;
-    next: string | null;
-    notice?: string | undefined;
-  },
-): Html {
-  const { run, changes, skips, search, next } = state;
+export interface RunState {
+  run: SyncRun;
+  changes: readonly SyncChange[];
+  skips: readonly SyncSkip[];
+  search: string;
+  next: string | null;
+  notice?: string | undefined;
+}
+
+export function runPage(visit: Visit, state: RunState): Html {
+  const { run, skips } = state;
   const content = html`${notice(state.notice)}
 ${run.error ? html`<div class="answer bad"><p><strong>It failed.</strong> ${run.error.message} ${run.error.remedy ?? undefined}</p></div>` : undefined}
 ${run.status === "held" ? heldPart(visit, run) : undefined}
@@ -132,20 +131,7 @@ ${facts([
   run.approves ? ["Carries out", html`<a href="/runs/${run.approves}">the held run</a>`] : undefined,
 ])}
 ${run.notes.length > 0 ? html`<h2>Worth knowing</h2><ul>${run.notes.map(({ text }) => html`<li>${text}</li>`)}</ul>` : undefined}
-<h2>Plan, user by user</h2>
-<form class="filters" method="get" action="/runs/${run.id}" role="search"><div class="search"><label for="search">Search by user name or DN</label><input id="search" name="search" type="search" maxlength="256" value="${search}"></div><button>Show</button></form>
-${table(
-  `${changes.length} shown${next ? ", and there are more" : ""}`,
-  ["User name", "What", "Why", "Before and after"],
-  changes.map((change) => [
-    change.userId ? html`<a href="/users/${change.userId}">${change.username}</a>` : change.username,
-    tag(change.action, change.action === "remove" || change.action === "disable" ? "bad" : "plain"),
-    change.reasons.join(", "),
-    differenceOf(change),
-  ]),
-  search === "" ? "Nobody changes." : "Nobody in the plan matches.",
-)}
-${next && html`<p><a class="button" href="${next}">Next page</a></p>`}
+${run.counts ? planPart(state) : undefined}
 ${
   skips.length > 0
     ? html`<h2>Entries that could not be used</h2>${table(
@@ -160,6 +146,23 @@ ${
     wide: true,
     back: { path: `/directories/${run.directory}`, name: run.directory },
   });
+}
+
+function planPart({ run, changes, search, next }: RunState): Html {
+  return html`<h2>Plan, user by user</h2>
+<form class="filters" method="get" action="/runs/${run.id}" role="search"><div class="search"><label for="search">Search by user name or DN</label><input id="search" name="search" type="search" maxlength="256" value="${search}"></div><button>Show</button></form>
+${table(
+  `${changes.length} shown${next ? ", and there are more" : ""}`,
+  ["User name", "What", "Why", "Before and after"],
+  changes.map((change) => [
+    change.userId ? html`<a href="/users/${change.userId}">${change.username}</a>` : change.username,
+    tag(change.action, change.action === "remove" || change.action === "disable" ? "bad" : "plain"),
+    change.reasons.join(", "),
+    differenceOf(change),
+  ]),
+  search === "" ? "Nobody changes." : "Nobody in the plan matches.",
+)}
+${next && html`<p><a class="button" href="${next}">Next page</a></p>`}`;
 }
 
 function heldPart(visit: Visit, run: SyncRun): Html {
@@ -187,5 +190,5 @@ function differenceOf({ before, after }: SyncChange): Html | undefined {
       : typeof value === "string"
         ? value
         : JSON.stringify(value);
-  return html`${keys.map((key) => html`<div>${key}: ${text(before?.[key])} → ${text(after?.[key])}</div>`)}`;
+  return html`${keys.map((key) => html`<div>${key}: <bdi>${text(before?.[key])}</bdi> → <bdi>${text(after?.[key])}</bdi></div>`)}`;
 }

@@ -58,7 +58,7 @@ function navigationOf(visit: Visit): Html | undefined {
 ${shown.map(({ path, name }) => link(path, name))}
 ${stage === "challenge" ? undefined : link("/settings", "Settings")}
 </nav>
-<div class="who"><span class="name">${user.displayName ?? user.username}</span>${form(visit, "/sign-out", html`<button class="quiet">Sign out</button>`)}</div>`;
+<div class="who"><bdi class="name">${user.displayName ?? user.username}</bdi>${form(visit, "/sign-out", html`<button class="quiet">Sign out</button>`)}</div>`;
 }
 
 function isHere({ path }: Visit, place: string): boolean {

@@ -18,7 +18,9 @@ export function signedOutPage(visit: Visit): Html {
   return page(
     visit,
     "Your session is over",
-    html`${problem("Nothing was changed.")}<p>Sign in again, and do it once more.</p><p><a class="primary" href="/sign-in">Sign in</a></p>`,
+    html`${problem("Nothing was changed by this.")}<p>Sign in again, and do it once more.</p>
+<p>Did you press the button twice? Then the first time may have counted: look after the sign-in. Backup codes that you were not shown are made anew
+in the settings.</p><p><a class="primary" href="/sign-in">Sign in</a></p>`,
   );
 }
 

@@ -37,7 +37,7 @@ nav a[aria-current] { color: var(--text); background: var(--raised); box-shadow:
 .who { display: flex; align-items: center; gap: 1rem; margin-left: auto; }
 .who .name { color: var(--faint); overflow-wrap: anywhere; }
 
-main { width: min(100% - 2rem, 38rem); margin: clamp(1rem, 5vh, 3rem) auto 3rem; padding: clamp(1.1rem, 4vw, 2rem);
+main { overflow-wrap: break-word; width: min(100% - 2rem, 38rem); margin: clamp(1rem, 5vh, 3rem) auto 3rem; padding: clamp(1.1rem, 4vw, 2rem);
   background: var(--card); border: 1px solid var(--line); border-radius: 0.9rem; }
 main.wide { width: min(100% - 2rem, 76rem); margin-top: clamp(1rem, 3vh, 2rem); }
 h1 { margin: 0 0 1rem; font-size: 1.55rem; line-height: 1.25; overflow-wrap: anywhere; }
@@ -99,12 +99,16 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .filters > .search { flex: 2 1 12rem; }
 .filters input, .filters select { margin: 0; height: 2.85rem; }
 .filters button { height: 2.85rem; }
+.filters + form { margin-bottom: 1rem; }
 .acts { display: flex; flex-wrap: wrap; gap: 0.75rem; margin-bottom: 1rem; align-items: center; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 0 2.5rem; align-items: start; }
 
 table { width: 100%; border-collapse: collapse; margin-bottom: 1rem; }
 caption { text-align: left; color: var(--faint); padding-bottom: 0.4rem; }
 th, td { padding: 0.55rem 0.75rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+/* A name of 200 letters must not leave the other columns one letter each. */
+td { min-width: 4.5rem; max-width: 26rem; }
+td button, td summary { white-space: nowrap; }
 th { font-size: 0.875rem; color: var(--faint); border-bottom-color: var(--edge); overflow-wrap: normal; }
 th:first-child, td:first-child { padding-left: 0; }
 tbody tr:hover { background: var(--raised); }
@@ -128,7 +132,7 @@ details > form, details > div { padding: 0 0 1.1rem; }
 td details, td details:last-of-type { border: 0; margin: 0; }
 td summary { padding: 0; font-weight: 400; }
 td details > div { padding: 0.3rem 0 0; }
-.panel { margin-top: 2rem; padding: 1.1rem 1.25rem; background: var(--raised); border-radius: 0.7rem; }
+.panel { margin: 2rem 0 0; padding: 1.1rem 1.25rem; background: var(--raised); border-radius: 0.7rem; }
 .panel h2 { margin-top: 0; }
 .panel h3 { margin: 1.5rem 0 0.5rem; }
 .panel h2 + h3 { margin-top: 0; }
@@ -151,19 +155,33 @@ code { font-family: ui-monospace, monospace; }
 @media (min-width: 40rem) {
   .ways .here { order: 1; }
 }
+@media (min-width: 64rem) {
+  td { min-width: 6.5rem; }
+}
+@media (min-width: 56rem) {
+  .columns > .panel { order: 1; }
+}
+@media (max-width: 56rem) {
+  .columns > .panel { margin-top: 0.5rem; }
+}
 @media (max-width: 42rem) {
-  .who { margin-left: 0; width: 100%; justify-content: space-between; }
-  nav { margin-inline: -0.7rem; }
-  main, main.wide { width: 100%; margin: 0; border: 0; border-radius: 0; min-height: 80vh; }
+  /* The name and the way out beside the brand, the places below: two or three lines, and not five. */
+  .who { min-width: 0; flex: 1; justify-content: flex-end; }
+  .who .name { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+  .who button { white-space: nowrap; }
+  nav { order: 1; width: 100%; margin-inline: -0.7rem; }
+  body { background: var(--card); }
+  main, main.wide { width: 100%; margin: 0; border: 0; border-radius: 0; }
   .facts > div { grid-template-columns: 1fr; gap: 0; }
   table, tbody, tr, td { display: block; width: 100%; }
   caption { display: block; }
   thead { position: absolute; left: -100rem; }
   tr { padding: 0.6rem 0; border-bottom: 1px solid var(--line); }
-  td, td.number { padding: 0.1rem 0; border: 0; text-align: left; }
+  td, td.number { padding: 0.1rem 0; border: 0; text-align: left; max-width: none; }
   td:first-child { font-weight: 600; }
   td:not(:first-child)::before { content: attr(data-name) ": "; color: var(--faint); }
-  td:empty { display: none; }
+  td:empty, td:has(details, button)::before { display: none; }
+  .chart text { font-size: 18px; }
   button.primary, a.primary { width: 100%; }
 }
 @media (prefers-reduced-motion: no-preference) { button, nav a { transition: background-color 0.15s; } }

@@ -105,7 +105,7 @@ export function userPage(visit: Visit, state: UserState): Html {
   const failed = verification.lockouts.filter(({ failures }) => failures > 0);
   const content = html`${notice(state.notice)}${problem(state.refused)}
 <div class="answer ${answer.can ? "good" : "bad"}"><p><strong>${answer.can ? "Can sign in." : "Cannot sign in."}</strong> ${answer.text}</p></div>
-<div class="columns"><div>
+<div class="columns">${actsOf(visit, state)}<div>
 <h2>User</h2>
 ${facts([
   ["User name", user.username],
@@ -132,7 +132,7 @@ ${facts([
   ),
   ...failed.map(({ method, failures }) => [`Wrong ${kindNames[method]} in a row`, failures] as const),
 ])}
-</div>${actsOf(visit, state)}</div>
+</div></div>
 <h2 id="history">History</h2>
 ${table(
   "Newest first",
@@ -247,7 +247,7 @@ export function passPage(
   return page(
     visit,
     "Enrollment pass",
-    html`<p>For <strong>${user.displayName ?? user.username}</strong>. It works once, until ${timeOf(pass.expiresAt)}, and is not shown again.
+    html`<p>For <strong><bdi>${user.displayName ?? user.username}</bdi></strong>. It works once, until ${timeOf(pass.expiresAt)}, and is not shown again.
 Give it to this person alone.</p>
 <code class="pass">${pass.passPlain}</code>
 <p>They sign in with their password, and are asked for it when they register a device.</p>

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { findRun } from "../../src/sync/sync-runs-table.ts";
 import { deletions, people } from "../support/sync-world.ts";
+import { secretOf } from "../verification/verification-world.ts";
 import { type ConsoleWorld, codeOf, openConsoleWorld, type Visitor } from "./console-world.ts";
 
 let world: ConsoleWorld;
@@ -119,6 +120,33 @@ test("a wrong code at the confirmation shows the same secret again, and a right 
   // What a page sends along is shown to whoever sent it, and confirms nothing.
   const forged = await alan.post("/settings/enrollment/confirm", { code: "000000", secret: "<script>" });
   expect(forged.text).not.toContain("<script>");
+});
+
+test("a confirmation that is sent twice registers one device, and says what to do where its codes were not seen", async () => {
+  const erin = world.visitor();
+  await erin.get("/sign-in");
+  await erin.post("/sign-in", { username: "erin", password: "password of erin" });
+  await erin.get("/settings");
+  const begun = await erin.post("/settings/enrollment");
+  world.secrets.set("erin", secretOf(/name="secret" value="([A-Z2-7]+)"/.exec(begun.text)?.[1] ?? ""));
+  const code = codeOf(world, "erin");
+  const twice = Object.assign(world.visitor(), { cookie: erin.cookie, formToken: erin.formToken });
+  const answers = await Promise.all(
+    [erin, twice].map((one) => one.post("/settings/enrollment/confirm", { code })),
+  );
+  const [won, lost] = answers.toSorted((a, b) => a.status - b.status);
+  expect([won?.status, won?.text]).toEqual([200, expect.stringContaining("Your backup codes")]);
+  expect(lost?.status).toBeGreaterThanOrEqual(400);
+  expect(lost?.text).not.toContain('class="codes"');
+  const { rows } = await world.database.db.raw(
+    "select count(*)::int as count from authenticators where user_id = ? and state = 'active'",
+    [await world.idOf("erin")],
+  );
+  expect(rows).toEqual([{ count: 1 }]);
+  // And once more, when all of it is over.
+  const late = Object.assign(world.visitor(), { cookie: twice.cookie, formToken: twice.formToken });
+  const again = await late.post("/settings/enrollment/confirm", { code });
+  expect([again.status, again.text]).toEqual([403, expect.stringContaining("press the button twice")]);
 });
 
 test("a held run shows why and whom, and an admin approves it", async () => {

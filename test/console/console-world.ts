@@ -130,7 +130,8 @@ export async function openConsoleWorld(
       helpDesk: [groupsOf.helpDesk],
       auditor: [groupsOf.auditor],
     },
-    session: { idleMs: 60_000, absoluteMs: 3_600_000 },
+    // As in production: a busy machine takes minutes for a file of tests.
+    session: { idleMs: 900_000, absoluteMs: 3_600_000 },
     ...options.console,
     ...changes,
   });

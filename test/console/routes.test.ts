@@ -1,6 +1,7 @@
 // Rule 30: who may ask for what, over every route there is, as the routes themselves say; and what a form must carry.
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { request } from "node:http";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Who } from "../../src/console/site.ts";
 import { type ConsoleWorld, openConsoleWorld, type Uid, type Visitor } from "./console-world.ts";
 
@@ -115,6 +116,53 @@ describe("rule 30: every page and act is refused", () => {
     }
   });
 
+  test("with a session whose role was taken away, which ends with it", async () => {
+    const { db } = world.database;
+    const hashes = () => db("console_sessions").select("*");
+    const kept = await hashes();
+    const stolen: Record<string, { cookie: string; formToken: string }> = {};
+    for (const uid of ["alice", "helen", "arthur"] as const) {
+      const visitor = visitorOf(uid);
+      await visitor.get("/settings");
+      stolen[uid] = { cookie: visitor.cookie, formToken: visitor.formToken };
+    }
+    await world.reload({ roles: { admin: [], helpDesk: [], auditor: [] } });
+    onTestFinished(() => world.reload({}));
+    for (const { method, path, who } of world.console.routes) {
+      for (const uid of (["alice", "helen", "arthur"] as const).filter((it) =>
+        rolesIn(who).includes(roleOf[it]),
+      )) {
+        const thief = Object.assign(world.visitor(), stolen[uid]);
+        const before = await hashes();
+        const answer = method === "GET" ? await thief.get(pathOf(path)) : await thief.post(pathOf(path));
+        const refusal = method === "GET" ? [303, "/sign-in"] : [403, null];
+        expect([uid, path, answer.status, answer.location]).toEqual([uid, path, ...refusal]);
+        expect(await hashes()).toHaveLength(before.length - 1);
+        // Given back, so that the next page is asked with it too.
+        await db("console_sessions").delete();
+        await db("console_sessions").insert(kept);
+      }
+    }
+    await world.reload({});
+    expect((await visitorOf("alice").get("/users")).status).toBe(200);
+  });
+
+  test("with a session that was signed out of, however often it is sent again", async () => {
+    const alice = await world.signIn("alice");
+    const replayed = { cookie: alice.cookie, formToken: alice.formToken };
+    expect((await alice.post("/sign-out")).location).toBe("/sign-in");
+    const before = (await world.events(carol)).length;
+    for (const { method, path, who } of world.console.routes) {
+      if (who === "everybody") continue;
+      const thief = Object.assign(world.visitor(), replayed);
+      const answer = method === "GET" ? await thief.get(pathOf(path)) : await thief.post(pathOf(path));
+      const refusal = method === "GET" ? [303, "/sign-in"] : [403, null];
+      expect([path, answer.status, answer.location]).toEqual([path, ...refusal]);
+    }
+    expect((await world.events(carol)).length).toBe(before);
+    visitors.set("alice", await world.signIn("alice"));
+  });
+
   test("and let through with one that is", async () => {
     for (const { method, path, who } of world.console.routes) {
       if (method !== "GET" || typeof who === "string" || path.startsWith("/runs")) continue;
@@ -194,6 +242,25 @@ test("no page may be framed, kept, or run a script", async () => {
     expect(headers.get("x-frame-options")).toBe("DENY");
     expect(headers.get("cache-control")).toBe("no-store");
     expect(headers.get("x-content-type-options")).toBe("nosniff");
+  }
+});
+
+test("a host that the browser was made to name leads nowhere, and is in no answer", async () => {
+  for (const path of ["/", "/sign-in", "/users", "/nothing-there"]) {
+    const [head, text] = await new Promise<[string, string]>((resolve, reject) => {
+      const host = { host: "evil.example", "x-forwarded-host": "evil.example" };
+      request(world.url + path, { headers: host }, (answer) => {
+        let body = "";
+        answer.on("data", (chunk: Buffer) => {
+          body += chunk;
+        });
+        answer.on("end", () => resolve([JSON.stringify(answer.headers), body]));
+      })
+        .on("error", reject)
+        .end();
+    });
+    expect([path, head]).not.toEqual([path, expect.stringContaining("evil")]);
+    expect([path, text]).not.toEqual([path, expect.stringContaining("evil")]);
   }
 });
 

@@ -229,6 +229,14 @@ test("nor on those that a form leads to", { timeout: 180_000 }, async () => {
     await confirmDevice(page, uid);
     await expectWords(page, "I have kept them");
     await expectNoFaults(page, "backup codes");
+    await page.getByRole("link", { name: "I have kept them" }).click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    expect(await heading(page)).toBe("Sign in");
+    // Neither the settings nor, before them, the codes are kept for whoever sits down next.
+    for (const back of [1, 2]) {
+      await page.goBack().catch(() => undefined); // the browser has nothing to show, and says so as an error
+      expect([back, await page.locator(".codes, .facts").count()]).toEqual([back, 0]);
+    }
   }
 });
 
