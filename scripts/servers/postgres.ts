@@ -34,6 +34,8 @@ export interface PostgresOptions {
   durable?: boolean;
   /** Further `name=value` settings. */
   settings?: string[];
+  /** A hot standby that follows this server, until `select pg_promote()`. It has the other's databases, roles and passwords. */
+  standbyOf?: Pick<PostgresServer, "url">;
 }
 
 /** A running server that accepts connections. */
@@ -42,8 +44,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const owner = await findOwner();
   const folder = await mkdtemp(join(options.durable ? tmpdir() : await memoryFolder(), "dirmfa-postgres-"));
   try {
-    const password = randomBytes(12).toString("hex");
-    await initializeData(programs, folder, password, owner, options);
+    const password = options.standbyOf
+      ? new URL(options.standbyOf.url).password
+      : randomBytes(12).toString("hex");
+    if (options.standbyOf) await copyData(programs, folder, options.standbyOf.url, owner);
+    else await initializeData(programs, folder, password, owner, options);
     const port = await freePort();
     const url = `postgres://dirmfa:${password}@127.0.0.1:${port}/postgres`;
     const start = () => startServer({ programs, folder, port, url, owner, options });
@@ -143,6 +148,21 @@ async function initializeData(
       ...owner,
     },
   );
+}
+
+/** The data of a running server, set up to follow it. */
+async function copyData(
+  programs: string,
+  folder: string,
+  url: string,
+  owner: Owner | undefined,
+): Promise<void> {
+  if (owner) await chown(folder, owner.uid, owner.gid);
+  const copying = [`--pgdata=${join(folder, "pgdata")}`, `--dbname=${url}`, "--write-recovery-conf"];
+  await run(join(programs, "pg_basebackup"), [...copying, "--checkpoint=fast", "--no-sync"], {
+    cwd: folder,
+    ...owner,
+  });
 }
 
 interface ServerStart {

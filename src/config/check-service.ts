@@ -10,7 +10,7 @@ import {
 } from "./console-schema.ts";
 import { databaseUrlWarning } from "./database-url.ts";
 import { isOneReference } from "./env-references.ts";
-import { isLoopback, parseDuration, parseListenAddress, parsePostgresUrl } from "./formats.ts";
+import { isLoopback, parseDuration, parseListenAddress } from "./formats.ts";
 import { callerNameSchema, listenSchema, tokenSha256Schema } from "./http-schema.ts";
 import { type Meaning, refuse, refuseDoubled, refuseKey, warn, writtenAt } from "./meaning.ts";
 import { enrollmentPassSchema, firstLockoutSchema, maximumLockoutSchema } from "./mfa-schema.ts";
@@ -39,13 +39,13 @@ function checkDatabase(meaning: Meaning): void {
     refuseKey(meaning, ["database", key], `${written[0]} is given too; one database is enough`);
   }
   const path = ["database", "url"];
-  const url = parsePostgresUrl(meaning.part(path, databaseUrlSchema) ?? "");
+  const url = meaning.part(path, databaseUrlSchema);
   if (url === undefined) return;
   if (hasPlainPassword(writtenAt(meaning, path) ?? "")) {
     const why = "a password in plain ends up in backups and version control";
     refuse(meaning, path, `${why}; use urlFile, or \${NAME} in the password's place`);
   }
-  const warning = databaseUrlWarning(url.href);
+  const warning = databaseUrlWarning(url);
   if (warning !== undefined) warn(meaning, path, warning);
 }
 

@@ -1,11 +1,13 @@
 // What a PostgreSQL URL means for who can read what crosses the network, as the driver (pg) reads it. Pure.
 
-import { isLoopback, parsePostgresUrl } from "./formats.ts";
+import { parsePostgresUrl } from "../postgres-url.ts";
+import { isLoopback } from "./formats.ts";
 
 /** What will hurt with this URL, or undefined. Shows nothing of the URL. */
 export function databaseUrlWarning(text: string): string | undefined {
-  const url = parsePostgresUrl(text);
-  if (url === undefined || isOnThisMachine(url)) return undefined;
+  const remote = parsePostgresUrl(text)?.filter((server) => !isOnThisMachine(server)) ?? [];
+  const [url] = remote; // all have the same settings
+  if (url === undefined) return undefined;
   const way = "sslmode=verify-full ends that";
   if (!isEncrypted(url)) return `another machine without TLS: secrets cross the network unencrypted; ${way}`;
   if (!isServerChecked(url))

@@ -38,12 +38,6 @@ export function isLoopback(host: string): boolean {
   );
 }
 
-/** A PostgreSQL URL as pg reads it, or undefined. */
-export function parsePostgresUrl(text: string): URL | undefined {
-  const url = /^postgres(ql)?:\/\//.test(text) ? URL.parse(text) : null;
-  return url ?? undefined;
-}
-
 /** True for an IANA name such as `Europe/Vienna` that this Node.js knows. */
 export function isTimeZone(text: string): boolean {
   if (text === "UTC") return true; // the default; the first time zone that Intl is asked for costs 0.04 s, a tenth of a command

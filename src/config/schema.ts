@@ -12,7 +12,7 @@ import { duration, list, mapping, text, wholeNumber } from "./schema-parts.ts";
 export const databaseUrlSchema = text({
   format: "postgres-url",
   writeOnly: true,
-  description: `PostgreSQL 14 or newer; a password in it must come from a \${NAME} reference.`,
+  description: `PostgreSQL 14 or newer; a password in it must come from a \${NAME} reference. Several servers, as HOST:PORT,HOST:PORT: the one that takes writes is used.`,
   wanted: "postgres://USER@HOST:PORT/DATABASE",
 });
 

@@ -3,6 +3,7 @@
 // command does. A test holds it against one. Pure.
 
 import { parseServerUrl } from "../ldap-text/server-url.ts";
+import { parsePostgresUrl } from "../postgres-url.ts";
 import { isFilter } from "./filter-format.ts";
 import {
   isAttributeName,
@@ -12,7 +13,6 @@ import {
   parseAuditRetention,
   parseDuration,
   parseListenAddress,
-  parsePostgresUrl,
 } from "./formats.ts";
 import type { KeyPath } from "./problems.ts";
 

@@ -4,8 +4,11 @@
 import knex, { type Knex } from "knex";
 import type { DatabaseConfig, PreparedStatements } from "../config/config.ts";
 import type { Log } from "../log.ts";
+import { parsePostgresUrl } from "../postgres-url.ts";
 import { databaseUnavailable } from "./database-errors.ts";
 import { preparingOf } from "./preparing.ts";
+import { type WatchedPool, watchConnections } from "./watch-connections.ts";
+import { createWritableServer, takesNoWrites } from "./writable-server.ts";
 
 export type Database = Knex;
 export type Transaction = Knex.Transaction;
@@ -57,11 +60,36 @@ export async function openDatabase(
 }
 
 async function openPostgres(config: PostgresConfig, log: Log): Promise<OpenDatabase> {
-  const connection = { connectionString: config.url, connectionTimeoutMillis: limits.connectMs };
+  const servers = parsePostgresUrl(config.url)?.map(({ href }) => connectionOf(href, limits.connectMs)) ?? [];
+  const writable = servers.length > 1 ? createWritableServer(servers) : undefined;
+  const connection = writable ? () => writable.find() : connectionOf(config.url, limits.connectMs);
   const pool = { max: config.poolSize, afterCreate: prepareConnection };
   const db = createPool(connection, log, pool, config.preparedStatements ?? "auto");
-  await tryOut(db, log);
-  return { db, engine: "postgres", close: () => db.destroy() };
+  // Knex has no type for its pool.
+  const { pool: watched }: { pool: WatchedPool } = db.client;
+  watched.on("createFail", () => writable?.doubt());
+  const watch = watchConnections(watched, log);
+  const close = () => db.destroy().finally(watch.stop);
+  try {
+    await tryOut(db, log);
+    return { db, engine: "postgres", close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function connectionOf(connectionString: string, connectMs: number) {
+  return { connectionString, ...settingsOf(connectMs) };
+}
+
+function settingsOf(connectMs: number) {
+  return {
+    connectionTimeoutMillis: connectMs,
+    application_name: "dirmfa",
+    keepAlive: true,
+    keepAliveInitialDelayMillis: limits.keepAliveAfterMs,
+  };
 }
 
 // The session's settings are shared by all connections, so none are made here; the bridge has its own idle limit.
@@ -76,7 +104,7 @@ async function openEmbedded(folder: string, options: OpenDatabaseOptions): Promi
     database: "postgres",
     ssl: false,
   };
-  const connection = { ...address, connectionTimeoutMillis: limits.embeddedConnectMs };
+  const connection = { ...address, ...settingsOf(limits.embeddedConnectMs) };
   // The bridge keeps the prepared statements of its connections apart.
   const db = createPool(connection, options.log, { max: limits.embeddedPoolSize }, "on");
   const close = () => db.destroy().then(embedded.close);
@@ -90,7 +118,7 @@ async function openEmbedded(folder: string, options: OpenDatabaseOptions): Promi
 }
 
 function createPool(
-  connection: Knex.PgConnectionConfig,
+  connection: Knex.PgConnectionConfig | Knex.ConnectionConfigProvider,
   log: Log,
   pool: Knex.PoolConfig,
   preparedStatements: PreparedStatements,
@@ -98,12 +126,7 @@ function createPool(
   const db = knex({
     client: "pg",
     version: oldestServer, // else knex asks the server, which costs a round trip, and makes nothing of the answer
-    connection: {
-      ...connection,
-      application_name: "dirmfa",
-      keepAlive: true,
-      keepAliveInitialDelayMillis: limits.keepAliveAfterMs,
-    },
+    connection,
     pool: { min: 0, acquireTimeoutMillis: limits.acquireMs, ...pool },
     // Otherwise knex would write stored values into the messages of errors.
     compileSqlOnError: false,
@@ -119,16 +142,29 @@ function createPool(
   return db;
 }
 
-type Prepared = (error: Error | null, connection: unknown) => void;
+// Not a startup parameter: connection poolers such as PgBouncer refuse those that they do not know. A standby is refused as
+// well: it may lag, and would say "no second factor needed" of a user for whom that has ended.
+const preparation = `set idle_in_transaction_session_timeout = ${limits.idleInTransactionMs};
+  select 1 where current_setting('in_hot_standby', true) = 'on'`;
 
-// Not a startup parameter: connection poolers such as PgBouncer refuse those that they do not know.
 function prepareConnection(
-  connection: { query(sql: string, done: (error: Error | null) => void): void },
-  done: Prepared,
+  connection: FreshConnection,
+  done: (error: Error | null, connection: FreshConnection) => void,
 ): void {
-  connection.query(`set idle_in_transaction_session_timeout = ${limits.idleInTransactionMs}`, (error) =>
-    done(error, connection),
-  );
+  connection.query(preparation, (error, results) => {
+    const failure = error ?? (results?.at(-1)?.rowCount ? takesNoWrites() : null);
+    // The pool forgets it, and would leave it open.
+    if (failure) connection.end(() => done(failure, connection));
+    else done(null, connection);
+  });
+}
+
+interface FreshConnection {
+  query(
+    sql: string,
+    done: (error: Error | null, results: { rowCount: number | null }[] | undefined) => void,
+  ): void;
+  end(done: () => void): void;
 }
 
 /** Rejects, with the pool closed, unless the server answers. */
