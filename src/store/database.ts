@@ -145,14 +145,14 @@ function createPool(
 // Not a startup parameter: connection poolers such as PgBouncer refuse those that they do not know. A standby is refused as
 // well: it may lag, and would say "no second factor needed" of a user for whom that has ended.
 const preparation = `set idle_in_transaction_session_timeout = ${limits.idleInTransactionMs};
-  select 1 where current_setting('in_hot_standby', true) = 'on'`;
+  select current_setting('in_hot_standby', true) as standby`;
 
 function prepareConnection(
   connection: FreshConnection,
   done: (error: Error | null, connection: FreshConnection) => void,
 ): void {
   connection.query(preparation, (error, results) => {
-    const failure = error ?? (results?.at(-1)?.rowCount ? takesNoWrites() : null);
+    const failure = error ?? (results?.at(-1)?.rows[0]?.standby === "on" ? takesNoWrites() : null);
     // The pool forgets it, and would leave it open.
     if (failure) connection.end(() => done(failure, connection));
     else done(null, connection);
@@ -162,7 +162,7 @@ function prepareConnection(
 interface FreshConnection {
   query(
     sql: string,
-    done: (error: Error | null, results: { rowCount: number | null }[] | undefined) => void,
+    done: (error: Error | null, results: { rows: { standby?: string | null }[] }[] | undefined) => void,
   ): void;
   end(done: () => void): void;
 }
