@@ -7,6 +7,11 @@ import type { ServerName } from "./scripts/servers/install-servers.ts";
 
 // Installed where missing before a project's first test, since apt can take longer than a test may.
 const servers: ServerName[] = ["slapd", "postgresql"];
+// What the front doors are tried with, beside the directories of other makers.
+const ofOthers: ServerName[] = [
+  ...(["samba", "389-ds", "freeradius", "openssh", "sudo", "pam-radius"] as const),
+  ...(["nginx", "apache", "caddy", "haproxy", "lemonldap", "chromium", "oathtool"] as const),
+];
 const globalSetup = ["test/support/global-setup.ts"];
 
 // An embedded database lives for seconds in a test: optimizing its machine code costs more than that ever gives back.
@@ -101,7 +106,7 @@ export default defineConfig({
         test: {
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
-          provide: { engine: "postgres", servers: [...servers, "samba", "389-ds"] },
+          provide: { engine: "postgres", servers: [...servers, ...ofOthers] },
           globalSetup,
           // A domain takes some ten seconds to make, much longer beside other work.
           hookTimeout: 180_000,

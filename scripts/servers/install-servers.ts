@@ -29,7 +29,8 @@ export type ServerName =
   | "nginx"
   | "apache"
   | "caddy"
-  | "haproxy";
+  | "haproxy"
+  | "lemonldap";
 
 interface Server {
   packages: string[];
@@ -112,6 +113,23 @@ const servers: Record<ServerName, Server> = {
     programs: [["haproxy"]],
     folders: () => ["/usr/sbin"],
     units: ["haproxy"],
+  },
+  // Portal and handler, and what the portal does not start without: for passwords in a directory (timeout), its pictures
+  // of letters (GD, ImageMagick) and OIDC (the last two).
+  lemonldap: {
+    packages: [
+      "liblemonldap-ng-portal-perl",
+      "lemonldap-ng-fastcgi-server",
+      "libnet-ldap-perl",
+      "libio-socket-timeout-perl",
+      "libgd-securityimage-perl",
+      "libimage-magick-perl",
+      "libcrypt-openssl-bignum-perl",
+      "libstring-random-perl",
+    ],
+    programs: [["llng-fastcgi-server"]],
+    folders: () => ["/usr/sbin"],
+    units: ["lemonldap-ng-fastcgi-server"],
   },
   zbar: { packages: ["zbar-tools"], programs: [["zbarimg"]], folders: () => [], units: [] },
 };
