@@ -59,7 +59,7 @@ export async function startFreeradius(options: {
     await endOf(child);
     await rm(folder, { recursive: true, force: true });
   };
-  for (let tries = 100; !said.includes("Ready to process requests"); tries -= 1) {
+  for (let tries = 600; !said.includes("Ready to process requests"); tries -= 1) {
     if (child.exitCode !== null || tries === 0) {
       await stop();
       throw new Error(`FreeRADIUS did not start: ${said.slice(-2_000)}`);
