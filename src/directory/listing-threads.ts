@@ -29,7 +29,10 @@ export function createListingThreads(idleMs = threadIdleMs): ListingThreads {
     take(directory) {
       const { name } = directory;
       const kept = waiting.get(name);
-      if (kept === undefined || kept.heapMb !== heapMbOf(directory)) return startListingThread(directory);
+      if (kept === undefined || kept.heapMb !== heapMbOf(directory)) {
+        const worker = startListingThread(directory);
+        return worker.once("exit", () => forget(name, worker));
+      }
       forget(name, kept.worker);
       kept.worker.ref();
       return kept.worker;
@@ -43,7 +46,6 @@ export function createListingThreads(idleMs = threadIdleMs): ListingThreads {
       }
       // A thread that waits keeps no process alive, and neither does its timer.
       worker.unref();
-      worker.once("exit", () => forget(name, worker));
       const end = () => {
         forget(name, worker);
         void worker.terminate();
