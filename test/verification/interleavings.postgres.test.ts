@@ -12,4 +12,4 @@ test("flows that take codes of one user may come between each other's statements
   // Else the gate held nothing.
   expect(tried).toBeGreaterThan(60);
   expect(deadlocks).toBe(0);
-});
+}, 240_000); // some ten seconds where nothing else runs
