@@ -80,6 +80,17 @@ test("a group that loses a member keeps the rows of all the others (rule 28)", a
   for (const [table, all] of after.entries()) expect(before[table]).toEqual(expect.arrayContaining(all));
 });
 
+test("a group that lies below two bases, and so is listed twice, has the members that it lists", async () => {
+  if (world.directory.groups)
+    world.directory.groups.bases = ["ou=groups,dc=example,dc=org", "dc=example,dc=org"];
+  await world.sync();
+  await modify(groupDn("alone"), `replace: member\nmember: ${dnOf("anna")}\nmember: ${dnOf("ben")}`);
+  expect(await world.sync()).toMatchObject({ error: null, counts: { changed: 3 } });
+  expect(await groupsOf("anna")).toEqual(["alone", "inner", "outer"]);
+  expect(await groupsOf("cleo")).toEqual([]);
+  expect((await world.sync()).counts).toMatchObject({ unchanged: 3, changed: 0 });
+});
+
 test("a renamed member is in the group that names it anew, and out of one that does not", async () => {
   await world.sync();
   await world.slapd.modify(rename("cleo", "clio"));
