@@ -118,14 +118,15 @@ function* wrongCodes(): Generator<Buffer> {
 }
 
 /** Made before the first is sent. A code of this step stays good for the next one, 30 s from here at least. */
-function verifications(): { decisions: Buffer[]; codes: Buffer[] } {
+function codesOf(numbers: readonly number[]): Buffer[] {
   const step = timeStepAt(new Date());
-  const numbers = shuffled(Array.from({ length: users }, (_, index) => firstUser + index));
-  const codes = numbers.map((number) =>
+  return numbers.map((number) =>
     requestOf("verify", { username: largeOrganizationUid(number), totp: totpCodeOf(token, number, step) }),
   );
-  const decisions = numbers.map((number) => requestOf("sign-in", { username: largeOrganizationUid(number) }));
-  return { decisions, codes };
+}
+
+function* decisionsOf(numbers: readonly number[]): Generator<Buffer> {
+  for (const number of numbers) yield requestOf("sign-in", { username: largeOrganizationUid(number) });
 }
 
 // Fisher-Yates. In the order of their numbers, neighbors would share pages of the database.
@@ -213,18 +214,14 @@ function latencyOf(answers: readonly Answered[]): Latency {
   return { mean: mean(ms), p50: at(0.5), p99: at(0.99) };
 }
 
-function* requestsOf(codes: readonly Buffer[]): Generator<Buffer> {
-  if (work === "verification") yield* codes;
-  else if (work === "sign-in") yield* signIns();
-  else yield* wrongCodes();
-}
-
-const { decisions, codes } = work === "verification" ? verifications() : { decisions: [], codes: [] };
+const numbers = shuffled(Array.from({ length: users }, (_, index) => firstUser + index));
 if (decidedFirst) {
-  await askInTurns(decisions.slice(0, decidedFirst).values(), 16, Number.POSITIVE_INFINITY);
+  await askInTurns(decisionsOf(numbers.slice(0, decidedFirst)), 16, Number.POSITIVE_INFINITY);
   answered.length = 0;
 }
-const requests = requestsOf(codes);
+// After the decisions, which may take longer than a code is good.
+const requests =
+  work === "verification" ? codesOf(numbers).values() : work === "sign-in" ? signIns() : wrongCodes();
 const settledAt = performance.now() + settleSeconds * 1000;
 const until = settledAt + seconds * 1000;
 if ("clients" in pace) await askInTurns(requests, pace.clients, until);
