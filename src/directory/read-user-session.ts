@@ -46,10 +46,14 @@ export async function readUser(
   const names = valuesOf(meant, "usernames").filter((name) => !asked.has(usernameKeyOf(name)));
   if (names.length > 0) await search.find(names.flatMap((name) => partsOfUsername(mapping, name)));
   const keys = new Set(valuesOf(meant, "usernameKeys"));
-  const entries = search.entriesThat(
-    (entry) =>
-      question.ids.includes(entry.directoryId) || meansAny(entry, asked) || keys.has(entry.usernameKey),
-  );
+  const ids = new Set(question.ids);
+  const isConcerned = (entry: FoundEntry) =>
+    ids.has(entry.directoryId) || meansAny(entry, asked) || keys.has(entry.usernameKey);
+  // And who else has one of the directory ids: of several entries with one id none is taken (rule 8).
+  const newIds = valuesOf(search.entriesThat(isConcerned), "directoryIds").filter((id) => !ids.has(id));
+  for (const id of newIds) ids.add(id);
+  await search.find([...new Set(newIds)].map((id) => partOfId(mapping, id)));
+  const entries = search.entriesThat(isConcerned);
   const groupMapping = groupMappingOf(directory, kind);
   const groups: UserReading["groups"] = [];
   if (groupMapping !== undefined) {

@@ -316,6 +316,25 @@ test("an entry that claims another user's name is skipped, as two that claim one
   expect(await world.user("user0004")).toEqual(before);
 });
 
+test("a new entry with the directory id of a user is skipped, found by a name of its own, and takes nobody's place (rule 8)", async () => {
+  world.directory.users.attributes.id = "uidNumber";
+  world.directory.users.filter = "(&(objectClass=inetOrgPerson)(uidNumber=*))";
+  const numbered = (uid: string) =>
+    `${person(uid).trimEnd()}\nobjectClass: posixAccount\nuidNumber: 7\ngidNumber: 1\nhomeDirectory: /\n\n`;
+  await world.slapd.add(numbered("owner"));
+  Object.assign(world.directory.limits, {
+    removals: { count: 1000, percent: 100 },
+    newIds: { count: 1000, percent: 100 },
+  });
+  expect(await world.sync()).toMatchObject({ status: "succeeded", counts: { added: 1 } });
+  const { id } = await world.user("owner");
+  await world.slapd.add(numbered("thief"));
+  restart();
+  expect(await signIn("thief")).toMatchObject({ decision: "deny", reasons: ["user-unknown"] });
+  expect(await refresh("thief")).toMatchObject({ outcome: "skipped", reasons: ["id-clash"] });
+  expect(await world.user("owner")).toMatchObject({ id, dn: dnOf("owner") });
+});
+
 test("of two at once the directory is asked once, and one event is left", async () => {
   await world.slapd.modify(add(person("rush")));
   const answers = await Promise.all(Array.from({ length: 50 }, () => signIn("rush")));
