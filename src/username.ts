@@ -11,8 +11,9 @@ export function usernameKeyOf(name: string): string {
   return name.normalize("NFKC").trim().toLowerCase().normalize("NFKC");
 }
 
-// C0, DEL and C1 controls, and the code points that turn text around or hide in it.
-const unusable = /[\p{Cc}\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/u;
+// C0, DEL and C1 controls, and the code points that turn text around or hide in it: with one of them a name looks like another.
+// RFC 4518, 2.2 has directories leave most of them out before they compare.
+const unusable = /[\p{Cc}\p{Default_Ignorable_Code_Point}]/u;
 
 /** Longest username taken from a directory or a caller, in UTF-16 units; AD's userPrincipalName may have 1,024. */
 export const usernameMaxLength = 1024;

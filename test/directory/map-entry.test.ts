@@ -275,6 +275,10 @@ describe("an entry that cannot be used is skipped with what is known of it", () 
       {},
       { reason: "bad-username" },
     ],
+    // "anna" to whoever reads it.
+    ["a username with a soft hyphen", { ...anna, uid: ["an\u00adna"] }, {}, { reason: "bad-username" }],
+    ["a username with a word joiner", { ...anna, uid: ["an\u2060na"] }, {}, { reason: "bad-username" }],
+    ["a username with a tag", { ...anna, uid: ["an\u{e0061}na"] }, {}, { reason: "bad-username" }],
     ["a username with a byte order mark", { ...anna, uid: ["\ufeffanna"] }, {}, { reason: "bad-username" }],
     ["a username with NUL", { ...anna, uid: ["an\0na"] }, {}, { reason: "bad-bytes" }],
     [
