@@ -40,6 +40,8 @@ export interface Samba extends LdapTools {
   addMany(ldif: string): Promise<void>;
   /** Brings a deleted object back under `dn`, as the domain's admin tools do. */
   undelete(guid: string, dn: string): Promise<void>;
+  /** Hides an attribute of the entries below `dn` from everybody; `schemaId` is its schemaIDGUID. */
+  hideAttribute(dn: string, schemaId: string): Promise<void>;
   /** Ends the process at once, as a crash does; the data stays for restart(). */
   kill(): Promise<void>;
   restart(): Promise<void>;
@@ -122,6 +124,17 @@ async function runningSamba(
       const deletedDn = `${first}\\0ADEL:${guid},CN=Deleted Objects,${suffix}`;
       const ldif = [`dn: ${deletedDn}`, ...lines, `distinguishedName: ${dn}`, ""].join("\n");
       await run("ldapmodify", [...asAdmin, "-e", `!${showDeletedControl}`], ldif);
+    },
+    hideAttribute: async (dn, schemaId) => {
+      const { "samba-tool": sambaTool = "samba-tool" } = await ensureServers(["samba"]);
+      // [MS-DTYP] 2.5.1: an object deny, inherited by all below, of reading this property, to everyone.
+      const sddl = `(OD;CI;RP;${schemaId};;WD)`;
+      const files = [
+        `--configfile=${join(folder, "smb.conf")}`,
+        "-H",
+        join(folder, "domain/private/sam.ldb"),
+      ];
+      await run(sambaTool, ["dsacl", "set", ...files, `--objectdn=${dn}`, `--sddl=${sddl}`]);
     },
     kill: () => endSlapd(child, "SIGKILL"),
     restart: async () => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { change, startThreeEightNine } from "../../scripts/servers/directory-under-test.ts";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { collect, failureOf } from "../directory/listing.ts";
+import { openSyncedStore } from "../support/sync-world.ts";
 import { conformance, deleteBelow, organizationalUnit } from "./conformance.ts";
 
 describe("389-ds", () => {
@@ -40,6 +41,26 @@ describe("389-ds", () => {
         change(`uid=${uid},${unit}`, "replace: nsAccountLock", `nsAccountLock: ${value}`);
       await server().modify(lock("user1", "TRUE") + lock("user2", "true") + lock("user3", "false"));
       expect((await collect(directory)).disabled.sort()).toEqual(["user1", "user2"]);
+    });
+
+    test("an nsAccountLock that an access rule hides enables nobody: many at once are held", async () => {
+      const locked = Array.from({ length: 9 }, (_, number) => server().personDn(`user${number}`, unit));
+      await server().modify(locked.map((dn) => server().lock(dn)).join(""));
+      const store = await openSyncedStore(directory);
+      try {
+        await store.sync();
+        const disabled = async () => (await store.users()).filter(({ state }) => state === "disabled").length;
+        expect(await disabled()).toBe(9);
+        const hide = `(targetattr="nsAccountLock")(version 3.0; acl "hide"; deny (all) userdn="ldap:///${server().syncDn}";)`;
+        await server().modify(change(unit, "add: aci", `aci: ${hide}`));
+        for (const _ of [1, 2]) {
+          const run = await store.sync();
+          expect(run).toMatchObject({ status: "held", holdReasons: [{ code: "too-many-enables" }] });
+          expect(await disabled()).toBe(9);
+        }
+      } finally {
+        await store.stop();
+      }
     });
 
     describe("limits of the bind DN", () => {

@@ -8,6 +8,9 @@ import { collect, failureOf } from "../directory/listing.ts";
 import { openSyncedStore, type SyncedStore } from "../support/sync-world.ts";
 import { conformance, deleteBelow, organizationalUnit } from "./conformance.ts";
 
+// schemaIDGUID of userAccountControl ([MS-ADA3] 2.342)
+const userAccountControlId = "bf967a68-0de6-11d0-a285-00aa003049e2";
+
 describe("Samba", () => {
   const server = conformance(startActiveDirectory);
 
@@ -50,6 +53,23 @@ describe("Samba", () => {
       await expire("ben", "0");
       await store.sync();
       expect(await stateOf("ben")).toBe("active");
+    });
+
+    test("a userAccountControl that an access rule hides enables nobody, and a new user is disabled until it can be read", async () => {
+      await server().modify(server().lock(dnOf("ben")));
+      await store.sync();
+      expect([await stateOf("anna"), await stateOf("ben")]).toEqual(["active", "disabled"]);
+      await server().hideAttribute(unit, userAccountControlId);
+      await server().add(adPerson("cleo", unit));
+      // By what else the entry says, so that it is looked at again.
+      await server().modify(change(dnOf("ben"), "replace: displayName", "displayName: Ben B."));
+      for (const counts of [{ added: 1, removed: 0 }, { unchanged: 3 }]) {
+        const run = await store.sync();
+        expect(run).toMatchObject({ status: "succeeded", notes: [{ code: "states-unknown" }], counts });
+        const states = await Promise.all(["anna", "ben", "cleo"].map(stateOf));
+        expect(states).toEqual(["active", "disabled", "disabled"]);
+      }
+      expect(await store.user("ben")).toMatchObject({ displayName: "Ben B." });
     });
 
     test("the primary group has its users, which it does not list", async () => {
