@@ -51,7 +51,9 @@ export async function findHolds(
       stored,
       listed,
       usable,
-      lostGroups: made.mayLoseGroups ? await findLostGroups(trx, run) : [],
+      lostGroups: made.mayLoseGroups
+        ? await findLostGroups(trx, run, { nested: directory.groups?.nested ?? false })
+        : [],
       emptiedBases: counts.removed > 0 ? await findEmptiedBases(trx, run, directory.users.bases) : [],
       // Once: whoever has agreed to the first import need not be asked about every new user.
       knownElsewhere: made.isFirstImport ? await countKnownElsewhere(trx, run, made.directories) : [],

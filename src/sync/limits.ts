@@ -65,8 +65,8 @@ export interface PlanFacts {
   emptiedBases: { base: string; removals: number }[];
   /** Of a first import: directories that are not configured any more, and how many users of the plan are stored under them. */
   knownElsewhere: { directory: string; users: number }[];
-  /** Required groups that the listing does not name any more, or names without members. */
-  lostGroups: { name: string; dn: string; how: "gone" | "empty" }[];
+  /** Required groups, and groups in those, that the listing does not name any more, or names without members. */
+  lostGroups: { name: string; dn: string; how: "gone" | "empty"; isInner: boolean }[];
   /** Stored groups of the directory before the run, and groups in the listing; both 0 when groups are not read. */
   groupsStored: number;
   groupsListed: number;
@@ -106,11 +106,12 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
       text: `The plan adds ${users} users who are stored under ${directory}, which is not configured any more. If it was renamed, \`dirmfa directory rename ${directory} NEW\` keeps their authenticators; applied, they are new users without any.`,
     });
   }
-  for (const { name, dn, how } of plan.lostGroups) {
+  for (const { name, dn, how, isInner } of plan.lostGroups) {
     const what = how === "gone" ? "is not in the listing any more" : "lists no members any more";
+    const which = isInner ? "which is in a group for which MFA is required" : "for which MFA is required";
     holds.push({
       code: "required-group-lost",
-      text: `The group ${name} (${dn}), for which MFA is required, ${what}. Check that the bind DN may read the group and its members; applied, the group requires MFA of nobody.`,
+      text: `The group ${name} (${dn}), ${which}, ${what}. Check that the bind DN may read the group and its members; applied, the group requires MFA of nobody.`,
     });
   }
   if (plan.groupsListed === 0 && plan.groupsStored > 0) {

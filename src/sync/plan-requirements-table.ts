@@ -59,34 +59,75 @@ export interface LostGroup {
   name: string;
   dn: string;
   how: "gone" | "empty";
+  /** It is not required itself; it is in a group that is, at whatever depth. */
+  isInner: boolean;
 }
+
+// The stored edge `m` is one that the listing does not have any more.
+const isDropped = (group: string) => `exists (
+  select from staged_group_members gone
+  where gone.run_id = :id and not gone.joins and gone.group_directory_id = ${group} and gone.member_key = m.member_key)`;
+
+/** Of a staged group with this directory id: it lists somebody, by an edge that is new or one that stays. */
+const listsSomebody = (group: string) => `(
+  exists (
+    select from staged_group_members m
+    where m.run_id = :id and m.joins and m.group_directory_id = ${group} and ${namesMember})
+  or exists (
+    select from groups known join group_members m on m.group_id = known.id
+    where known.directory = :directory and known.directory_id = ${group} and ${namesMember} and not ${isDropped(group)}))`;
+
+const hadSomebody = `exists (select from group_members m where m.group_id = g.id and ${namesMember})`;
+
+/** Of groups `g`: the listing names it, without the members that it had. */
+const isEmptied = `${groupIsStaged} and ${hadSomebody} and not ${listsSomebody("g.directory_id")}`;
+
+const isGone = `not ${groupStays} and not ${groupIsStaged}`;
+
+/** Of groups `g` that are gone: another entry is in its place, `where` saying which, and lists somebody, unless `g` listed nobody. */
+const isReplaced = (where: string) => `exists (
+  select from staged_groups s
+  where s.run_id = :id and (${where}) and (not ${hadSomebody} or ${listsSomebody("s.directory_id")}))`;
 
 /**
  * Groups that were found and are required, and that the listing does not name any more, or names without the members that
- * they had. One that came back as a new entry under the name or DN that the policy has for it is not lost.
+ * they had. One that came back as a new entry with members, under the name or DN that the policy has for it, is not lost. With
+ * `nested` also groups in those, by which a user was required whose requirement the plan ends.
  */
-export async function findLostGroups(trx: Transaction, run: PlanRun): Promise<LostGroup[]> {
+export async function findLostGroups(
+  trx: Transaction,
+  run: PlanRun,
+  { nested }: { nested: boolean },
+): Promise<LostGroup[]> {
   const { rows } = await trx.raw<{ rows: LostGroup[] }>(
-    `select g.name, g.dn, 'gone' as how from groups g
-     where g.directory = :directory and g.required_as <> '{}' and not ${groupStays} and not ${groupIsStaged}
-       and not exists (
-         select from staged_groups s
-         where s.run_id = :id
-           and ('name:' || s.name_key = any(g.required_as) or 'dn:' || s.dn_key = any(g.required_as)))
+    `with recursive required_group as materialized (
+       select g.id from groups g where g.directory = :directory and g.required_as <> '{}'
+     ), lost as (
+       select g.id, g.name, g.dn, case when ${groupIsStaged} then 'empty' else 'gone' end as how, false as "isInner"
+       from groups g
+       where g.id in (select id from required_group)
+         and (${isEmptied} or ${isGone} and not ${isReplaced(
+           "'name:' || s.name_key = any(g.required_as) or 'dn:' || s.dn_key = any(g.required_as)",
+         )})
+     ), inner_lost as materialized ( -- few: what follows is a pass over the edges of required groups
+       select g.id, g.name, g.dn, case when ${groupIsStaged} then 'empty' else 'gone' end as how, true as "isInner"
+       from groups g
+       where g.directory = :directory and :nested and g.id in (
+           select ug.group_id from sync_changes c join user_groups ug on ug.user_id = c.user_id
+           where c.run_id = :id and c.reasons @> array['requirement-ended'])
+         and g.required_as = '{}'
+         and (${isEmptied} or ${isGone} and not ${isReplaced("s.dn_key = g.dn_key")})
+     ), below as (
+       select id from required_group where exists (select from inner_lost)
+       union
+       select inner_group.id from below join group_members m on m.group_id = below.id
+       join groups inner_group on inner_group.directory = :directory and m.member_key = 'dn:' || inner_group.dn_key
+     )
+     select name, dn, how, "isInner" from lost
      union all
-     select g.name, g.dn, 'empty' from groups g
-     where g.directory = :directory and g.required_as <> '{}' and ${groupIsStaged}
-       and exists (select from group_members m where m.group_id = g.id and ${namesMember})
-       and not exists (
-         select from group_members m where m.group_id = g.id and ${namesMember}
-           and not exists (
-             select from staged_group_members s
-             where s.run_id = :id and not s.joins and s.group_directory_id = g.directory_id and s.member_key = m.member_key))
-       and not exists (
-         select from staged_group_members m
-         where m.run_id = :id and m.joins and m.group_directory_id = g.directory_id and ${namesMember})
-     order by name, dn`,
-    { ...run },
+     select name, dn, how, "isInner" from inner_lost where id in (select id from below)
+     order by "isInner", name, dn`,
+    { ...run, nested },
   );
   return rows;
 }

@@ -91,7 +91,7 @@ test("a base without users is held, however few it had", () => {
 });
 
 test.each(["gone", "empty"] as const)("a required group that is %s is held, and told with its DN", (how) => {
-  const [hold] = holds({ lostGroups: [{ name: "Finance", dn: "cn=finance", how }] });
+  const [hold] = holds({ lostGroups: [{ name: "Finance", dn: "cn=finance", how, isInner: false }] });
   expect(hold).toMatchObject({
     code: "required-group-lost",
     text: expect.stringContaining("Finance (cn=finance)"),

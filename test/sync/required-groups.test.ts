@@ -1,7 +1,7 @@
 // Rule 27: a requirement that comes from a group ends because somebody decided so, and never because a group could not be read.
 
 import { pino } from "pino";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import type { MfaConfig } from "../../src/config/config.ts";
 import { startSync } from "../../src/sync/start-sync.ts";
@@ -48,6 +48,8 @@ const ends = async () =>
   (await world.database.db("audit_events").where({ action: "requirement-end" }).orderBy("id")).map(
     ({ actor, via, details }) => [details.username, details.by, actor, via],
   );
+const endedByRuns = async () =>
+  (await ends()).filter(([, by]) => by === "sync-run").map(([username]) => username);
 /** A daemon starts with this configuration. */
 const restart = (mfa: Partial<MfaConfig> = {}) => {
   Object.assign(world.mfa, mfa);
@@ -76,6 +78,67 @@ test("a small required group that is gone is held as well, however few it had", 
   const again = await approve(held);
   expect(codesOf(again)).toEqual(["held", "too-many-requirement-ends", "required-group-lost"]);
   expect(codesOf(await approve(again))).toEqual(["held", "required-group-lost"]);
+});
+
+test("a required group that is made anew under its name, and lists nobody, is held as one that is gone", async () => {
+  await world.slapd.modify(`dn: ${groupDn("admins")}\nchangetype: delete\n\n`);
+  await world.slapd.add(group("admins", []));
+  expect(codesOf(await world.sync())).toEqual(["held", "required-group-lost"]);
+  expect(await requiredUsers()).toEqual(uids(0, 22));
+  await modify("admins", "add: memberUid\nmemberUid: user0019\nmemberUid: user0020");
+  expect(codesOf(await world.sync())).toEqual(["succeeded"]);
+  expect(await requiredUsers()).toEqual(uids(0, 21));
+  expect((await ends()).map(([username]) => username)).toEqual(["user0021"]);
+});
+
+describe("a group in a required one, at whatever depth", () => {
+  const nested = (cn: string, members: string[]) =>
+    ldifEntry(groupDn(cn), [
+      ["objectClass", "groupOfNames"],
+      ["cn", cn],
+      ...members.map((dn) => ["member", dn] as const),
+    ]);
+  // Ten deep, with the requirement at the top, and a cycle below it.
+  beforeEach(async () => {
+    const chain = Array.from({ length: 9 }, (_, n) =>
+      nested(`level${n}`, [groupDn(`level${n + 1}`), ...(n === 8 ? [groupDn("level3")] : [])]),
+    );
+    await world.slapd.add(chain.join("") + group("level9", uids(30, 35)));
+    await restart({ requireForGroups: ["level0"] });
+    await world.sync();
+    expect(await requiredUsers()).toEqual(uids(30, 35));
+  });
+
+  test.each(["level5", "level9"])(
+    "that is gone is held, however few had their requirement by it: %s",
+    async (cn) => {
+      await world.slapd.modify(`dn: ${groupDn(cn)}\nchangetype: delete\n\n`);
+      const held = await world.sync();
+      expect(codesOf(held)).toEqual(["held", "required-group-lost"]);
+      expect(held.holdReasons[0]?.text).toContain(
+        `The group ${cn} (${groupDn(cn)}), which is in a group for which MFA is required, is not`,
+      );
+      expect(await requiredUsers()).toEqual(uids(30, 35));
+      expect(await endedByRuns()).toEqual([]);
+      expect(codesOf(await approve(held))).toEqual(["succeeded"]);
+      expect(await requiredUsers()).toEqual([]);
+    },
+  );
+
+  test("whose members cannot be read is held as well", async () => {
+    await modify("level9", "delete: memberUid");
+    expect(codesOf(await world.sync())).toEqual(["held", "required-group-lost"]);
+    expect(await endedByRuns()).toEqual([]);
+  });
+
+  test("that is not in the required one when it goes holds nothing", async () => {
+    await world.slapd.add(nested("project", uids(30, 32).map(dnOf)));
+    await world.sync();
+    await world.slapd.modify(`dn: ${groupDn("project")}\nchangetype: delete\n\n`);
+    await leave("level9", ["user0030"]);
+    expect(codesOf(await world.sync())).toEqual(["succeeded"]);
+    expect(await endedByRuns()).toEqual(["user0030"]);
+  });
 });
 
 test("an approved end is carried out, with an audit event for each user whose requirement ends", async () => {
