@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { scheduleSyncs } from "../../src/sync/schedule.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { createSyncRunner } from "../../src/sync/sync-runner.ts";
@@ -18,11 +18,22 @@ eachTestInSyncWorld({ overlays: ["syncprov"], ldif: people(30) }, (fresh) => {
 });
 
 const log = pino({ level: "silent" });
+// A test that fails leaves nothing that goes on ticking in the next one.
+const started: { stop(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const one of started.splice(0).reverse()) await one.stop();
+});
+const untilTheEnd = <Kind extends { stop(): Promise<unknown> }>(one: Kind): Kind => {
+  started.push(one);
+  return one;
+};
 const replica = (name: string) =>
-  createSyncRunner({
-    ...{ db: world.database.db, log, policy: mfaPolicyOf(world.mfa) },
-    ...{ directories: world.directories, holder: name },
-  });
+  untilTheEnd(
+    createSyncRunner({
+      ...{ db: world.database.db, log, policy: mfaPolicyOf(world.mfa) },
+      ...{ directories: world.directories, holder: name },
+    }),
+  );
 const runs = () => world.database.db("sync_runs").orderBy("started_at");
 
 /** Asks a replica for the run of a tick, and waits for its end. */
@@ -42,7 +53,7 @@ test("however many replicas tick, a tick has one run", async () => {
   world.directory.schedule = "* * * * * *";
   const replicas = ["a", "b", "c", "d"].map(replica);
   const schedules = replicas.map((runner) =>
-    scheduleSyncs({ db: world.database.db, log, runner, requestId: "test" }, [world.directory]),
+    untilTheEnd(scheduleSyncs({ db: world.database.db, log, runner, requestId: "test" }, [world.directory])),
   );
   for (let left = 200; left > 0 && (await runs()).filter((run) => run.slot !== null).length < 3; left--) {
     await sleep(100);
@@ -61,7 +72,7 @@ test("incremental ticks have one run over all replicas, never beside a full one,
   Object.assign(world.directory, { schedule: "*/3 * * * * *", incrementalSchedule: "* * * * * *" });
   const replicas = ["a", "b"].map(replica);
   const schedules = replicas.map((runner) =>
-    scheduleSyncs({ db: world.database.db, log, runner, requestId: "test" }, [world.directory]),
+    untilTheEnd(scheduleSyncs({ db: world.database.db, log, runner, requestId: "test" }, [world.directory])),
   );
   const ofKind = async (kind: string) =>
     (await runs()).filter((run) => run.slot !== null && run.kind === kind && run.status === "succeeded");
