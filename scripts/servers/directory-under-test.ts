@@ -2,6 +2,7 @@
 // know of a server, and nothing that the code under test knows.
 
 import type { DirectoryConfig } from "../../src/config/config.ts";
+import type { DataCopy } from "./data-copy.ts";
 import { type Ds389, directoryConfigForDs389, startDs389 } from "./ds389.ts";
 import type { LdapTools } from "./ldap-tools.ts";
 import { ldifEntry, rdn } from "./ldif.ts";
@@ -15,7 +16,7 @@ export interface PersonFacts {
   mail?: string | null;
 }
 
-export interface DirectoryUnderTest extends LdapTools {
+export interface DirectoryUnderTest extends LdapTools, DataCopy {
   /** Of a server that takes thousands of entries slowly over LDAP: another way in. */
   addMany?(ldif: string): Promise<void>;
   url: string;
@@ -27,6 +28,8 @@ export interface DirectoryUnderTest extends LdapTools {
   syncPasswordFile: string;
   /** Configured as an admin would for the two bases. */
   directoryFor(bases: { users: string; groups: string }): DirectoryConfig;
+  /** The attribute that dirmfa takes the username from unless it is configured. */
+  usernameAttribute: string;
   /** LDIF of a person that is listed as `username`. */
   person(username: string, unit: string, facts?: PersonFacts): string;
   personDn(username: string, unit: string): string;
@@ -62,6 +65,7 @@ const withBases = (
 });
 
 const inetOrgPersons = {
+  usernameAttribute: "uid",
   person(
     username: string,
     unit: string,
@@ -116,6 +120,7 @@ export async function startActiveDirectory(): Promise<DirectoryUnderTest & Samba
   return {
     ...samba,
     directoryFor: (bases) => withBases(directoryConfigForSamba(samba), bases),
+    usernameAttribute: "sAMAccountName",
     person: adPerson,
     personDn: (username, unit) => `${rdn("cn", username)},${unit}`,
     group: (cn, unit, members) =>

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { DirectoryConfig } from "../../src/config/config.ts";
+import { type DataCopy, dataCopyOf } from "./data-copy.ts";
 import { endingWithParent } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
 import { type LdapTools, ldapTools } from "./ldap-tools.ts";
@@ -18,7 +19,7 @@ import { accepts, freePort } from "./ports.ts";
 import { directoryConfigFor, passwordIn } from "./slapd.ts";
 import { endSlapd } from "./slapd-process.ts";
 
-export interface Ds389 extends LdapTools {
+export interface Ds389 extends LdapTools, DataCopy {
   readonly url: string;
   readonly port: number;
   readonly caPem: undefined;
@@ -68,6 +69,11 @@ export async function startDs389(): Promise<Ds389> {
       await stop();
       throw error;
     }
+    const whileStopped = async (work: () => Promise<void>) => {
+      await endSlapd(child, "SIGTERM");
+      await work();
+      child = await start();
+    };
     return {
       ...tools,
       url,
@@ -80,10 +86,8 @@ export async function startDs389(): Promise<Ds389> {
       syncPassword,
       syncPasswordFile,
       kill: () => endSlapd(child, "SIGKILL"),
-      restart: async () => {
-        await endSlapd(child, "SIGTERM");
-        child = await start();
-      },
+      restart: () => whileStopped(async () => {}),
+      ...dataCopyOf(join(folder, "db"), whileStopped),
       stop,
     };
   } catch (error) {

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { createCertificateAuthority } from "./certificates.ts";
+import { type DataCopy, dataCopyOf } from "./data-copy.ts";
 import { endingWithParent } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
 import { type LdapTools, ldapTools, run } from "./ldap-tools.ts";
@@ -20,7 +21,7 @@ import { accepts } from "./ports.ts";
 import { directoryConfigFor } from "./slapd.ts";
 import { endSlapd } from "./slapd-process.ts";
 
-export interface Samba extends LdapTools {
+export interface Samba extends LdapTools, DataCopy {
   /** ldaps://, since Samba refuses unencrypted simple binds. */
   readonly url: string;
   /** ldap:// of the same server. */
@@ -95,6 +96,11 @@ async function runningSamba(
   const syncDn = `CN=dirmfa,CN=Users,${suffix}`;
   const syncPassword = password();
   await tools.add(account(syncDn, "dirmfa", syncPassword));
+  const whileStopped = async (work: () => Promise<void>) => {
+    await endSlapd(child, "SIGTERM");
+    await work();
+    child = await start();
+  };
   return {
     ...tools,
     url,
@@ -137,10 +143,8 @@ async function runningSamba(
       await run(sambaTool, ["dsacl", "set", ...files, `--objectdn=${dn}`, `--sddl=${sddl}`]);
     },
     kill: () => endSlapd(child, "SIGKILL"),
-    restart: async () => {
-      await endSlapd(child, "SIGTERM");
-      child = await start();
-    },
+    restart: () => whileStopped(async () => {}),
+    ...dataCopyOf(join(folder, "domain"), whileStopped),
     stop: async () => {
       await endSlapd(child, "SIGTERM");
       await removeFolder();

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DirectoryConfig } from "../../src/config/config.ts";
 import { createCertificateAuthority } from "./certificates.ts";
+import { type DataCopy, dataCopyOf } from "./data-copy.ts";
 import { processInPidFile } from "./end-with-parent.ts";
 import { ensureServers } from "./install-servers.ts";
 import { ldapTools, run } from "./ldap-tools.ts";
@@ -47,7 +48,7 @@ export interface SlapdOptions {
   folder?: string;
 }
 
-export interface Slapd {
+export interface Slapd extends DataCopy {
   readonly url: string;
   readonly port: number;
   /** Empty string without `tls`. */
@@ -139,6 +140,11 @@ async function startIn(
     throw error;
   }
 
+  const whileStopped = async (work: () => Promise<void>) => {
+    await endSlapd(child, "SIGTERM");
+    await work();
+    child = await spawnSlapd(launch, launched.ports);
+  };
   return {
     url,
     port,
@@ -159,10 +165,8 @@ async function startIn(
     exited: () => endOf(child),
     ...ldapTools({ asAdmin, suffix }),
     kill: () => endSlapd(child, "SIGKILL"),
-    restart: async () => {
-      await endSlapd(child, "SIGTERM");
-      child = await spawnSlapd(launch, launched.ports);
-    },
+    restart: () => whileStopped(async () => {}),
+    ...dataCopyOf(join(folder, "data"), whileStopped),
     stop,
   };
 }
