@@ -65,6 +65,8 @@ export async function startDs389(): Promise<Ds389> {
     };
     try {
       await tools.add(backend(folder) + baseEntries(syncPassword));
+      // The first entry has the number -1 until it is written again; after a restart the server would count on from there.
+      await tools.modify(`dn: ${suffix}\nchangetype: modify\nreplace: description\ndescription: tests\n\n`);
     } catch (error) {
       await stop();
       throw error;

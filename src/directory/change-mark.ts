@@ -24,8 +24,15 @@ export function changeMarkOf(kind: DirectoryKind, rootDse: RootDse, server: Serv
   return counters.length === 0 ? null : [attribute, ...counters.toSorted()].join(" ");
 }
 
+const largest32Bit = 0xffff_ffffn; // 389-ds keeps the numbers of entries in 32 bits
+
 function countersOf(kind: DirectoryKind, rootDse: RootDse, { identity, state }: ServerIdentity): string[] {
-  if (kind === "389ds") return rootDse.lastUsns.map(({ database, usn }) => `${database}=${usn}`);
+  if (kind === "389ds") {
+    // 389-ds gives the first change the number -1, keeps it as 4294967295, and counts on from there after a restart, while what
+    // changes is numbered from 0 again. Then nothing tells what comes after the mark.
+    if (rootDse.lastUsns.some(({ usn }) => BigInt(usn) >= largest32Bit)) return [];
+    return rootDse.lastUsns.map(({ database, usn }) => `${database}=${usn}`);
+  }
   if (state === null) return [];
   // Without an invocation id a server that was restored looks like the one it was.
   if (kind === "active-directory") return identity.endsWith("|-") ? [] : [`=${state}`];

@@ -11,8 +11,8 @@ import {
 } from "../../scripts/servers/directory-under-test.ts";
 import { runServerRounds, serverMatters } from "../support/random-servers.ts";
 
-// Some seconds each, of which most are the server's own starts and ends.
-const rounds = Number(process.env.RANDOM_ROUNDS ?? 40);
+// One to four seconds each, of which most are the server's own starts and ends; more of them by hand.
+const rounds = Number(process.env.RANDOM_ROUNDS ?? 12);
 
 const servers: [string, () => Promise<DirectoryUnderTest>][] = [
   ["OpenLDAP", () => startOpenLdap({ overlays: ["ppolicy", "syncprov"] })],
