@@ -130,7 +130,8 @@ test("a confirmation that is sent twice registers one device, and says what to d
   const begun = await erin.post("/settings/enrollment");
   world.secrets.set("erin", secretOf(/name="secret" value="([A-Z2-7]+)"/.exec(begun.text)?.[1] ?? ""));
   const code = codeOf(world, "erin");
-  const twice = Object.assign(world.visitor(), { cookie: erin.cookie, formToken: erin.formToken });
+  const asBefore = { cookie: erin.cookie, formToken: erin.formToken };
+  const twice = Object.assign(world.visitor(), asBefore);
   const answers = await Promise.all(
     [erin, twice].map((one) => one.post("/settings/enrollment/confirm", { code })),
   );
@@ -144,7 +145,7 @@ test("a confirmation that is sent twice registers one device, and says what to d
   );
   expect(rows).toEqual([{ count: 1 }]);
   // And once more, when all of it is over.
-  const late = Object.assign(world.visitor(), { cookie: twice.cookie, formToken: twice.formToken });
+  const late = Object.assign(world.visitor(), asBefore);
   const again = await late.post("/settings/enrollment/confirm", { code });
   expect([again.status, again.text]).toEqual([403, expect.stringContaining("press the button twice")]);
 });
