@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { changeMarkOf, deltaSince } from "../../src/directory/change-mark.ts";
 import type { RootDse } from "../../src/directory/kinds.ts";
 
-const server = { identity: "389ds.example.org:389|suffix", state: null };
+const server = { url: "ldap://389ds.example.org", identity: "389ds.example.org:389|suffix", state: null };
 
 function markAt(...usns: string[]): string | null {
   const rootDse: Pick<RootDse, "lastUsns"> = {
