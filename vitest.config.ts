@@ -99,6 +99,7 @@ export default defineConfig({
           provide: { engine: "embedded", servers },
           globalSetup,
           testTimeout: 480_000,
+          maxWorkers: 2,
         },
       },
       {
