@@ -81,6 +81,9 @@ export const NoBody = Type.Unsafe<null | Record<never, never>>({
 
 export const Nothing = Type.Null({ description: "No content" });
 
+/** Names and values that the API hands on as they are stored. */
+export const Facts = Type.Object({}, { additionalProperties: true });
+
 /** A page's size and where it begins. */
 export const pageQuery = {
   // One screen by default; 500 rows are some hundred KiB of JSON.

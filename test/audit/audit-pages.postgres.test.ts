@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { recordAuditEvent } from "../../src/audit/audit-events-table.ts";
 import { sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { systemClock } from "../../src/clock.ts";
-import { AuditEventPage } from "../../src/http/routes/admin-schemas.ts";
+import { AuditEventPage } from "../../src/http/routes/admin-audit-schemas.ts";
 import type { Transaction } from "../../src/store/database.ts";
 import { type ApiWorld, openApiWorld } from "../support/api-world.ts";
 import { readAs } from "../support/http-server.ts";

@@ -4,16 +4,9 @@ import { randomUUID } from "node:crypto";
 import { createServer, type Server } from "node:net";
 import type { Static } from "typebox";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import {
-  AuditEventPage,
-  DisabledMfa,
-  IssuedPass,
-  SyncRun,
-  SyncRunDetail,
-  SyncRunPage,
-  UserDetail,
-  UserPage,
-} from "../../src/http/routes/admin-schemas.ts";
+import { AuditEventPage } from "../../src/http/routes/admin-audit-schemas.ts";
+import { SyncRun, SyncRunDetail, SyncRunPage } from "../../src/http/routes/admin-sync-schemas.ts";
+import { DisabledMfa, IssuedPass, UserDetail, UserPage } from "../../src/http/routes/admin-user-schemas.ts";
 import { type ApiWorld, deadDirectoryUrl, openApiWorld } from "../support/api-world.ts";
 import { call, readAs, tokens } from "../support/http-server.ts";
 

@@ -17,7 +17,7 @@ import { timeOf } from "../request-time.ts";
 import { IdParams, pageLimit } from "../schemas.ts";
 import { pagesOfCsv, sendCsv } from "../send-csv.ts";
 import { wantsCsv } from "../wants-csv.ts";
-import { AuditEventPage, AuditEventsQuery, UserEventsQuery } from "./admin-schemas.ts";
+import { AuditEventPage, AuditEventsQuery, UserEventsQuery } from "./admin-audit-schemas.ts";
 
 export function addAdminAuditRoutes(app: App, deps: { db: Database }): void {
   app.get(

@@ -26,7 +26,7 @@ import {
   UnlockManyRequest,
   UserCounts,
   UserPage,
-} from "./admin-schemas.ts";
+} from "./admin-user-schemas.ts";
 
 export function addAdminManyUsersRoutes(app: App, deps: Pick<VerificationDeps, "db">): void {
   app.get(

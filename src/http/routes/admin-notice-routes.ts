@@ -7,7 +7,7 @@ import type { App } from "../app-type.ts";
 import { actorOfRequest } from "../caller-auth.ts";
 import { ProblemAnswer } from "../problems.ts";
 import { IdParams, NoBody, Nothing, pageLimit } from "../schemas.ts";
-import { ListNoticesQuery, NoticePage, RetriedNotices } from "./admin-schemas.ts";
+import { ListNoticesQuery, NoticePage, RetriedNotices } from "./admin-notice-schemas.ts";
 
 export function addAdminNoticeRoutes(app: App, { db }: { db: Database }): void {
   app.get(

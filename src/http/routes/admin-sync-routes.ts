@@ -20,7 +20,7 @@ import {
   SyncRunDetail,
   SyncRunPage,
   SyncRun as SyncRunSchema,
-} from "./admin-schemas.ts";
+} from "./admin-sync-schemas.ts";
 import { runAnswerOf } from "./run-answer.ts";
 
 export interface AdminSyncDeps {

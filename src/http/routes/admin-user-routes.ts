@@ -23,7 +23,7 @@ import {
   IssuePassRequest,
   RequireMfaRequest,
   UserDetail,
-} from "./admin-schemas.ts";
+} from "./admin-user-schemas.ts";
 
 export type AdminUserDeps = Pick<VerificationDeps, "db" | "mfa" | "randomBytes" | "directories">;
 

@@ -2,7 +2,7 @@
 
 import { Type } from "typebox";
 import { Closed, Named, Nullable, Words } from "../schemas.ts";
-import { SyncRun } from "./admin-schemas.ts";
+import { SyncRun } from "./admin-sync-schemas.ts";
 
 const Count = Type.Integer();
 const Texts = Type.Array(Type.String());

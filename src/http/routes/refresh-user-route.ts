@@ -11,7 +11,7 @@ import { actorOfRequest } from "../caller-auth.ts";
 import { ProblemAnswer } from "../problems.ts";
 import { Closed, DirectoryName, Nullable, Username, UserSummary, Uuid, Words } from "../schemas.ts";
 import { userSummaryOf } from "../user-summary.ts";
-import { UserState } from "./admin-schemas.ts";
+import { UserState } from "./admin-user-schemas.ts";
 
 export interface RefreshUserDeps {
   db: Database;

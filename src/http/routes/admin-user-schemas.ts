@@ -1,9 +1,6 @@
-// Requests and answers of the admin scope.
+// Requests and answers of the admin scope about users: lists, one user, and what may be changed of them.
 
 import { Type } from "typebox";
-import { auditActions } from "../../audit/audit-events-table.ts";
-import { noticeChannels, noticeKinds, noticeStates } from "../../notices/notice.ts";
-import { runStatuses } from "../../sync/sync-run.ts";
 import { userStates } from "../../users/user.ts";
 import { type Identification, identifications } from "../../verification/answers.ts";
 import {
@@ -18,11 +15,8 @@ import {
   pageQuery,
   TimeText,
   UserSummary,
-  Uuid,
   Words,
 } from "../schemas.ts";
-
-const Facts = Type.Object({}, { additionalProperties: true });
 
 export const UserState = Words(userStates, { title: "UserState" });
 
@@ -173,149 +167,3 @@ export const IssuePassRequest = Type.Unsafe<null | { identified?: Identification
 });
 
 export const RequireMfaRequest = Named("RequireMfaRequest", { required: Type.Boolean() });
-
-const AuditEvent = Named("AuditEvent", {
-  id: Type.String(),
-  at: Instant,
-  actor: Type.String(),
-  via: Type.String(),
-  action: Type.String(),
-  userId: Nullable(Type.String()),
-  directory: Nullable(Type.String()),
-  outcome: Type.String(),
-  details: Facts,
-  requestId: Nullable(
-    Type.String({
-      description: "Of the request, as in its answer's X-Request-Id; of the command or the daemon",
-    }),
-  ),
-});
-
-const order = Type.Optional(
-  Words(["oldest", "newest"], { description: "Which events come first; the oldest when not given" }),
-);
-export const UserEventsQuery = Closed({ order, ...pageQuery });
-export const AuditEventsQuery = Closed({
-  since: Type.Optional(TimeText()),
-  action: Type.Optional(Words(auditActions, { title: "AuditAction" })),
-  user: Type.Optional(Uuid),
-  order,
-  ...pageQuery,
-});
-export const AuditEventPage = Named("AuditEventPage", {
-  events: Type.Array(AuditEvent),
-  nextCursor: NextCursor,
-});
-
-const RunStatus = Words(runStatuses, { title: "SyncRunStatus" });
-const RunRemark = Named("SyncRunRemark", { code: Type.String(), text: Type.String() });
-
-const syncRun = {
-  id: Type.String(),
-  directory: Type.String(),
-  kind: Words(["full", "incremental", "one-user"]),
-  trigger: Words(["schedule", "start", "request", "approval"]),
-  requestedBy: Type.String(),
-  dryRun: Type.Boolean(),
-  approves: Nullable(
-    Type.String({ description: "The held run whose plan this one was approved to carry out" }),
-  ),
-  status: RunStatus,
-  startedAt: Instant,
-  finishedAt: Nullable(Instant),
-  serverUrl: Nullable(Type.String()),
-  counts: Nullable(
-    Named("SyncRunCounts", {
-      listed: Type.Integer(),
-      unchanged: Type.Integer(),
-      added: Type.Integer(),
-      changed: Type.Integer(),
-      restored: Type.Integer(),
-      disabled: Type.Integer(),
-      removed: Type.Integer(),
-      skipped: Type.Integer(),
-    }),
-  ),
-  holdReasons: Type.Array(RunRemark),
-  notes: Type.Array(RunRemark),
-  planDigest: Nullable(Type.String()),
-  approvedAt: Nullable(Instant),
-  approvedBy: Nullable(Type.String()),
-  error: Nullable(
-    Named("SyncRunError", { code: Type.String(), message: Type.String(), remedy: Nullable(Type.String()) }),
-  ),
-};
-
-export const SyncRun = Named("SyncRun", syncRun);
-export const SyncRunDetail = Named("SyncRunDetail", {
-  ...syncRun,
-  skips: Type.Array(
-    Named("SkippedEntry", { dn: Type.String(), reason: Type.String(), detail: Type.String() }),
-    {
-      description: "The first entries that could not be used, and why; `counts.skipped` has their number",
-    },
-  ),
-});
-
-export const StartRunRequest = Named("StartRunRequest", {
-  directory: Line(100),
-  dryRun: Type.Optional(Type.Boolean()),
-  incremental: Type.Optional(
-    Type.Boolean({
-      description:
-        "Reads only what the server says has changed, and removes nobody; the run becomes a full one where that cannot be told",
-    }),
-  ),
-});
-export const ListRunsQuery = Closed({
-  directory: Type.Optional(DirectoryName),
-  status: Type.Optional(RunStatus),
-  ...pageQuery,
-});
-export const SyncRunPage = Named("SyncRunPage", {
-  runs: Type.Array(SyncRun, { description: "Newest first" }),
-  nextCursor: NextCursor,
-});
-
-export const ChangesQuery = Closed({
-  search: Type.Optional(Line(200, { description: "Part of the username or DN" })),
-  ...pageQuery,
-});
-export const SyncChangePage = Named("SyncChangePage", {
-  changes: Type.Array(
-    Named("SyncChange", {
-      directoryId: Type.String(),
-      userId: Nullable(Type.String()),
-      action: Words(["add", "change", "restore", "disable", "remove"]),
-      username: Type.String(),
-      dn: Type.String(),
-      reasons: Type.Array(Type.String()),
-      before: Nullable(Facts),
-      after: Nullable(Facts),
-    }),
-  ),
-  nextCursor: NextCursor,
-});
-
-export const ListNoticesQuery = Closed({
-  state: Type.Optional(Words(noticeStates)),
-  limit: pageQuery.limit,
-});
-export const RetriedNotices = Named("RetriedNotices", { retried: Type.Integer() });
-export const NoticePage = Named("NoticePage", {
-  notices: Type.Array(
-    Named("Notice", {
-      id: Type.String(),
-      kind: Words(noticeKinds),
-      channel: Words(noticeChannels),
-      user: Nullable(Type.String({ description: "The username; null for what admins are told" })),
-      directory: Nullable(Type.String()),
-      facts: Facts,
-      createdAt: Instant,
-      state: Words(noticeStates),
-      attempts: Type.Integer(),
-      nextAttemptAt: Nullable(Instant),
-      lastError: Nullable(Type.String()),
-    }),
-  ),
-});
