@@ -16,7 +16,7 @@ export interface ListDirectoryOptions extends Pick<ListingSink, "onPage"> {
   rememberedKind?: DirectoryKind | undefined;
   /** Reads only what has changed since then; the report tells with `doubt` where that cannot be told. */
   since?: Since | undefined;
-  /** Where the listing takes its thread from and gives it back to. Without: one of its own, which ends with it. */
+  /** Where the listing takes its thread from and gives it back to. Without, it has a new one, which ends with it. */
   threads?: ListingThreads | undefined;
 }
 

@@ -65,7 +65,7 @@ export function createListingThreads(idleMs = threadIdleMs): ListingThreads {
 const listingHeapMb = 96;
 // A message is held as bytes outside the heap; its members, as strings, take up to this much of it inside.
 const heapPerMessageByte = 3;
-// A small nursery: what a page needs is short-lived, and a larger one only makes the process bigger.
+// A small young generation: the memory of a page is soon free again, and more would only make the process bigger.
 const listingNurseryMb = 8;
 
 function heapMbOf({ limits }: DirectoryConfig): number {
@@ -82,7 +82,7 @@ export function startListingThread(directory: DirectoryConfig): Worker {
       maxYoungGenerationSizeMb: listingNurseryMb,
     },
   });
-  worker.on("error", () => {}); // heard by whoever lists; never unheard
+  worker.on("error", () => {}); // whoever lists listens too; an error without a listener would end the process
   return worker;
 }
 

@@ -108,10 +108,15 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
   }
   for (const { name, dn, how, isInner } of plan.lostGroups) {
     const what = how === "gone" ? "is not in the listing any more" : "lists no members any more";
-    const which = isInner ? "which is in a group for which MFA is required" : "for which MFA is required";
+    const [which, applied] = isInner
+      ? [
+          "which is in a group for which MFA is required",
+          "MFA is not required any more of those whom it brought there",
+        ]
+      : ["for which MFA is required", "the group requires MFA of nobody"];
     holds.push({
       code: "required-group-lost",
-      text: `The group ${name} (${dn}), ${which}, ${what}. Check that the bind DN may read the group and its members; applied, the group requires MFA of nobody.`,
+      text: `The group ${name} (${dn}), ${which}, ${what}. Check that the bind DN may read the group and its members; applied, ${applied}.`,
     });
   }
   if (plan.groupsListed === 0 && plan.groupsStored > 0) {

@@ -11,8 +11,8 @@ import { usernameKeyOf } from "../username.ts";
 import { getDirectoryMemory } from "./directories-table.ts";
 import { leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
 import { listStoredIds, readDatabaseTime } from "./refresh-user-table.ts";
+import { holdListingRun } from "./runs-and-readings-table.ts";
 import { type Answered, type StoredReading, storeReading } from "./store-reading.ts";
-import { holdListingRun } from "./sync-runs-table.ts";
 
 export interface RefreshDeps {
   db: Database;

@@ -8,10 +8,11 @@ import type { Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import type { Lease } from "../store/leases-table.ts";
 import { applyChanges } from "./apply-changes.ts";
+import { markPlanning } from "./runs-and-readings-table.ts";
 import { type StageChangesInput, stageChanges } from "./stage-changes.ts";
 import { resetStaging } from "./staging-table.ts";
 import type { NoteCode, RunRemark, SyncRun } from "./sync-run.ts";
-import { markPlanning, setRunKind } from "./sync-runs-table.ts";
+import { setRunKind } from "./sync-runs-table.ts";
 
 export interface IncrementalInput extends StageChangesInput {
   run: SyncRun;

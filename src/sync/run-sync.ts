@@ -18,9 +18,9 @@ import { makePlan } from "./make-plan.ts";
 import type { PlanRun } from "./plan-table.ts";
 import { readingOf } from "./reading-of.ts";
 import { runIncremental } from "./run-incremental.ts";
+import { markPlanning } from "./runs-and-readings-table.ts";
 import { stageListing } from "./stage-listing.ts";
 import type { NoteCode, RunRemark, RunTrigger, SyncRun } from "./sync-run.ts";
-import { markPlanning } from "./sync-runs-table.ts";
 
 export interface RunDeps {
   db: Database;

@@ -9,6 +9,7 @@ import { acquireLease, type Lease, releaseLease } from "../store/leases-table.ts
 import { leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
 import { dropKept } from "./kept-rows-table.ts";
 import { type RunDeps, runSync, type SyncRequest } from "./run-sync.ts";
+import { hasScheduledRun, isIncrementalHeld } from "./scheduled-runs-table.ts";
 import { deleteLeftStaging, deleteStaging } from "./staging-table.ts";
 import type { RunError, SyncRun } from "./sync-run.ts";
 import {
@@ -16,9 +17,7 @@ import {
   failRun,
   findRun,
   findRunningRun,
-  hasScheduledRun,
   insertRun,
-  isIncrementalHeld,
   markApproved,
   unmarkApproved,
 } from "./sync-runs-table.ts";

@@ -30,10 +30,11 @@ import {
   wereReadSince,
   withoutStored,
 } from "./refresh-user-table.ts";
+import { hasAppliedSince } from "./runs-and-readings-table.ts";
 import { skipNames } from "./skip-clashes.ts";
 import { deleteStaging, dropDuplicates, dropKnown, insertSkips, stageEntries } from "./staging-table.ts";
 import type { RunCounts } from "./sync-run.ts";
-import { finishRun, hasAppliedSince, insertRun } from "./sync-runs-table.ts";
+import { finishRun, insertRun } from "./sync-runs-table.ts";
 
 export interface Answered {
   reading: UserReading;
