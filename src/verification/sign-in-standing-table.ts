@@ -2,11 +2,11 @@
 // that cost PostgreSQL least. It is the statement that is asked most.
 
 import type { Database } from "../store/database.ts";
-import { rowsOf, statementOf, unnested } from "../store/prepared.ts";
-import { isUsableUsername, usernameKeyOf } from "../username.ts";
-import { chooseNamedUser, type NamedUser, type User, type UserGroup, type UserState } from "../users/user.ts";
+import { rowsOf, statementOf } from "../store/prepared.ts";
+import type { User, UserGroup, UserState } from "../users/user.ts";
 import { candidatesSqlOf, policyOf } from "../users/users-table.ts";
 import type { Method, UserName } from "./answers.ts";
+import { type Named, type NamedRow, nameBindings, standingsOfNames } from "./named-standings.ts";
 import type { Authenticator, BackupCodeSet, Standing } from "./standing-table.ts";
 
 export interface SignInUser
@@ -35,39 +35,17 @@ export interface SignInStanding extends Pick<Standing, "now"> {
   lockouts: Record<Method, { lockedUntil: Date | null }>;
 }
 
-export type NamedSignInStanding =
-  | { kind: "user"; standing: SignInStanding }
-  | { kind: "unknown" }
-  | { kind: "ambiguous"; directories: string[] };
+export type NamedSignInStanding = Named<SignInStanding>;
 
 /** Whom each sign-in name means (rule 3), and where they stand; in the order of the names. */
 export async function findSignInStandings(
   db: Database,
   names: readonly UserName[],
 ): Promise<NamedSignInStanding[]> {
-  // No user has such a name, and PostgreSQL refuses text with a null character.
-  const usable = names.map(
-    ({ username, directory }) => isUsableUsername(username) && !directory?.includes("\0"),
-  );
-  const rows = await rowsOf<Row>(db, statement, {
-    usernameKeys: unnested(
-      names.map(({ username }, index) => (usable[index] ? usernameKeyOf(username) : null)),
-    ),
-    directories: unnested(names.map(({ directory }, index) => (usable[index] ? (directory ?? null) : null))),
-  });
-  const byNumber = Map.groupBy(rows, ({ number }) => Number(number));
-  return names.map((_, index) => choose(byNumber.get(index + 1) ?? []));
+  const rows = await rowsOf<Row>(db, statement, nameBindings(names));
+  return standingsOfNames(names.length, rows, standingOf);
 }
 
-function choose(rows: readonly Row[]): NamedSignInStanding {
-  const standings = rows.map((row) => ({ match: row.match, ...standingOf(row) }));
-  const match = chooseNamedUser(standings);
-  if (match.kind !== "user") return match;
-  const standing = standings.find(({ user }) => user === match.user);
-  return standing ? { kind: "user", standing } : { kind: "unknown" };
-}
-
-// A key that is null means nobody.
 const statement = statementOf(`
   select name.number, clock_timestamp() as now, u.*, a.id as authenticator_id, a.key_id, a.sealed,
     totp.locked_until as totp_locked_until, backup.locked_until as backup_locked_until,
@@ -87,10 +65,7 @@ const statement = statementOf(`
   left join lockouts totp on totp.user_id = u.id and totp.method = 'totp'
   left join lockouts backup on backup.user_id = u.id and backup.method = 'backup-code'`);
 
-interface Row {
-  /** Of the name, from 1. */
-  number: string;
-  match: NamedUser["match"];
+interface Row extends NamedRow {
   now: Date;
   id: string;
   directory: string;

@@ -2,11 +2,11 @@
 // and the database's time. Every flow starts from this; what is decided on it is checked again by the statement that writes.
 
 import type { Database, Transaction } from "../store/database.ts";
-import { rowsOf, statementOf, unnested } from "../store/prepared.ts";
-import { isUsableUsername, usernameKeyOf } from "../username.ts";
-import { chooseNamedUser, type NamedUser, type User } from "../users/user.ts";
+import { rowsOf, statementOf } from "../store/prepared.ts";
+import type { User } from "../users/user.ts";
 import { holdUser, namedUsersSqlOf, type UserRow, userColumns, userOf } from "../users/users-table.ts";
 import type { GuardedKind, UserName } from "./answers.ts";
+import { type Named, type NamedRow, nameBindings, standingsOfNames } from "./named-standings.ts";
 
 export interface Authenticator {
   id: string;
@@ -43,10 +43,7 @@ export interface Standing {
   lockouts: Record<GuardedKind, { failures: number; lockedUntil: Date | null }>;
 }
 
-export type NamedStanding =
-  | { kind: "user"; standing: Standing }
-  | { kind: "unknown" }
-  | { kind: "ambiguous"; directories: string[] };
+export type NamedStanding = Named<Standing>;
 
 // Subselects that give JSON, and not joins: planning five outer joins takes PostgreSQL three times as long as running them.
 const standingColumns = `clock_timestamp() as now,
@@ -71,35 +68,10 @@ export async function findStandingsByName(
   db: Database,
   names: readonly UserName[],
 ): Promise<NamedStanding[]> {
-  // No user has such a name, and PostgreSQL refuses text with a null character.
-  const usable = names.map(
-    ({ username, directory }) => isUsableUsername(username) && !directory?.includes("\0"),
-  );
-  const rows = await rowsOf<NamedRow>(db, standingsByName, {
-    usernameKeys: unnested(
-      names.map(({ username }, index) => (usable[index] ? usernameKeyOf(username) : null)),
-    ),
-    directories: unnested(names.map(({ directory }, index) => (usable[index] ? (directory ?? null) : null))),
-  });
-  const byNumber = Map.groupBy(rows, ({ number }) => Number(number));
-  return names.map((_, index) => chooseStanding(byNumber.get(index + 1) ?? []));
+  const rows = await rowsOf<NamedRow & StandingRow>(db, standingsByName, nameBindings(names));
+  return standingsOfNames(names.length, rows, standingOf);
 }
 
-interface NamedRow extends StandingRow {
-  /** Of the name, from 1. */
-  number: string;
-  match: NamedUser["match"];
-}
-
-function chooseStanding(rows: readonly NamedRow[]): NamedStanding {
-  const standings = rows.map((row) => ({ match: row.match, ...standingOf(row) }));
-  const match = chooseNamedUser(standings);
-  if (match.kind !== "user") return match;
-  const standing = standings.find(({ user }) => user === match.user);
-  return standing ? { kind: "user", standing } : { kind: "unknown" };
-}
-
-// A key that is null means nobody.
 const standingsByName = statementOf(
   `select name.number, named.match, ${userColumns}, ${standingColumns}
    from unnest(:usernameKeys::text[], :directories::text[]) with ordinality as name (key, directory, number)
