@@ -70,6 +70,8 @@ export async function insertRun(trx: Transaction, run: NewRun): Promise<SyncRun>
       dry_run: run.dryRun,
       approves: run.approves,
       status: "running",
+      // Not now(): the transaction may have waited for the lease of the run before.
+      started_at: trx.raw("clock_timestamp()"),
       fencing_token: run.fencingToken,
       slot: run.slot,
     })

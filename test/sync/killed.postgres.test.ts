@@ -91,12 +91,8 @@ test("a sync asked for while a killed run still has its lease waits for that, an
   expect(await usernames()).toHaveLength(63);
 });
 
-/** Starts a run that waits, in the statement that `query` matches, for a lock that the test holds; then kills it. */
-async function killWhileBlocked(table: string, query: string): Promise<void> {
-  const before = await storedFacts(world);
-  const blocker = await world.database.db.transaction();
-  await blocker(table).select("*").forUpdate();
-  const child = installation.start("sync");
+/** Until a statement that `query` matches waits for a lock. */
+async function untilBlocked(query: string): Promise<void> {
   await until(async () => {
     const { rows } = await world.database.db.raw(
       "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database() and query like ?",
@@ -104,6 +100,15 @@ async function killWhileBlocked(table: string, query: string): Promise<void> {
     );
     return rows.length > 0;
   });
+}
+
+/** Starts a run that waits, in the statement that `query` matches, for a lock that the test holds; then kills it. */
+async function killWhileBlocked(table: string, query: string): Promise<void> {
+  const before = await storedFacts(world);
+  const blocker = await world.database.db.transaction();
+  await blocker(table).select("*").forUpdate();
+  const child = installation.start("sync");
+  await untilBlocked(query);
   expect(await world.database.db("sync_changes")).toHaveLength(67);
   child.kill("SIGKILL");
   await once(child, "exit");
@@ -162,6 +167,20 @@ test("a replica that was thought dead cannot apply any more", async () => {
   expect((await runs())[1]).toMatchObject({ status: "abandoned" });
   expect(await storedFacts(world)).toEqual(before);
   await proxy.close();
+});
+
+test("a run that waited for the lease starts when it has it", async () => {
+  const { db } = world.database;
+  const blocker = await db.transaction();
+  await blocker.raw("lock table leases in exclusive mode");
+  const started = world.start();
+  await untilBlocked("%into leases%");
+  const free = (await blocker.raw("select clock_timestamp() as now")).rows[0].now;
+  await blocker.commit();
+  const run = await started;
+  if (run.kind !== "started") throw new Error("not started");
+  expect(run.run.startedAt.getTime()).toBeGreaterThanOrEqual(free.getTime());
+  await run.finished;
 });
 
 test("two daemons on one database run one at a time and count once", async () => {
