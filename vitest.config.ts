@@ -27,9 +27,6 @@ const onBothEngines = [
   "test/verification/{enrollment,rotate-keys}.test.ts",
 ];
 
-// Thousands of runs of a few users: to start a thread for each would take most of the time.
-const withoutThreads = ["test/properties/without-threads.ts"];
-
 // A process runs file after file: to load the program and its libraries anew for each of many small files took a third of all time.
 const isolate = false;
 
@@ -82,7 +79,6 @@ export default defineConfig({
         test: {
           name: "properties",
           include: ["test/properties/**/*.test.ts"],
-          setupFiles: withoutThreads,
           provide: { engine: "postgres", servers },
           globalSetup,
           // Five minutes of rounds, and the last one on a slow machine.
@@ -95,7 +91,6 @@ export default defineConfig({
         test: {
           name: "properties-embedded",
           include: ["test/properties/growth.test.ts"],
-          setupFiles: withoutThreads,
           provide: { engine: "embedded", servers },
           globalSetup,
           testTimeout: 480_000,

@@ -12,7 +12,7 @@ import {
   situationsWith,
   startAnotherProgram,
   tryInSituation,
-} from "../cli/broken-situations.ts";
+} from "../support/broken-situations.ts";
 
 const taken = await startAnotherProgram();
 afterAll(() => taken.close());

@@ -2,27 +2,10 @@
 
 import { expect, test } from "vitest";
 import { chooseNamedUser, type NamedUser, type User } from "../../src/users/user.ts";
+import { someUser } from "../support/some-user.ts";
 
-const user = (id: string, facts: Partial<User> = {}): User => ({
-  id,
-  directory: "example",
-  directoryId: id,
-  username: id,
-  displayName: null,
-  email: null,
-  dn: `uid=${id}`,
-  state: "active",
-  groups: [],
-  policyRequires: { organization: false, directory: false, enrollmentPass: false },
-  requiredNewUser: false,
-  requiredByAdmin: null,
-  requiredSince: null,
-  enrollmentDeadline: null,
-  createdAt: new Date(0),
-  changedAt: new Date(0),
-  removedAt: null,
-  ...facts,
-});
+const user = (id: string, facts: Partial<User> = {}): User =>
+  someUser({ id, directoryId: id, username: id, dn: `uid=${id}`, ...facts });
 const named = (match: NamedUser["match"], id: string, facts?: Partial<User>): NamedUser => ({
   match,
   user: user(id, facts),

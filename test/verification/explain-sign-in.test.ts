@@ -5,30 +5,13 @@ import type { User } from "../../src/users/user.ts";
 import { signInDecision } from "../../src/verification/decide-sign-in.ts";
 import { explainSignIn } from "../../src/verification/explain-sign-in.ts";
 import type { Authenticator, BackupCodeSet, Standing } from "../../src/verification/standing-table.ts";
+import { someUser } from "../support/some-user.ts";
 
 const now = new Date("2026-03-01T12:00:00Z");
 const soon = new Date("2026-03-01T12:10:00Z");
 const past = new Date("2026-03-01T11:59:00Z");
 
-const user: User = {
-  id: "1",
-  directory: "main",
-  directoryId: "1",
-  username: "ada",
-  displayName: null,
-  email: null,
-  dn: "uid=ada",
-  state: "active",
-  groups: [],
-  policyRequires: { organization: false, directory: false, enrollmentPass: false },
-  requiredNewUser: false,
-  requiredByAdmin: null,
-  requiredSince: null,
-  enrollmentDeadline: null,
-  createdAt: past,
-  changedAt: past,
-  removedAt: null,
-};
+const user = someUser({ directory: "main", createdAt: past, changedAt: past });
 const authenticator: Authenticator = {
   id: "1",
   state: "active",

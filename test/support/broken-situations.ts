@@ -1,5 +1,5 @@
-// What can be broken about an installation, and what a command may say then, for the tests that try commands in each: in
-// broken-situations.test.ts some of them, in test/properties all.
+// What can be broken about an installation, and what a command may say then, for the tests that try commands in each: those of
+// test/cli try some of them, those of test/properties all.
 
 import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -10,9 +10,9 @@ import { createCertificateAuthority } from "../../scripts/servers/certificates.t
 import { runStatement } from "../../scripts/servers/postgres.ts";
 import { createProgram } from "../../src/cli/command-line.ts";
 import type { DatabaseConfig } from "../../src/config/config.ts";
-import { type Ran, runCommand } from "../support/command.ts";
-import { createTestDatabase } from "../support/databases.ts";
-import { createInstallation, type Installation } from "../support/installation.ts";
+import { type Ran, runCommand } from "./command.ts";
+import { createTestDatabase } from "./databases.ts";
+import { createInstallation, type Installation } from "./installation.ts";
 
 export interface Situation {
   name: string;
@@ -39,7 +39,6 @@ const writeTls = async (installation: Installation, certPem: string, keyPem: str
   await file(tls.certFile, certPem)(installation);
   await file(tls.keyFile, keyPem)(installation);
 };
-const someKey = `${Buffer.alloc(32, 7).toString("base64")}\n`;
 const elsewhere: DatabaseConfig = {
   kind: "postgres",
   url: "postgres://dirmfa@127.0.0.1:1/dirmfa",
@@ -104,25 +103,13 @@ export const situationsWith = (takenPort: number): Situation[] => [
   {
     name: "the key in use is not in the folder",
     keys: 0,
-    breakIt: async (it, database) => {
-      await writeKey(it, "new", someKey);
-      await sql("insert into sealing_keys (id, check_value, state) values ('old', '\\x00', 'active')")(
-        it,
-        database,
-      );
-    },
+    breakIt: (it, database) => withKeyInUse(it, database, { inFolder: "new", inUse: "old" }),
     start: 2,
   },
   {
     name: "the key of that name is another one",
     keys: 0,
-    breakIt: async (it, database) => {
-      await writeKey(it, "old", someKey);
-      await sql("insert into sealing_keys (id, check_value, state) values ('old', '\\x00', 'active')")(
-        it,
-        database,
-      );
-    },
+    breakIt: (it, database) => withKeyInUse(it, database, { inFolder: "old", inUse: "old" }),
     start: 2,
   },
   {
@@ -206,6 +193,19 @@ export const situationsWith = (takenPort: number): Situation[] => [
 async function writeKey(installation: Installation, id: string, text: string): Promise<void> {
   await mkdir(join(installation.folder, "keys"), { recursive: true });
   await file(`keys/${id}.key`, text)(installation);
+}
+
+/** One key in the folder, and in the database the check value of another. */
+async function withKeyInUse(
+  installation: Installation,
+  database: DatabaseConfig,
+  keys: { inFolder: string; inUse: string },
+): Promise<void> {
+  await writeKey(installation, keys.inFolder, `${Buffer.alloc(32, 7).toString("base64")}\n`);
+  await sql(`insert into sealing_keys (id, check_value, state) values ('${keys.inUse}', '\\x00', 'active')`)(
+    installation,
+    database,
+  );
 }
 
 export async function inSituation(
