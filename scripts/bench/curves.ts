@@ -5,17 +5,13 @@
 //
 // What was measured is kept as JSON (--json FILE), so that sizes can be measured apart and drawn together (--with FILE).
 
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError } from "commander";
-import { ensureServers } from "../servers/install-servers.ts";
-import { type Bench, thousands } from "./bench.ts";
+import { thousands } from "./bench.ts";
 import { type ConnectionPoint, measureConnections } from "./connections.ts";
 import { drawCharts, type LogChart } from "./log-chart.ts";
-import { machineOf } from "./machine.ts";
-import { buildMeasuredProgram } from "./program.ts";
 import { measureRuns, type RunTimes } from "./run-curves.ts";
+import { withBench } from "./with-bench.ts";
 
 interface Options {
   sizes: number[];
@@ -59,33 +55,14 @@ function collect(file: string, files: string[]): string[] {
   return [...files, file];
 }
 
-async function measure(sizes: number[]): Promise<Measured> {
-  const folder = await mkdtemp(join(tmpdir(), "dirmfa-curves-"));
-  const stopping = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stopping.abort());
-  try {
-    const programs = await ensureServers(["slapd", "postgresql"]);
-    await buildMeasuredProgram();
-    const bench: Bench = {
-      users: 0,
-      rounds: options.rounds,
-      memoryUsers: 0,
-      profileFolder: undefined,
-      programs,
-      folder,
-      signal: stopping.signal,
-      say: (text) => {
-        stopping.signal.throwIfAborted();
-        process.stderr.write(`${text}\n`);
-      },
-    };
+async function measure(sizes: number[]): Promise<Measured | undefined> {
+  const settings = { users: 0, rounds: options.rounds, memoryUsers: 0, profileFolder: undefined };
+  return await withBench(settings, async (bench, machine) => {
     const runs: RunTimes[] = [];
     for (const users of sizes) runs.push(await measureRuns(bench, users));
     const requests = options.connections ? await measureConnections(bench) : [];
-    return { machine: machineOf(programs), runs, requests };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    return { machine, runs, requests };
+  });
 }
 
 function chartsOf({ machine, runs, requests = [] }: Measured): LogChart[] {
@@ -137,13 +114,16 @@ function printTable({ machine, runs, requests = [] }: Measured): void {
 
 const earlier: Measured[] = [];
 for (const file of options.with) earlier.push(JSON.parse(await readFile(file, "utf8")));
-const fresh = options.sizes.length > 0 || options.connections ? [await measure(options.sizes)] : [];
-const all = [...earlier, ...fresh];
-const measured: Measured = {
-  machine: all.find(({ machine }) => machine !== undefined)?.machine ?? "",
-  runs: all.flatMap(({ runs = [] }) => runs),
-  requests: all.flatMap(({ requests = [] }) => requests),
-};
-printTable(measured);
-if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(measured, null, 2)}\n`);
-if (options.svg !== undefined) await writeFile(options.svg, drawCharts(chartsOf(measured)));
+const isMeasuring = options.sizes.length > 0 || options.connections;
+const fresh = isMeasuring ? await measure(options.sizes) : undefined;
+if (fresh !== undefined || !isMeasuring) {
+  const all = fresh === undefined ? earlier : [...earlier, fresh];
+  const measured: Measured = {
+    machine: all.find(({ machine }) => machine !== undefined)?.machine ?? "",
+    runs: all.flatMap(({ runs = [] }) => runs),
+    requests: all.flatMap(({ requests = [] }) => requests),
+  };
+  printTable(measured);
+  if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(measured, null, 2)}\n`);
+  if (options.svg !== undefined) await writeFile(options.svg, drawCharts(chartsOf(measured)));
+}

@@ -3,27 +3,24 @@
 //
 //   npm run bench -- --users 100000 --rounds 3 --only first-import,unchanged-run
 
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { ensureServers } from "../servers/install-servers.ts";
-import type { Bench, BenchResult, BenchRow } from "./bench.ts";
+import type { BenchResult, BenchRow } from "./bench.ts";
 import { commandLine } from "./command-line.ts";
 import { connections } from "./connections.ts";
 import { firstImport } from "./first-import.ts";
 import { groupChange } from "./group-change.ts";
 import { incrementalRun } from "./incremental-run.ts";
-import { machineOf } from "./machine.ts";
 import { memory } from "./memory.ts";
 import { oneUser } from "./one-user.ts";
 import { overload } from "./overload.ts";
-import { buildMeasuredProgram } from "./program.ts";
 import { signIn } from "./sign-in.ts";
 import { start } from "./start.ts";
 import { threeDaemons } from "./three-daemons.ts";
 import { unchangedRun } from "./unchanged-run.ts";
 import { verification } from "./verification.ts";
+import { withBench } from "./with-bench.ts";
 
 const rows: BenchRow[] = [
   firstImport,
@@ -78,40 +75,23 @@ function rowsNamed(text: string): BenchRow[] {
 }
 
 const options = parseOptions();
-const folder = await mkdtemp(join(tmpdir(), "dirmfa-bench-"));
-const stopping = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stopping.abort());
 const profileFolder = options.profile ? resolve("bench-results") : undefined;
 if (profileFolder !== undefined) await mkdir(profileFolder, { recursive: true });
-try {
-  const programs = await ensureServers(["slapd", "postgresql"]);
-  await buildMeasuredProgram();
-  const bench: Bench = {
-    users: options.users,
-    rounds: options.rounds,
-    memoryUsers: options.memory ? 1_000_000 : 200_000,
-    profileFolder,
-    programs,
-    folder,
-    signal: stopping.signal,
-    say: (text) => {
-      stopping.signal.throwIfAborted();
-      process.stderr.write(`${text}\n`);
-    },
-  };
+const settings = {
+  users: options.users,
+  rounds: options.rounds,
+  memoryUsers: options.memory ? 1_000_000 : 200_000,
+  profileFolder,
+};
+await withBench(settings, async (bench, machine) => {
   const results: BenchResult[] = [];
   for (const row of options.only ?? rows) results.push(...(await row.run(bench)));
-  if (options.json) console.log(JSON.stringify({ machine: machineOf(programs), results }, null, 2));
-  else printTable(machineOf(programs), results);
+  if (options.json) console.log(JSON.stringify({ machine, results }, null, 2));
+  else printTable(machine, results);
   if (profileFolder !== undefined)
     bench.say(`CPU profiles are in ${profileFolder}; open them in Chrome's DevTools.`);
   if (results.some((result) => !result.met)) process.exitCode = 1;
-} catch (error) {
-  if (!stopping.signal.aborted) throw error;
-  process.exitCode = 130; // as shells count a program ended by Ctrl-C
-} finally {
-  await rm(folder, { recursive: true, force: true });
-}
+});
 
 function printTable(machineLine: string, results: BenchResult[]): void {
   const header = ["work", "measured", "floor", "ratio", "target", ""];
