@@ -11,8 +11,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { Browser, Locator, Page } from "playwright-core";
 import { parse } from "yaml";
-import { startBrowser } from "../test/support/browser.ts";
 import { demoPassword } from "./demo/folder.ts";
+import { startBrowser } from "./servers/chromium.ts";
 
 const run = promisify(execFile);
 const images = resolve(import.meta.dirname, "../docs/images");

@@ -1,5 +1,5 @@
 // The configuration as the rest of dirmfa reads it: parsed, checked, defaults filled in, durations in milliseconds,
-// secrets already read from their files. schema.ts owns the YAML shape, build-config.ts turns one into the other.
+// secrets already read from their files. schema.ts owns the YAML shape, build-config.ts turns one into the other. Pure.
 
 export interface Config {
   /** Absolute path of the YAML file, for messages. */

@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startBrowser } from "../../scripts/servers/chromium.ts";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import { qrPicturesOf } from "../../src/verification/qr-code.ts";
-import { startBrowser } from "../support/browser.ts";
 import { caller, openVerificationWorld, type VerificationWorld } from "../verification/verification-world.ts";
 
 const run = promisify(execFile);

@@ -5,8 +5,8 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { startBrowser } from "../../scripts/servers/chromium.ts";
 import { type ConsoleWorld, openConsoleWorld, passwordOf } from "../console/console-world.ts";
-import { startBrowser } from "../support/browser.ts";
 import { secretOf } from "../verification/verification-world.ts";
 
 let world: ConsoleWorld;
@@ -158,6 +158,7 @@ test("an admin requires MFA of a user, and disables it; the help desk hands out 
 test("the keyboard alone signs in, and reaches the content first", async () => {
   const page = await openPage(desktop);
   await page.goto(`${world.url}/sign-in`);
+  await page.locator("input[name=username]:focus").waitFor();
   await page.keyboard.type("alan");
   await page.keyboard.press("Tab");
   await page.keyboard.type(passwordOf("alan"));

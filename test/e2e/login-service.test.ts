@@ -9,8 +9,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { startBrowser } from "../../scripts/servers/chromium.ts";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
-import { startBrowser } from "../support/browser.ts";
 import { type Phone, phoneWith } from "../support/phone.ts";
 import {
   issuer,

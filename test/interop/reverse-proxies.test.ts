@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
+import { startBrowser } from "../../scripts/servers/chromium.ts";
 import { freePort } from "../../scripts/servers/ports.ts";
 import { type ProxyName, startReverseProxy } from "../../scripts/servers/reverse-proxy.ts";
 import {
@@ -15,7 +16,6 @@ import {
   password,
   personLdif,
 } from "../e2e/login-service-world.ts";
-import { startBrowser } from "../support/browser.ts";
 
 const names: ProxyName[] = ["nginx", "apache", "caddy", "haproxy"];
 const running = new AsyncDisposableStack();
