@@ -19,7 +19,7 @@ let enrolled: EnrolledUser[];
 beforeAll(async () => {
   world = await openApiWorld();
   slapd = await startSlapd();
-  const names = ["amal", "bea", "chi", "dora", "emil", "free"];
+  const names = ["amal", "bea", "chi", "dora", "emil", "free", "new"];
   for (const name of names) {
     await slapd.add(
       ldifEntry(`uid=${name},ou=people,${slapd.suffix}`, [
@@ -33,7 +33,7 @@ beforeAll(async () => {
   }
   enrolled = [];
   for (const name of names.slice(0, 5)) enrolled.push(await world.addEnrolledUser(name));
-  await world.addUser({ username: "free" });
+  for (const username of names.slice(5)) await world.addUser({ username });
   radius = await startFreeradius({ site: "dirmfa-challenge", apiUrl: world.url, token: tokens.login, slapd });
   machine = await startPamMachine(radius.port, [...names, "stranger"]);
 });
@@ -83,10 +83,31 @@ test.each(ways)(
   },
 );
 
-test("a locked user is refused, with the right code too", async () => {
+test.each(ways)("of two %s at once with one code, one lets in", async (way) => {
+  world.clock.step();
+  const one = user(4);
+  const answers = [password, world.codeOf(one)];
+  const letIn = await Promise.all([machine[way](one.username, answers), machine[way](one.username, answers)]);
+  expect(letIn.sort()).toEqual([false, true]);
+});
+
+test.each(ways)("%s refuses a locked user, with the right code too", async (way) => {
   const one = user(2);
   for (let failure = 0; failure < 5; failure += 1) await world.verify(one, world.wrongCodeOf(one));
-  expect(await machine.ssh(one.username, [password, world.codeOf(one)])).toBe(false);
+  expect(await machine[way](one.username, [password, world.codeOf(one)])).toBe(false);
+});
+
+test.each(ways)("%s refuses who must enroll, and lets them in within the grace period", async (way) => {
+  const asNew = world.database.db("users").where({ username: "new" });
+  await asNew.clone().update({ required_since: null, enrollment_deadline: null });
+  await world.replica({ mode: "required" }); // puts the policy in force
+  expect(await machine[way]("new", [password, "123456"])).toBe(false);
+  await asNew
+    .clone()
+    .update({ required_since: new Date(), enrollment_deadline: new Date("2100-01-01T00:00:00Z") });
+  expect(await machine[way]("new", [password])).toBe(true);
+  expect(await machine[way]("new", ["wrong"])).toBe(false);
+  await world.replica();
 });
 
 test("with FreeRADIUS away nobody gets in", async () => {

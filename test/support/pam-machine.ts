@@ -70,14 +70,16 @@ export async function startPamMachine(radiusPort: number, usernames: readonly st
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
-  // Answers come from a file, one line a prompt, taken by a program that ssh asks for them.
+  // Answers come from a file of each ssh, one line a prompt, taken by a program that it asks for them.
   const askpass = etc("askpass");
-  const takeLine = `#!/bin/sh\nhead -n 1 ${etc("answers")}\nsed -i 1d ${etc("answers")}\n`;
-  await writeFile(askpass, takeLine, { mode: 0o755 });
+  await writeFile(askpass, '#!/bin/sh\nhead -n 1 "$ANSWERS"\nsed -i 1d "$ANSWERS"\n', { mode: 0o755 });
+  let calls = 0;
 
   return {
     async ssh(username, answers) {
-      await writeFile(etc("answers"), `${answers.join("\n")}\n`);
+      calls += 1;
+      const answersFile = etc(`answers-${calls}`);
+      await writeFile(answersFile, `${answers.join("\n")}\n`);
       const options = [
         "StrictHostKeyChecking=no",
         "UserKnownHostsFile=/dev/null",
@@ -92,7 +94,11 @@ export async function startPamMachine(radiusPort: number, usernames: readonly st
           `${username}@127.0.0.1`,
           "echo inside",
         ],
-        { ...process.env, SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: "force", DISPLAY: ":0" },
+        {
+          ...process.env,
+          ANSWERS: answersFile,
+          ...{ SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: "force", DISPLAY: ":0" },
+        },
       );
       return printed.includes("inside");
     },
