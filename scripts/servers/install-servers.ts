@@ -5,7 +5,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants, readdirSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -34,7 +34,7 @@ export type ServerName =
 
 interface Server {
   packages: string[];
-  /** Each entry is one program, under any of its names. */
+  /** Each entry is one program, or one module that programs load, under any of its names. */
   programs: string[][];
   folders: () => string[];
   /** Units that the packages would start at the next boot. */
@@ -114,21 +114,33 @@ const servers: Record<ServerName, Server> = {
     folders: () => ["/usr/sbin"],
     units: ["haproxy"],
   },
-  // Portal and handler, and what the portal does not start without: for passwords in a directory (timeout), its pictures
-  // of letters (GD, ImageMagick) and OIDC (the last two).
+  // Portal and handler, and modules that the packages only recommend and the portal does not start without: for passwords in a
+  // directory, pictures of letters, and OIDC (the last two).
   lemonldap: {
     packages: [
       "liblemonldap-ng-portal-perl",
       "lemonldap-ng-fastcgi-server",
       "libnet-ldap-perl",
       "libio-socket-timeout-perl",
+      "libunicode-string-perl",
+      "libio-string-perl",
       "libgd-securityimage-perl",
       "libimage-magick-perl",
       "libcrypt-openssl-bignum-perl",
       "libstring-random-perl",
     ],
-    programs: [["llng-fastcgi-server"]],
-    folders: () => ["/usr/sbin"],
+    programs: [
+      ["llng-fastcgi-server"],
+      ["Net/LDAP.pm"],
+      ["IO/Socket/Timeout.pm"],
+      ["Unicode/String.pm"],
+      ["IO/String.pm"],
+      ["GD/SecurityImage.pm"],
+      ["Image/Magick.pm"],
+      ["Crypt/OpenSSL/Bignum.pm"],
+      ["String/Random.pm"],
+    ],
+    folders: () => ["/usr/sbin", ...perlFolders()],
     units: ["lemonldap-ng-fastcgi-server"],
   },
   zbar: { packages: ["zbar-tools"], programs: [["zbarimg"]], folders: () => [], units: [] },
@@ -168,7 +180,7 @@ function findPrograms(server: Server): Record<string, string> | undefined {
 
 function isExecutable(path: string): boolean {
   try {
-    accessSync(path, path.endsWith(".so") ? constants.R_OK : constants.X_OK);
+    accessSync(path, /\.(so|pm)$/.test(path) ? constants.R_OK : constants.X_OK);
     return true;
   } catch {
     return false;
@@ -186,6 +198,18 @@ function postgresFolders(): string[] {
   } catch {
     return [];
   }
+}
+
+// Modules in Perl stand in one folder, those with machine code in one for each machine and version.
+function perlFolders(): string[] {
+  const libraries = readdirSync("/usr/lib").filter((name) => name.endsWith("-linux-gnu"));
+  const ofMachine = libraries
+    .map((name) => join("/usr/lib", name, "perl5"))
+    .filter((path) => existsSync(path));
+  return [
+    "/usr/share/perl5",
+    ...ofMachine.flatMap((path) => readdirSync(path).map((name) => join(path, name))),
+  ];
 }
 
 async function install(missing: Server[]): Promise<void> {

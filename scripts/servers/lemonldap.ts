@@ -2,8 +2,11 @@
 // site of the portal, with the example's second factor (examples/lemonldap-ng). Own folder, own loopback port, nothing of the system.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -79,7 +82,21 @@ export async function startLemonldap(options: LemonldapOptions): Promise<Lemonld
     }
     await sleep(100);
   }
+  // Without a module of Perl that it wants it starts all the same, and each page says "Server error".
+  const status = await statusOfPortal(options.port);
+  if (status !== 200) {
+    await stop();
+    throw new Error(`LemonLDAP::NG's portal answers ${status}: ${said.slice(0, 4_000)}`);
+  }
   return { log: () => said, stop };
+}
+
+async function statusOfPortal(port: number): Promise<number | undefined> {
+  const headers = { host: "auth.example.org", accept: "text/html" };
+  const asked = get({ host: "127.0.0.1", port, path: "/", headers, rejectUnauthorized: false });
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
 }
 
 async function arrange(folder: string, options: LemonldapOptions): Promise<void> {
