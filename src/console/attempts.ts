@@ -3,6 +3,7 @@
 
 import { isIPv6 } from "node:net";
 import type { Clock } from "../clock.ts";
+import { createRecent } from "../recent.ts";
 
 export interface Attempts {
   /** 0 when the attempt may be made, and counts it; else after how many seconds the next one may. */
@@ -13,26 +14,23 @@ export interface Attempts {
   giveBack(key: string): void;
 }
 
-/** Keys kept, those that came last: a flood of made-up names must not fill the memory. */
+/** Keys kept, those that came last, at least: a flood of made-up names must not fill the memory. */
 const keysKept = 20_000;
 
 /** At most `most` attempts of a key in `withinMs`. */
 export function createAttempts(limit: { most: number; withinMs: number }, clock: Clock): Attempts {
-  const times = new Map<string, number[]>();
+  const times = createRecent<number[]>(keysKept);
   return {
     take(key) {
       const now = clock.now().getTime();
       const recent = (times.get(key) ?? []).filter((at) => at > now - limit.withinMs && at <= now);
       const [oldest = now] = recent;
-      times.delete(key);
-      times.set(key, recent);
+      times.note(key, recent);
       if (recent.length >= limit.most) return Math.max(1, Math.ceil((oldest + limit.withinMs - now) / 1000));
       recent.push(now);
-      const [first] = times.keys();
-      if (times.size > keysKept && first !== undefined) times.delete(first);
       return 0;
     },
-    clear: (key) => void times.delete(key),
+    clear: (key) => times.forget(key),
     giveBack: (key) => void times.get(key)?.pop(),
   };
 }

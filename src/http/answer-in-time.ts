@@ -14,8 +14,9 @@ import { lateAnswer } from "./problems.ts";
  */
 export function answerInTime(app: App, answerMs: number): void {
   app.decorateRequest("waiting");
-  app.addHook("onRequest", async (request, reply) => {
+  app.addHook("onRequest", (request, reply, done) => {
     request.waiting = waitingOf(reply, answerMs);
+    done();
   });
   app.addHook("onRoute", (route) => {
     const { handler } = route;

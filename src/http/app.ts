@@ -113,9 +113,10 @@ function answerErrors(app: App, log: Log): void {
 }
 
 function watchRequests(app: App, deps: AppDeps): void {
-  app.addHook("onRequest", async (request, reply) => {
+  // With callbacks, since a promise a hook would be a good part of what a request costs. What a hook throws is answered all the same.
+  app.addHook("onRequest", (request, reply, done) => {
     markAnswer(request, reply);
-    if (request.is404) return;
+    if (request.is404) return done();
     const { scope, isEnrollment } = request.routeOptions.config;
     if (scope === undefined) throw new Error("the route names no scope");
     if (scope !== "open") request.caller = deps.authorize(request.headers.authorization, [scope].flat());
@@ -123,14 +124,18 @@ function watchRequests(app: App, deps: AppDeps): void {
       const detail = "The call is only for callers that check the user's password (checksPassword).";
       throw new ProblemAnswer({ code: "forbidden", detail });
     }
+    done();
   });
   // Once the body is read, which says whom the call is about.
-  app.addHook("preValidation", async ({ caller, body }) => caller?.takeTurn(userNamedIn(body)));
-  app.addHook("onSend", async (_request, reply, payload) => {
-    if (deps.isDraining()) reply.header("connection", "close");
-    return payload;
+  app.addHook("preValidation", ({ caller, body }, _reply, done) => {
+    caller?.takeTurn(userNamedIn(body));
+    done();
   });
-  app.addHook("onResponse", async (request, reply) => {
+  app.addHook("onSend", (_request, reply, payload, done) => {
+    if (deps.isDraining()) reply.header("connection", "close");
+    done(null, payload);
+  });
+  app.addHook("onResponse", (request, reply, done) => {
     const seconds = reply.elapsedTime / 1000;
     deps.metrics.observeRequest(request.method, routeOf(request), reply.statusCode, seconds);
     if (reply.statusCode < 400 && request.routeOptions.config.isChange) {
@@ -140,6 +145,7 @@ function watchRequests(app: App, deps: AppDeps): void {
       { ...factsOf(request), status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       "request",
     );
+    done();
   });
 }
 

@@ -3,13 +3,16 @@
 
 import { ProblemAnswer } from "./problems.ts";
 
+// To make one takes longer than to use it.
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** The value of a body; undefined for an empty one. Throws a ProblemAnswer without any part of the body in it. */
 export function parseJsonBody(bytes: Buffer): unknown {
   if (bytes.length === 0) return undefined;
   let text: string;
   let value: unknown;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = utf8.decode(bytes);
     value = JSON.parse(text);
   } catch {
     throw new ProblemAnswer({ code: "invalid-request", detail: "The body is not JSON in UTF-8." });

@@ -2,6 +2,7 @@
 // and its database pool from one caller, and the users of a caller from each other; the protection against guessing is the lockout, which is in the database.
 
 import type { Clock } from "../clock.ts";
+import { createRecent } from "../recent.ts";
 
 export interface RateLimit {
   /** 0 when the request may go on, else after how many seconds the next one may. */
@@ -37,22 +38,18 @@ export interface RateLimits {
 }
 
 /**
- * Of this many users the present rate is remembered, those asked about last: a login service has fewer at a time. Whoever
+ * Of this many users the present rate is remembered, those asked about last, at least: a login service has fewer at a time. Whoever
  * makes up names to push one out uses up the caller's rate with them.
  */
 const keysKept = 10_000;
 
 /** A bucket for every key. */
 export function createRateLimits(perSecond: number, clock: Clock): RateLimits {
-  // In the order in which they were asked about last.
-  const limits = new Map<string, RateLimit>();
+  const limits = createRecent<RateLimit>(keysKept);
   return {
     take(key) {
       const limit = limits.get(key) ?? createRateLimit(perSecond, clock);
-      limits.delete(key);
-      limits.set(key, limit);
-      const [oldest] = limits.keys();
-      if (limits.size > keysKept && oldest !== undefined) limits.delete(oldest);
+      limits.note(key, limit);
       return limit.take();
     },
   };

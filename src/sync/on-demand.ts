@@ -8,6 +8,7 @@ import { digestOf } from "../directory/map-entry.ts";
 import { createUserReader, type UserReader } from "../directory/read-user.ts";
 import { AppError, errorCodeOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { createRecent } from "../recent.ts";
 import type { Database } from "../store/database.ts";
 import { isUsableUsername, usernameKeyOf } from "../username.ts";
 import { type Refreshed, refreshUser } from "./refresh-user.ts";
@@ -45,7 +46,7 @@ export interface OnDemandDeps {
 }
 
 // Names that were asked for lately, in each directory: 24 characters each, whatever the names are.
-const mostRemembered = 10_000;
+const namesRemembered = 10_000;
 // Questions that may wait for their turn; whoever comes then is answered from the store.
 const mostWaiting = 32;
 // After a failure sign-ins are not made to wait for the next one. Runs and admins go on.
@@ -98,7 +99,7 @@ class Asker {
   /** What is being asked or waits, by name. */
   readonly #open = new Map<string, Promise<DirectoryRefreshed>>();
   /** Until when a name is not asked for again, by its digest; the oldest first. */
-  readonly #asked = new Map<string, number>();
+  readonly #asked = createRecent<number>(namesRemembered);
   #last: Promise<unknown> = Promise.resolve();
   #tokens: number;
   #filledAt: number;
@@ -190,10 +191,7 @@ class Asker {
   }
 
   #remember(key: string): void {
-    this.#asked.delete(key);
-    this.#asked.set(key, this.#now() + this.#directory.onDemand.unknownForMs);
-    const [oldest] = this.#asked.keys();
-    if (this.#asked.size > mostRemembered && oldest !== undefined) this.#asked.delete(oldest);
+    this.#asked.note(key, this.#now() + this.#directory.onDemand.unknownForMs);
   }
 
   #takeToken(now: number): boolean {

@@ -2,6 +2,7 @@
 // asked. It decides nothing: the statement that spends the code compares name, user and sealed secret with what is stored
 // (named-batch-table.ts), and a guess that does not hold is as good as none. Knows no statement.
 
+import { createRecent } from "../recent.ts";
 import { usernameKeyOf } from "../username.ts";
 import type { UserName } from "./answers.ts";
 import type { SignInStanding } from "./sign-in-standing-table.ts";
@@ -23,13 +24,13 @@ export interface Remembered {
 
 /**
  * Between a sign-in's decision and its code lie some seconds, so those asked about last are enough: an hour of the busiest login
- * service. Some 10 MB.
+ * service. Some 10 MB, 20 at most.
  */
 const namesKept = 20_000;
 
 export function createRemembered(): Remembered {
-  // In the order in which they were noted. The bytes as text: a slice of a buffer would keep the whole of it.
-  const kept = new Map<string, Omit<RememberedAuthenticator, "sealed"> & { sealed: string }>();
+  // The bytes as text: a slice of a buffer would keep the whole of it.
+  const kept = createRecent<Omit<RememberedAuthenticator, "sealed"> & { sealed: string }>(namesKept);
   return {
     find(name) {
       const found = kept.get(keyOf(name));
@@ -37,18 +38,15 @@ export function createRemembered(): Remembered {
     },
     note(name, standing) {
       const key = keyOf(name);
-      kept.delete(key);
-      if (!standing?.authenticator) return;
+      if (!standing?.authenticator) return kept.forget(key);
       const { user, authenticator } = standing;
-      kept.set(key, {
+      kept.note(key, {
         userId: user.id,
         directory: user.directory,
         authenticatorId: authenticator.id,
         keyId: authenticator.keyId,
         sealed: authenticator.sealed.toString("base64"),
       });
-      const [oldest] = kept.keys();
-      if (kept.size > namesKept && oldest !== undefined) kept.delete(oldest);
     },
   };
 }
