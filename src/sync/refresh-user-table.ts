@@ -18,9 +18,14 @@ const mostStored = 10;
 
 /** Directory ids of the users, removed ones too, who have this name or alias in the directory. */
 export async function listStoredIds(db: Database, directory: string, usernameKey: string): Promise<string[]> {
+  // Live and removed users have an index of names each.
   const { rows } = await db.raw<{ rows: { directory_id: string }[] }>(
     `select directory_id from (
-       select u.directory_id, u.removed_at from users u where u.directory = :directory and u.username_key = :usernameKey
+       select u.directory_id, u.removed_at from users u
+       where u.directory = :directory and u.username_key = :usernameKey and u.state <> 'removed'
+       union
+       select u.directory_id, u.removed_at from users u
+       where u.directory = :directory and u.username_key = :usernameKey and u.state = 'removed'
        union
        select u.directory_id, u.removed_at from user_aliases a join users u on u.id = a.user_id
        where u.directory = :directory and a.alias_key = :usernameKey

@@ -1,7 +1,8 @@
 // Rule 26: one user is read on demand, by the rules of a run, and beside a run without harm.
 
+import pg from "pg";
 import { pino } from "pino";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { ldifEntry } from "../../scripts/servers/ldif.ts";
 import { systemClock } from "../../src/clock.ts";
 import { createOnDemand, type OnDemand } from "../../src/sync/on-demand.ts";
@@ -357,6 +358,36 @@ test("ten thousand made-up names cost the directory no more questions than the r
   expect(asked.length).toBeLessThanOrEqual(14);
   expect(new Set(asked)).toEqual(new Set(["not-found"]));
   expect(await signIn("user0001")).toMatchObject({ decision: "allow" });
+});
+
+test("no statement of a reading goes through all users", async () => {
+  const { db, config } = world.database;
+  await db.raw(
+    `insert into users (directory, directory_id, username, username_key, dn, dn_key, state, entry_hash, required_new_user, removed_at)
+     select 'example', 'id-' || n, 'other' || n, 'other' || n, 'uid=other' || n, 'uid=other' || n,
+       case when n % 2 = 0 then 'active' else 'removed' end, '', false, case when n % 2 = 1 then now() end
+     from generate_series(1, 20000) n`,
+  );
+  await db.raw("analyze users");
+  const asked: { sql: string; bindings: unknown[] }[] = [];
+  db.on("query", (query) => asked.push(query));
+  await world.slapd.modify(add(person("fresh")));
+  expect(await refresh("fresh")).toMatchObject({ outcome: "changed" });
+  await world.slapd.modify(modify("user0003", "replace: mail\nmail: other@example.org"));
+  expect(await refresh("user0003")).toMatchObject({ outcome: "changed" });
+  db.removeAllListeners("query");
+
+  if (config.kind !== "postgres") throw new Error("this is of PostgreSQL's plans");
+  const client = new pg.Client({ connectionString: config.url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  const statements = asked.filter(({ sql }) => /^\s*(with|select|insert|update|delete)\b/i.test(sql));
+  expect(statements.length).toBeGreaterThan(50);
+  for (const { sql, bindings } of statements) {
+    const { rows } = await client.query(`explain ${sql}`, bindings);
+    const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+    expect(plan, `${sql}\n\n${plan}`).not.toMatch(/Seq Scan on users\b/);
+  }
 });
 
 test("an unknown name is not asked for again for a while, but by an admin", async () => {
