@@ -14,7 +14,7 @@ import {
   uuidOf,
 } from "./fake-ldap-server.ts";
 import { patientTimeouts, type Rounds, type RoundsSeen } from "./random-rounds.ts";
-import { openSyncedStore, type SyncedStore } from "./sync-world.ts";
+import { openSyncedStore, type SyncedStore, setLimits } from "./sync-world.ts";
 
 /** One entry, as the server would show it; an undefined attribute is hidden or missing. */
 interface Person {
@@ -56,7 +56,7 @@ export async function runDirectoryRounds({ seed, rounds, endsAt }: Rounds): Prom
   directory.users.disabled = { kind: "user-account-control", attribute: "employeeNumber" };
   const store = await openSyncedStore(directory);
   // Limits have tests of their own; here every plan is to be applied.
-  for (const limit of Object.values(directory.limits)) if (typeof limit === "object") limit.count = 1_000_000;
+  setLimits(directory, { count: 1_000_000 });
   const seen = { succeeded: 0, held: 0, skipped: 0, disabled: 0, removed: 0, restored: 0 };
   try {
     let before: Stored[] = [];

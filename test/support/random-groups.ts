@@ -17,7 +17,7 @@ import {
   uuidOf,
 } from "./fake-ldap-server.ts";
 import { patientTimeouts, type Rounds, type RoundsSeen } from "./random-rounds.ts";
-import { openSyncedStore, type SyncedStore } from "./sync-world.ts";
+import { openSyncedStore, type SyncedStore, setLimits } from "./sync-world.ts";
 
 const groupsBase = "ou=groups,dc=fake";
 // Few enough that what left a name is often followed by something else under it.
@@ -76,7 +76,7 @@ export async function runGroupRounds({ seed, rounds, endsAt }: Rounds): Promise<
   const attributes = { id: undefined, name: undefined };
   directory.groups = { bases: [groupsBase], filter: undefined, attributes, members: undefined, nested: true };
   const store = await openSyncedStore(directory);
-  for (const limit of Object.values(directory.limits)) if (typeof limit === "object") limit.count = 1_000_000;
+  setLimits(directory, { count: 1_000_000 });
   const seen: Record<string, number> = {};
   const count = (name: string, times = 1) => {
     seen[name] = (seen[name] ?? 0) + times;

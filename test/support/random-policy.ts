@@ -57,7 +57,7 @@ import {
   suffixIds,
   type View,
 } from "./random-views.ts";
-import { openSyncedStore, optionalMfa, type SyncedStore } from "./sync-world.ts";
+import { openSyncedStore, optionalMfa, type SyncedStore, setLimits } from "./sync-world.ts";
 
 const actor = { name: "test", via: "sync" } as const;
 // What a run may do without approval: low enough to be met, and more than 5 % of any organization here.
@@ -114,8 +114,7 @@ async function openPolicyWorld(seed: number): Promise<PolicyWorld> {
   directory.users.bases = [...bases];
   const attributes = { id: undefined, name: undefined };
   directory.groups = { bases: [groupsBase], filter: undefined, attributes, members: undefined, nested: true };
-  for (const limit of Object.values(directory.limits))
-    if (typeof limit === "object") Object.assign(limit, { count: most, percent: 5 });
+  setLimits(directory, { count: most, percent: 5 });
   const store = await openSyncedStore(directory);
   const folder = await mkdtemp(join(tmpdir(), "dirmfa-keys-"));
   await createKeyFile(folder, "first", randomBytes(32));

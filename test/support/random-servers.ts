@@ -11,7 +11,7 @@ import { pick, type Random, randomFrom } from "../../scripts/servers/seeded-rand
 import { acceptServer } from "../../src/sync/accept-server.ts";
 import type { SyncRun } from "../../src/sync/sync-run.ts";
 import { patientTimeouts, type Rounds, type RoundsSeen } from "./random-rounds.ts";
-import { openSyncedStore, type SyncedStore } from "./sync-world.ts";
+import { openSyncedStore, type SyncedStore, setLimits } from "./sync-world.ts";
 
 const names = ["anna", "ben", "carl", "dora", "eva", "finn", "gina"];
 
@@ -58,8 +58,7 @@ export async function runServerRounds(
   store.directory.limits.pageSize = 3;
   store.directory.timeouts = patientTimeouts;
   // Limits have tests of their own; here every plan is to be applied.
-  for (const limit of Object.values(store.directory.limits))
-    if (typeof limit === "object") limit.count = 1_000_000;
+  setLimits(store.directory, { count: 1_000_000 });
   const world: World = { server, store, random, units };
   const seen: Record<string, number> = {};
   const count = (name: string) => {

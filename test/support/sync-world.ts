@@ -9,8 +9,9 @@ import {
   type SlapdOptions,
   startSlapd,
 } from "../../scripts/servers/slapd.ts";
+import { usualLimits } from "../../scripts/servers/usual-limits.ts";
 import type { Actor } from "../../src/audit/audit-events-table.ts";
-import type { DirectoryConfig, MfaConfig } from "../../src/config/config.ts";
+import type { DirectoryConfig, Limit, LimitName, MfaConfig } from "../../src/config/config.ts";
 import { createListingThreads, type ListingThreads } from "../../src/directory/listing-threads.ts";
 import type { SyncRequest } from "../../src/sync/run-sync.ts";
 import { type StartedSync, startSync } from "../../src/sync/start-sync.ts";
@@ -62,9 +63,9 @@ export const optionalMfa: MfaConfig = {
   enrollmentPassExpiresMs: 86_400_000,
   replaceWithBackupCode: true,
   issuer: "Example",
-  totp: { windowSteps: 1, enrollmentExpiresMs: 600_000 },
-  backupCodes: { count: 10 },
-  lockout: { failures: 5, firstMs: 60_000, maximumMs: 3_600_000 },
+  totp: Object.freeze({ windowSteps: 1, enrollmentExpiresMs: 600_000 }),
+  backupCodes: Object.freeze({ count: 10 }),
+  lockout: Object.freeze({ failures: 5, firstMs: 60_000, maximumMs: 3_600_000 }),
 };
 
 export async function openSyncWorld(options: SlapdOptions = {}): Promise<SyncWorld> {
@@ -90,6 +91,11 @@ export function eachTestInSyncWorld(options: SlapdOptions, use: (world: SyncWorl
   });
   afterEach(() => slapd.stop());
   afterAll(() => closeGround(ground));
+}
+
+/** Changes every limit of a directory in the same way, as where a test is not about them. */
+export function setLimits({ limits }: DirectoryConfig, change: Partial<Limit>): void {
+  for (const name of Object.keys(usualLimits) as LimitName[]) limits[name] = { ...limits[name], ...change };
 }
 
 /** An empty store beside a directory server that is somebody else's to stop. */
