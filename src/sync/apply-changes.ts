@@ -111,7 +111,7 @@ async function makeChangesPlan(
   const isLarge = staged.entries > largePlan;
   if (isLarge) await analyzeStaging(trx);
   await skipIdClashes(trx, run, { of: "users", moved: [] });
-  await dropDuplicates(trx, run);
+  await dropDuplicates(trx, run, "users");
   if (!dryRun) await forgetAbsencesOfStaged(trx, run);
   const fresher = await unstageFresher(trx, run);
   await skipNames(trx, run);

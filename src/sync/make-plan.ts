@@ -21,7 +21,7 @@ import {
 } from "./directories-table.ts";
 import { findHolds } from "./find-holds.ts";
 import type { Measured } from "./limits.ts";
-import { listSharedIds } from "./plan-clashes-table.ts";
+import { findRepeatedIds } from "./plan-clashes-table.ts";
 import { findConcernedUsers } from "./plan-edges-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import { findNotes, notesOfAnswer, notesOfEnrollment, notesOfListing } from "./plan-notes.ts";
@@ -116,13 +116,13 @@ async function planOrAsk(
     const { confirmRemovals } = directory.limits;
     const removals =
       copy === "same" ? await planRemovals(trx, run, { confirmRemovals, gone: answer?.gone }) : 0;
-    const shared = await listSharedIds(trx, run, mostSharedAsked);
+    const repeated = await findRepeatedIds(trx, run, mostSharedAsked);
     if (answer === undefined) {
-      const question = await findQuestion(trx, run, { removals, shared });
+      const question = await findQuestion(trx, run, { removals, shared: repeated.shared });
       if (question !== undefined) return { question };
     }
     const readsGroups = directory.groups !== undefined;
-    const skippedUnchanged = await skipIds(trx, run, { shared, moved: answer?.moved ?? [], readsGroups });
+    const skippedUnchanged = await skipIds(trx, run, { repeated, moved: answer?.moved ?? [], readsGroups });
     const fresher = await unstageFresher(trx, run);
     const left = copy === "older" ? await dropKnown(trx, run) : 0;
     await skipNames(trx, run);

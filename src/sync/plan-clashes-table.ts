@@ -3,7 +3,7 @@
 
 import type { Transaction } from "../store/database.ts";
 import type { ContestedClaim } from "./decide-name-clashes.ts";
-import type { PlanRun } from "./plan-table.ts";
+import { isListedUnchanged, type PlanRun } from "./plan-table.ts";
 
 // In reports: how many other entries are named, and how much of a DN. Thousands may share one name or id, and each of them is
 // told of the others.
@@ -22,7 +22,10 @@ const clashTables = {
   groups: { staged: "staged_groups", disabled: "null::boolean", storedDisabled: "null::boolean" },
 } as const;
 
-/** SQL of `shared`: the directory ids under which the listing names more than one DN, and of `every_claim` to them. */
+/**
+ * SQL of `repeated`: the directory ids that the listing names more than once, and whether under different DNs; of `shared`, those under
+ * different DNs; and of `every_claim` to an id.
+ */
 function sharedIds(of: keyof typeof clashTables): string {
   const { staged, disabled, storedDisabled } = clashTables[of];
   const ofGroups = of === "groups";
@@ -37,20 +40,31 @@ function sharedIds(of: keyof typeof clashTables): string {
        select stored.directory_id, stored.dn, stored.dn_key, ${storedDisabled}, 'unchanged'
        from ${of} stored
        where stored.directory = :directory and stored.directory_id in (select directory_id from claim)
-         and stored.id in (
-           select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and p.of_groups = ${ofGroups})
-     ), shared as materialized (
-       select directory_id from every_claim group by directory_id having min(dn_key) <> max(dn_key)
+         and ${isListedUnchanged("stored.id", of)}
+     ), repeated as materialized (
+       select directory_id, min(dn_key) <> max(dn_key) as differs from every_claim group by directory_id having count(*) > 1
+     ), shared as (
+       select directory_id from repeated where differs
      )`;
 }
 
-/** Directory ids that several entries of the listing have, under different DNs; up to `most`, and one more to tell that there are. */
-export async function listSharedIds(trx: Transaction, run: PlanRun, most: number): Promise<string[]> {
-  const { rows } = await trx.raw<{ rows: { directory_id: string }[] }>(
-    `with ${sharedIds("users")} select directory_id from shared limit :most + 1`,
+export interface RepeatedIds {
+  /** Several entries have them, under different DNs; up to `most`, and one more to tell that there are. */
+  shared: string[];
+  /** Whether any id of a user is listed more than once, under one DN too. */
+  isAny: boolean;
+}
+
+/** Directory ids of users that the listing names more than once. */
+export async function findRepeatedIds(trx: Transaction, run: PlanRun, most: number): Promise<RepeatedIds> {
+  const { rows } = await trx.raw<{ rows: { directory_id: string; differs: boolean }[] }>(
+    `with ${sharedIds("users")} select * from repeated order by differs desc limit :most + 1`,
     { ...run, most },
   );
-  return rows.map((row) => row.directory_id);
+  return {
+    shared: rows.filter(({ differs }) => differs).map((row) => row.directory_id),
+    isAny: rows.length > 0,
+  };
 }
 
 /** An entry that was listed under several DNs, and where the directory says that it is. */

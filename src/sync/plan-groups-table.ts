@@ -2,7 +2,7 @@
 // Written as differences to the stored memberships, so that a run in which nothing moves writes nothing.
 
 import type { Transaction } from "../store/database.ts";
-import { isFresher, type PlanRun, unplacedUsers } from "./plan-table.ts";
+import { isFresher, isListedUnchanged, type PlanRun, unplacedUsers } from "./plan-table.ts";
 
 /**
  * A condition on groups `g`: the listing names it unchanged, or an unusable entry may be it, which takes it from nobody
@@ -10,7 +10,7 @@ import { isFresher, type PlanRun, unplacedUsers } from "./plan-table.ts";
  * they would be planned from statistics, which a large first import leaves behind, and be read again for every group.
  */
 export const groupStays = `(
-  g.id in (select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and p.of_groups)
+  ${isListedUnchanged("g.id", "groups")}
   or g.directory_id in (
     select k.directory_id from sync_skips k where k.run_id = :id and k.of_groups and k.directory_id is not null)
   or g.dn_key in (

@@ -21,6 +21,15 @@ export interface PlanRun {
 export const isFresher =
   "u.refreshed_at >= (select begun.started_at from sync_runs begun where begun.id = :id)";
 
+/**
+ * A condition: the listing names the stored row with this id, and nothing of it has changed. In `coalesce`, so that the ids are hashed
+ * once; as a join they are read again for every row, since PostgreSQL expects few of them.
+ */
+export function isListedUnchanged(id: string, of: "users" | "groups"): string {
+  return `coalesce(${id} in (
+    select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and p.of_groups = ${of === "groups"}), false)`;
+}
+
 // A user is in the listing when its entry is staged or unchanged, or when an unusable entry may be the user's (rule 8). An
 // unusable entry whose id is known belongs to the user with that id, and to no other user of the same DN or name.
 export const unlistedUsers = `
@@ -242,8 +251,7 @@ export async function countPlan(trx: Transaction, run: PlanRun): Promise<PlanCou
 export async function countUnchangedInPlan(trx: Transaction, run: PlanRun): Promise<number> {
   const { rows } = await trx.raw<{ rows: { count: number }[] }>(
     `select count(*)::int as count from sync_changes
-     where run_id = :id and action = 'change' and user_id in (
-       select unnest(p.unchanged_ids) from staged_pages p where p.run_id = :id and not p.of_groups)`,
+     where run_id = :id and action = 'change' and ${isListedUnchanged("user_id", "users")}`,
     { ...run },
   );
   return rows[0]?.count ?? 0;

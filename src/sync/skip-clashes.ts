@@ -6,6 +6,7 @@ import { decideNameClashes } from "./decide-name-clashes.ts";
 import {
   listContestedClaims,
   type MovedEntry,
+  type RepeatedIds,
   skipIdClashes,
   skipNameClashes,
   unstageMoved,
@@ -21,15 +22,17 @@ import { dropDuplicates } from "./staging-table.ts";
 export async function skipIds(
   trx: Transaction,
   run: PlanRun,
-  { shared, moved, readsGroups }: { shared: string[]; moved: MovedEntry[]; readsGroups: boolean },
+  { repeated, moved, readsGroups }: { repeated: RepeatedIds; moved: MovedEntry[]; readsGroups: boolean },
 ): Promise<number> {
   if (moved.length > 0) await unstageMoved(trx, run, moved);
-  const skippedUnchanged = shared.length > 0 ? await skipIdClashes(trx, run, { of: "users", moved }) : 0;
+  const skippedUnchanged =
+    repeated.shared.length > 0 ? await skipIdClashes(trx, run, { of: "users", moved }) : 0;
   if (readsGroups) {
     await skipIdClashes(trx, run, { of: "groups", moved: [] });
     await unstageSkippedMembers(trx, run);
+    await dropDuplicates(trx, run, "groups");
   }
-  await dropDuplicates(trx, run);
+  if (repeated.isAny) await dropDuplicates(trx, run, "users");
   return skippedUnchanged;
 }
 

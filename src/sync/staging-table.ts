@@ -221,21 +221,22 @@ const stagingTables = [
 ];
 
 /**
- * Keeps one row of every entry and group that was listed twice under one DN, as one is that lies below two bases. Which one does
+ * Keeps one row of every entry or group that was listed twice under one DN, as one is that lies below two bases. Which one does
  * not matter: the next run sees the entry as it is then.
  */
-export async function dropDuplicates(trx: Transaction, run: StagingRun): Promise<void> {
-  for (const [table, id] of [
-    ["staged_entries", "user_id"],
-    ["staged_groups", "id"],
-  ]) {
-    await trx.raw(
-      `delete from ${table} s where s.run_id = :runId and exists (
-         select from ${table} other
-         where other.run_id = :runId and other.directory_id = s.directory_id and other.${id} < s.${id})`,
-      { runId: run.id },
-    );
-  }
+export async function dropDuplicates(
+  trx: Transaction,
+  run: StagingRun,
+  of: "users" | "groups",
+): Promise<void> {
+  const { table, id } =
+    of === "users" ? { table: "staged_entries", id: "user_id" } : { table: "staged_groups", id: "id" };
+  await trx.raw(
+    `delete from ${table} s where s.run_id = :runId and exists (
+       select from ${table} other
+       where other.run_id = :runId and other.directory_id = s.directory_id and other.${id} < s.${id})`,
+    { runId: run.id },
+  );
 }
 
 /**

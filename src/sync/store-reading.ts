@@ -162,7 +162,7 @@ async function stage(
   const { columns: userIds } = packColumns({ userIds: newUserIds(systemClock.now(), entries.rows) });
   await stageEntries(trx, run, { rows: entries.rows, columns: { ...entries.columns, ...userIds } });
   await skipIdClashes(trx, run, { of: "users", moved: [] });
-  await dropDuplicates(trx, run);
+  await dropDuplicates(trx, run, "users");
 }
 
 function pairsOf({ groups }: UserReading): { directoryId: string; groupDirectoryId: string }[] {
