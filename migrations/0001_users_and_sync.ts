@@ -28,6 +28,19 @@ const statements = [
     constraint directories_pkey primary key (name),
     constraint directories_memberships_as_known check (memberships_as in ('nested', 'direct'))
   )`,
+  // Rule 25: what the server said of its changes when the last run began, with all that it holds for.
+  `create table directory_marks (
+    directory text not null,
+    server_identity text not null,
+    mark text not null,
+    -- Digest of kind, bases, filters and mapping: what is read otherwise is read anew.
+    reading text not null,
+    -- The full run that the mark goes back to; what it and those after it skipped is read again.
+    full_run uuid not null,
+    constraint directory_marks_pkey primary key (directory),
+    constraint directory_marks_directory foreign key (directory) references directories (name)
+      on update cascade on delete cascade
+  )`,
 
   `create table users (
     id uuid not null default gen_random_uuid(),
@@ -248,7 +261,9 @@ const statements = [
   `create unlogged table staged_group_members (
     run_id uuid not null,
     group_directory_id text collate "C" not null,
-    member_key text collate "C" not null
+    member_key text collate "C" not null,
+    -- Of a changed group only the edges that differ are staged; whether this one comes or goes.
+    joins boolean not null
   )`,
   `create index staged_group_members_run on staged_group_members (run_id)`,
   // The effective memberships that the plan adds (joins) and ends, as differences to user_groups.

@@ -4,8 +4,6 @@
 import * as usersAndSync from "../../migrations/0001_users_and_sync.ts";
 import * as verificationAndAudit from "../../migrations/0002_verification_and_audit.ts";
 import * as noticesAndConsole from "../../migrations/0003_notices_and_console.ts";
-import * as incrementalRuns from "../../migrations/0004_incremental_runs.ts";
-import * as differingEdges from "../../migrations/0005_differing_edges.ts";
 import { AppError } from "../errors.ts";
 import type { Database, Transaction } from "./database.ts";
 import {
@@ -25,8 +23,6 @@ const migrations: readonly Migration[] = [
   { name: "0001_users_and_sync", up: usersAndSync.up },
   { name: "0002_verification_and_audit", up: verificationAndAudit.up },
   { name: "0003_notices_and_console", up: noticesAndConsole.up },
-  { name: "0004_incremental_runs", up: incrementalRuns.up },
-  { name: "0005_differing_edges", up: differingEdges.up },
 ];
 
 /**
