@@ -1,4 +1,5 @@
-// What a daemon does with more than it can do: ten times as many codes as it can check, and floods of wrong codes beside right ones.
+// What a daemon does with more than it can do: ten times as many backup codes as it can hash, and floods of wrong codes beside right ones. Backup
+// codes, since each costs a hash that no machine makes fast: of anything else this machine cannot send ten times as much as a daemon answers.
 
 import { type Bench, type BenchResult, type BenchRow, median, thousands } from "./bench.ts";
 import { type EnrolledScene, openEnrolledScene } from "./enrolled-scene.ts";
@@ -11,7 +12,8 @@ const users = 40_000;
 // Whoever types wrong codes is somebody else: a locked-out user's right code is refused, as it should be.
 const rightUsers = 30_000;
 const floodUsers = { firstUser: rightUsers, users: users - rightUsers };
-const clients = 16;
+const hashingClients = 4; // more than are hashed at once, fewer than wait at most
+const mostShedMs = 100;
 const floodClients = 64;
 const decidedFirst = 20_000;
 const time = { settleSeconds: 2, seconds: 4 };
@@ -45,30 +47,45 @@ async function rightCodes(
   return load(bench, { ...right, ...time, pace, refusalsCount: true });
 }
 
-async function measureExcess(bench: Bench, enrolled: EnrolledScene, address: string): Promise<BenchResult> {
-  bench.say("Verifications, as many as can be done");
-  const quiet = await rightCodes(bench, enrolled, address, { clients });
+async function measureExcess(
+  bench: Bench,
+  { token, forget }: EnrolledScene,
+  address: string,
+): Promise<BenchResult> {
+  // Wrong ones cost the same as right ones. Of so many users none is locked out before the end.
+  const codes = { address, token, work: "wrong-backup-code", users, ...time, refusalsCount: true } as const;
+  bench.say("Backup codes, as many as can be hashed");
+  await forget();
+  const quiet = lookedAt(await load(bench, { ...codes, pace: { clients: hashingClients } }));
   bench.say(`${excess} times as many`);
-  const flooded = await rightCodes(bench, enrolled, address, { perSecond: quiet.perSecond * excess });
-  const { "503": shed, "429": limited, ...other } = flooded.refused;
+  await forget();
+  const flooded = await load(bench, { ...codes, pace: { perSecond: quiet.perSecond * excess } });
+  const judged = lookedAt(flooded);
+  const { "429": shed, "403": _judged, ...other } = flooded.refused;
   const lost = Object.values(other).reduce((sum, { count }) => sum + count, 0);
-  const allSay = [shed, limited].every((answers) => answers?.allWithRetryAfter ?? true);
   return {
-    work: `${excess} times as many codes as can be checked`,
-    measured: `${thousands(Math.round(flooded.perSecond))}/s accepted, p99 ${flooded.latencyMs.p99.toFixed(0)} ms`,
-    floor: `${thousands(Math.round(quiet.perSecond))}/s, p99 ${quiet.latencyMs.p99.toFixed(0)} ms`,
-    ratio: `${thousands(shed?.count ?? 0)} shed, p50 ${shed?.latencyMs.p50.toFixed(0) ?? "–"} ms, ${lost} lost`,
-    target: "shed, none lost",
-    met: shed !== undefined && allSay && lost === 0,
-    notes: ["from the moment a request was due; the load takes a core by itself"],
+    work: `${excess} times as many backup codes as can be hashed`,
+    measured: `${Math.round(judged.perSecond)}/s judged, p99 ${judged.p99Ms.toFixed(0)} ms`,
+    floor: `${Math.round(quiet.perSecond)}/s, p99 ${quiet.p99Ms.toFixed(0)} ms`,
+    ratio: `${thousands(shed?.count ?? 0)} shed, p99 ${shed?.latencyMs.p99.toFixed(1) ?? "–"} ms, ${lost} lost`,
+    target: "shed in milliseconds, none lost",
+    met: shed?.allWithRetryAfter === true && shed.latencyMs.p99 < mostShedMs && lost === 0,
+    notes: [`as many as can be hashed: by ${hashingClients} clients, one after the other`],
     samples: {
-      perSecond: [quiet.perSecond, flooded.perSecond],
-      p99Ms: [quiet.latencyMs.p99, flooded.latencyMs.p99],
+      perSecond: [quiet.perSecond, judged.perSecond],
+      p99Ms: [quiet.p99Ms, judged.p99Ms],
       shedP50Ms: [shed?.latencyMs.p50 ?? Number.NaN],
       shedP99Ms: [shed?.latencyMs.p99 ?? Number.NaN],
       lost: [lost],
     },
   };
+}
+
+/** The wrong codes that were looked at. */
+function lookedAt({ refused }: LoadAnswer): { perSecond: number; p99Ms: number } {
+  const judged = refused["403"];
+  if (judged === undefined) throw new Error(`no code was looked at: ${JSON.stringify(refused)}`);
+  return { perSecond: judged.count / time.seconds, p99Ms: judged.latencyMs.p99 };
 }
 
 async function measureFlood(

@@ -1,9 +1,12 @@
 // Preloaded into a measured process (`node --import`): writes the peak of its resident memory, in bytes, to PEAK_FILE as it
-// ends. Counts the threads of the process, not child processes.
+// ends. Counts the threads of the process, not child processes. Not what Node tells of resources, in which Linux counts the peak of the process that
+// started this one as well.
 
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 process.on("exit", () => {
   const file = process.env.PEAK_FILE;
-  if (file !== undefined) writeFileSync(file, String(process.resourceUsage().maxRSS * 1024)); // maxRSS is in KiB
+  if (file === undefined) return;
+  const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+  writeFileSync(file, String(Number(kibibytes) * 1024));
 });
