@@ -75,7 +75,7 @@ export function lateAnswer(): ProblemAnswer {
 }
 
 /** As long as anyone stands in line at the backup codes (verification/backup-code-hash.ts). */
-const busyRetrySeconds = 4;
+const busyRetrySeconds = 3;
 
 const askedWrongly = new Map<ErrorCode, ProblemCode>([
   ["invalid-request", "invalid-request"],

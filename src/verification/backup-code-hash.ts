@@ -2,6 +2,7 @@
 // scrypt however many codes there are (rule 21). Why these numbers: docs/decisions/0012-backup-code-hashing.md.
 
 import { type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { createTurns, type Turns } from "./turns.ts";
 
 /** For new sets. Stored with each, so that it can be raised while old ones stay readable. */
@@ -10,24 +11,25 @@ export const presentKdf = "scrypt:16384:8:1";
 export const saltBytes = 16; // NIST SP 800-132, 5.1
 export const hashBytes = 32; // no shorter than what it is compared with, SHA-256's length
 
-// The client gives up after five seconds; an answer after that spends a code that nobody hears of.
-const hashLimits = {
-  // Of libuv's four threads two stay free for files and name look-ups; memory is 2 × 16 MiB at most.
-  running: 2,
-  // Far more than are served in time; it bounds memory.
-  waiting: 280,
-  waitMs: 4_000,
-};
+// A hash takes a whole core: one stays free for those who type TOTP codes. Of libuv's four threads two stay free for files and name
+// look-ups; memory is 2 × 16 MiB at most.
+const hashesAtOnce = Math.max(1, Math.min(2, availableParallelism() - 1));
 
-// Each set is ten hashes, half a second; only two at a time, so that between them there are turns for those who sign in.
-const setLimits = { running: 2, waiting: 280, waitMs: 2_500 };
+// Beside a flood whoever is let in has an answer soon, and the others come again.
+const hashLimits = { waitMs: 1_000, usualMs: 50 };
+
+// Each set is ten hashes. As many sets as hashes at once, so that between two hashes of a set one who signs in has a turn. The client gives
+// up after five seconds; an answer after that spends a code that nobody hears of.
+const setLimits = { waitMs: 2_500, usualMs: 500 };
 
 export interface BackupCodeHasher {
   /**
    * The hash, or undefined when `stillWanted` says no; it is asked only after a wait, so that what a flood has locked out
-   * meanwhile is not hashed. Throws AppError `rate-limited`, before any work, when too many wait or the wait is too long.
+   * meanwhile is not hashed. Throws AppError `rate-limited`, before any work, when the wait would be too long.
    */
   hash(typed: HashInput, stillWanted: () => Promise<boolean>): Promise<Buffer | undefined>;
+  /** The hash of a code of a new set, whose turn has come: a flood of typed codes keeps nobody from enrolling. */
+  hashNew(code: HashInput): Promise<Buffer>;
   /** How a new set is hashed, as it is stored with it. */
   kdfOfNewSets: string;
   /** Turns at hashing a whole new set. */
@@ -41,13 +43,18 @@ export interface HashInput {
 }
 
 /** One a process: the bound is on the process's memory and threads. */
-export function createBackupCodeHasher(kdfOfNewSets: string): BackupCodeHasher {
-  const turns = createTurns(hashLimits);
+export function createBackupCodeHasher(kdfOfNewSets: string, running = hashesAtOnce): BackupCodeHasher {
+  const turns = createTurns({ running, ...hashLimits });
   // Equal requests at the same time, as of a button pressed twice, share one hash.
   const underWay = new Map<string, Promise<Buffer | undefined>>();
   return {
     kdfOfNewSets,
-    setTurns: createTurns(setLimits),
+    setTurns: createTurns({ running, ...setLimits }),
+    async hashNew(code) {
+      const hash = await turns.run(() => scryptHash(code), { isWanted: async () => true, goesFirst: true });
+      if (hash === undefined) throw new Error("what is always wanted was not hashed");
+      return hash;
+    },
     async hash(typed, stillWanted) {
       const name = `${typed.kdf} ${Buffer.from(typed.salt).toString("hex")} ${typed.canonicalCode}`;
       const shared = underWay.get(name) ?? turns.run(() => scryptHash(typed), { isWanted: stillWanted });

@@ -41,8 +41,7 @@ async function makeSet(
   // One after the other, so that enrollments leave turns to those who sign in.
   for (const canonicalCode of codes) {
     requireWaiting(signal);
-    const hash = await deps.hasher.hash({ canonicalCode, salt, kdf }, async () => true);
-    if (hash) hashes.push(hash);
+    hashes.push(await deps.hasher.hashNew({ canonicalCode, salt, kdf }));
   }
   return { printed: codes.map(printedCode), kdf, salt, hashes: Buffer.concat(hashes) };
 }

@@ -7,35 +7,52 @@ import { givenUp } from "./waiting-caller.ts";
 export interface TurnLimits {
   /** How many work at the same time. */
   running: number;
-  /** How many may stand in line; the next one is refused at once. */
-  waiting: number;
-  /** How long one may stand in line. */
+  /** How long one may stand in line. Who would have to stand there longer, by what the work takes, is refused at once. */
   waitMs: number;
+  /** What the work takes, until it has been seen. */
+  usualMs: number;
+}
+
+export interface Waiting {
+  isWanted(): Promise<boolean>;
+  signal?: AbortSignal | undefined;
+  /** Before all others, however long the line is: for what has waited once already, and is bounded by that. */
+  goesFirst?: true;
 }
 
 export interface Turns {
   /**
    * What `work` answers, or undefined when `isWanted` says no; it is asked only after a wait, when the world may have changed.
-   * Throws AppError `rate-limited` when the line is too long or too slow, and `aborted` when the signal comes while in line.
+   * Throws AppError `rate-limited` when the line is too long, mostly before standing in it, and `aborted` when the signal comes while in line.
    */
-  run<Answer>(
-    work: () => Promise<Answer>,
-    waiting: { isWanted(): Promise<boolean>; signal?: AbortSignal | undefined },
-  ): Promise<Answer | undefined>;
+  run<Answer>(work: () => Promise<Answer>, waiting: Waiting): Promise<Answer | undefined>;
 }
+
+// A single slow one, as of a process that was not given a core, does not close the line.
+const weightOfNewest = 0.1;
 
 export function createTurns(limits: TurnLimits): Turns {
   let running = 0;
+  let workMs = limits.usualMs;
   const line = new Set<() => void>();
+  const first = new Set<() => void>();
+  const timed = async <Answer>(work: () => Promise<Answer>) => {
+    const begunAt = performance.now();
+    const answer = await work();
+    workMs += (performance.now() - begunAt - workMs) * weightOfNewest;
+    return answer;
+  };
   return {
-    async run(work, { isWanted, signal }) {
+    async run(work, { isWanted, signal, goesFirst }) {
       const waits = running >= limits.running;
-      if (waits) await standInLine(line, limits, signal);
+      const expectedMs = ((line.size + 1) * workMs) / limits.running;
+      if (waits && !goesFirst && expectedMs > limits.waitMs) throw tooMany();
+      if (waits) await standInLine(goesFirst ? first : line, limits, signal);
       else running++;
       try {
-        return !waits || (await isWanted()) ? await work() : undefined;
+        return !waits || (await isWanted()) ? await timed(work) : undefined;
       } finally {
-        const [next] = line;
+        const [next] = first.size > 0 ? first : line;
         // The turn goes straight to the next, so the count stays.
         if (next) next();
         else running--;
@@ -52,7 +69,6 @@ function standInLine(
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (signal?.aborted) reject(givenUp());
-  else if (line.size >= limits.waiting) reject(tooMany());
   else {
     const leave = (then: () => void) => {
       line.delete(take);

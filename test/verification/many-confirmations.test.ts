@@ -30,11 +30,11 @@ function slowHashing(waitMs: number) {
     ...world.deps,
     hasher: {
       ...hasher,
-      setTurns: createTurns({ running: 1, waiting: 100, waitMs }),
-      hash: async (typed, stillWanted) => {
+      setTurns: createTurns({ running: 1, waitMs, usualMs: 1 }),
+      hashNew: async (code) => {
         started.resolve();
         await mayGo.promise;
-        return hasher.hash(typed, stillWanted);
+        return hasher.hashNew(code);
       },
     },
   };

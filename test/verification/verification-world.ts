@@ -115,7 +115,7 @@ export function eachTestInVerificationWorld(use: (world: VerificationWorld) => v
 
 /** The real hasher, at a price that lets thousands of sets be made. What they cost in production: backup-code-hash.test.ts. */
 export function cheapHasher(): BackupCodeHasher {
-  return createBackupCodeHasher("scrypt:16:8:1");
+  return createBackupCodeHasher("scrypt:16:8:1", 2);
 }
 
 /** With `shared`, that database is emptied and outlives the world: an embedded one takes seconds to make. */
