@@ -121,6 +121,8 @@ const statements = [
     constraint group_members_pkey primary key (group_id, member_key),
     constraint group_members_group foreign key (group_id) references groups (id) on delete cascade
   )`,
+  // In which groups somebody is listed, for whoever is read alone.
+  `create index group_members_key on group_members (member_key)`,
   // Who is in a group in the end, nested groups resolved.
   `create table user_groups (
     user_id uuid not null,

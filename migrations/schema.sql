@@ -657,6 +657,8 @@ CREATE INDEX console_sessions_ends_at ON public.console_sessions USING btree (en
 
 CREATE INDEX console_sessions_user_id ON public.console_sessions USING btree (user_id);
 
+CREATE INDEX group_members_key ON public.group_members USING btree (member_key);
+
 CREATE INDEX lockouts_refused ON public.lockouts USING btree (locked_until) WHERE (refused > 0);
 
 CREATE INDEX notices_ended ON public.notices USING btree (ended_at) WHERE (state <> 'waiting'::text);

@@ -9,6 +9,7 @@ export const incrementalRun: BenchRow = { name: "incremental-run", run };
 
 const changed = 100;
 const smaller = 10;
+const membersAGroup = 100;
 // Independent of the size, but for the deeper indexes and the noise of a run that takes a fraction of a second.
 const mostTimesSmaller = 1.3;
 
@@ -24,7 +25,7 @@ async function run(bench: Bench): Promise<BenchResult[]> {
 }
 
 async function measure(bench: Bench, users: number): Promise<number[]> {
-  const scene = await openSyncScene(bench, users);
+  const scene = await openSyncScene(bench, users, { groups: Math.ceil(users / membersAGroup) });
   const samples: number[] = [];
   try {
     await scene.freshDatabase();

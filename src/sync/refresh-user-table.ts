@@ -61,7 +61,6 @@ export async function planJoins(
   run: PlanRun,
   { found, nested }: { found: readonly { directoryId: string; groupDirectoryId: string }[]; nested: boolean },
 ): Promise<void> {
-  // One look into the unique index a group and key, never a walk through all members of all groups: hence the limits.
   await trx.raw(
     `with recursive named as (
        select n.directory_id, g.id as group_id
@@ -70,18 +69,16 @@ export async function planJoins(
        join groups g on g.directory = :directory and g.directory_id = n.group_directory_id
      ), reached as (
        select s.directory_id, g.id as group_id, g.dn_key
-       from staged_entries s join groups g on g.directory = :directory
-       cross join lateral (
-         select from group_members m
-         where m.group_id = g.id and m.member_key in ('dn:' || s.dn_key, 'uid:' || s.username_key, s.primary_group_key)
-         limit 1) lists
+       from staged_entries s
+       cross join lateral unnest(array['dn:' || s.dn_key, 'uid:' || s.username_key, s.primary_group_key]) as own (key)
+       join group_members m on m.member_key = own.key
+       join groups g on g.id = m.group_id and g.directory = :directory
        where s.run_id = :id and (s.directory_id, g.id) not in (select directory_id, group_id from named)
        union
        select reached.directory_id, outer_group.id, outer_group.dn_key
-       from reached join groups outer_group on outer_group.directory = :directory
-       cross join lateral (
-         select from group_members m where m.group_id = outer_group.id and m.member_key = 'dn:' || reached.dn_key limit 1
-       ) lists
+       from reached
+       join group_members m on m.member_key = 'dn:' || reached.dn_key
+       join groups outer_group on outer_group.id = m.group_id and outer_group.directory = :directory
        where :nested
      ), wanted as (
        select directory_id, group_id from named union select directory_id, group_id from reached
