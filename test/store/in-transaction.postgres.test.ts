@@ -31,7 +31,8 @@ test("of two that take two rows in opposite orders both are done, and each chang
     [1, 2],
     [2, 1],
   ]);
-  expect(tries).toBe(3);
+  // PostgreSQL ends one of the two, or both where they find the deadlock at the same moment.
+  expect(tries).toBeGreaterThanOrEqual(3);
   expect(await db("counts").orderBy("id").pluck("count")).toEqual([2, 2]);
 });
 
