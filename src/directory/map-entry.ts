@@ -42,7 +42,7 @@ export function emptyEntryColumns(): EntryColumns {
 const longestKeyBytes = 2000;
 // Longer than any name or DN that people use; keeps one hostile entry from filling a row.
 const longestText = 4096;
-// An entry with more sign-in names than this fills the column is not a person.
+// Of all sign-in names of an entry together: an entry with more is not a person.
 const longestAliases = 65_536;
 // More values than this of a username or alias attribute are not read.
 const mostValues = 1000;

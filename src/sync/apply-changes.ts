@@ -9,7 +9,7 @@ import type { Database, Transaction } from "../store/database.ts";
 import { inTransaction } from "../store/in-transaction.ts";
 import { type Lease, requireLease } from "../store/leases-table.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
-import { holdPolicy, type PolicyInForce, rememberRequiredGroups } from "../users/policy-table.ts";
+import { lockPolicyForReading, type PolicyInForce, rememberRequiredGroups } from "../users/policy-table.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
 import { applyUsers } from "./apply-plan.ts";
 import { applyMemberships } from "./apply-table.ts";
@@ -72,7 +72,7 @@ export async function applyChanges(db: Database, input: ApplyChangesInput): Prom
     await requireLease(trx, input.lease);
     await prepareBulkWork(trx);
     await requireStaged(trx, run, changes.staged);
-    const policy = await holdPolicy(trx);
+    const policy = await lockPolicyForReading(trx);
     if (!policy) throw new Error("an incremental run without a policy in force");
     await requireRemembered(trx, input);
     const plan = await makeChangesPlan(trx, input, policy);

@@ -7,7 +7,7 @@ import type { Database, Transaction } from "../store/database.ts";
 import { inTransaction } from "../store/in-transaction.ts";
 import { type Lease, requireLease } from "../store/leases-table.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
-import { holdPolicy, rememberRequiredGroups } from "../users/policy-table.ts";
+import { lockPolicyForReading, rememberRequiredGroups } from "../users/policy-table.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
 import { countAbsences, forgetAbsences, forgetAbsencesOfListed } from "./absences-table.ts";
 import {
@@ -15,8 +15,8 @@ import {
   applyGroups,
   applyMemberships,
   disableSkippedUsers,
-  holdRestored,
   insertUsers,
+  lockRestored,
   removeUsers,
   replaceAliases,
   updateUsers,
@@ -96,7 +96,7 @@ async function requireMemory(trx: Transaction, { run, plan }: ApplyInput): Promi
       remedy: "The next run makes a new plan.",
     });
   }
-  if (!isDeepStrictEqual(await holdPolicy(trx), plan.policy)) {
+  if (!isDeepStrictEqual(await lockPolicyForReading(trx), plan.policy)) {
     throw new AppError("aborted", "Another MFA policy came into force during the run.", {
       remedy: "The next run plans with it.",
     });
@@ -116,7 +116,7 @@ export async function applyUsers(
   { run, plan }: { run: PlanRun; plan: Pick<Plan, "counts" | "policy" | "newUserFlag"> },
 ): Promise<void> {
   const { added, changed, restored, disabled, removed } = plan.counts;
-  if (restored > 0 && (await holdRestored(trx, run)) < restored) {
+  if (restored > 0 && (await lockRestored(trx, run)) < restored) {
     throw new AppError("aborted", "A user that the plan restores was purged during the run.", {
       remedy: "The next run adds the user as a new one.",
     });

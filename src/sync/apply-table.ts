@@ -31,7 +31,7 @@ export async function vacateUsernames(trx: Transaction, run: PlanRun): Promise<v
 }
 
 /** Takes the locks of the users that the plan restores; returns how many there still are, since a purge may have come first. */
-export async function holdRestored(trx: Transaction, run: PlanRun): Promise<number> {
+export async function lockRestored(trx: Transaction, run: PlanRun): Promise<number> {
   const { rows } = await trx.raw<{ rows: unknown[] }>(
     `select from users u join sync_changes c on c.user_id = u.id
      where c.run_id = :id and c.action = 'restore' for no key update of u`,

@@ -11,7 +11,7 @@ import { usernameKeyOf } from "../username.ts";
 import { getDirectoryMemory } from "./directories-table.ts";
 import { leaseTtlMs, syncLeaseName } from "./keep-lease.ts";
 import { listStoredIds, readDatabaseTime } from "./refresh-user-table.ts";
-import { holdListingRun } from "./runs-and-readings-table.ts";
+import { lockListingRun } from "./runs-and-readings-table.ts";
 import { type Answered, type StoredReading, storeReading } from "./store-reading.ts";
 
 export interface RefreshDeps {
@@ -99,7 +99,7 @@ async function storeUnlessBusy(
   const lease = { name: syncLeaseName(directory.name), holder: deps.holder, ttlMs: leaseTtlMs };
   const attempt = await acquireLease(trx, lease);
   // Beside a run that only lists, which leaves alone whom it finds refreshed. A run that plans or applies is waited for.
-  if (!attempt.won && !(await holdListingRun(trx, directory.name))) return "busy";
+  if (!attempt.won && !(await lockListingRun(trx, directory.name))) return "busy";
   const stored = await storeReading(trx, request, { ...answered, isBesideRun: !attempt.won });
   if (attempt.won) await releaseLease(trx, attempt.lease);
   return stored;

@@ -15,7 +15,7 @@ export async function markPlanning(db: Database, id: string): Promise<boolean> {
 }
 
 /** Keeps the run that lists this directory from planning until the transaction ends. False when none is only listing. */
-export async function holdListingRun(trx: Transaction, directory: string): Promise<boolean> {
+export async function lockListingRun(trx: Transaction, directory: string): Promise<boolean> {
   const { rows } = await trx.raw<{ rows: unknown[] }>(
     `select from sync_runs where directory = :directory and status = 'running' and planned_from is null
      for update skip locked`,

@@ -8,7 +8,7 @@ import type { DirectoryConfig } from "../config/config.ts";
 import { packColumns, valuesOf } from "../directory/packed-columns.ts";
 import type { UserReading } from "../directory/user-question.ts";
 import type { Transaction } from "../store/database.ts";
-import { holdPolicy, type PolicyInForce, rememberRequiredGroups } from "../users/policy-table.ts";
+import { lockPolicyForReading, type PolicyInForce, rememberRequiredGroups } from "../users/policy-table.ts";
 import { refreshRequirements } from "../users/requirements-table.ts";
 import { newUserIds } from "../users/user-ids.ts";
 import { applyUsers } from "./apply-plan.ts";
@@ -66,7 +66,7 @@ export async function storeReading(
   if (await hasAppliedSince(trx, directory.name, askedAt)) return "overtaken";
   if (await wereReadSince(trx, directory.name, readAt)) return "overtaken";
   const memory = await getDirectoryMemory(trx, directory.name);
-  const policy = await holdPolicy(trx);
+  const policy = await lockPolicyForReading(trx);
   if (!policy) throw new Error("a user read without a policy in force");
   const unfound = await findUnfoundRequired(trx, directory.name, { reading, policy });
   if (unfound.length > 0)

@@ -28,7 +28,7 @@ export async function findPolicy(db: Database | Transaction): Promise<PolicyInFo
 }
 
 /** Keeps the policy as it is until the transaction ends. */
-export async function holdPolicy(trx: Transaction): Promise<PolicyInForce | undefined> {
+export async function lockPolicyForReading(trx: Transaction): Promise<PolicyInForce | undefined> {
   return policyOf(await trx<PolicyRow>("mfa_policy").forShare().first());
 }
 

@@ -5,7 +5,7 @@ import { recordUserEvents } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
 import { inTransaction } from "../store/in-transaction.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
-import { holdPolicy } from "./policy-table.ts";
+import { lockPolicyForReading } from "./policy-table.ts";
 import { refreshRequirements } from "./requirements-table.ts";
 import { holdUsers, type UserConditions } from "./user-filter-table.ts";
 import { updateManyRequiredByAdmin } from "./users-table.ts";
@@ -27,7 +27,7 @@ export async function setRequiredOfMany(
     if (ids.length > atMost) return { outcome: "too-many-users" };
     const userIds = await updateManyRequiredByAdmin(trx, ids, required);
     if (userIds.length === 0) return { outcome: "done", matched: ids.length, changed: 0 };
-    await holdPolicy(trx);
+    await lockPolicyForReading(trx);
     const scope = { condition: "u.id = any(:userIds::uuid[])", bindings: { userIds } };
     await refreshRequirements(trx, scope, null);
     const action = required ? "mfa-require" : "mfa-unrequire";

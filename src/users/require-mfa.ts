@@ -4,7 +4,7 @@ import { type Actor, recordAuditEvent } from "../audit/audit-events-table.ts";
 import type { Database } from "../store/database.ts";
 import { inTransaction } from "../store/in-transaction.ts";
 import { prepareBulkWork } from "../store/settings-table.ts";
-import { holdPolicy } from "./policy-table.ts";
+import { lockPolicyForReading } from "./policy-table.ts";
 import { refreshRequirements } from "./requirements-table.ts";
 import { updateRequiredByAdmin } from "./users-table.ts";
 
@@ -17,7 +17,7 @@ export async function setRequiredByAdmin(
     const directory = await updateRequiredByAdmin(trx, input.userId, input.required);
     if (directory === undefined) return false;
     await prepareBulkWork(trx);
-    await holdPolicy(trx);
+    await lockPolicyForReading(trx);
     const scope = { condition: "u.id = :userId::uuid", bindings: { userId: input.userId } };
     await refreshRequirements(trx, scope, null);
     await recordAuditEvent(trx, {

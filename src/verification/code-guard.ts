@@ -1,5 +1,5 @@
-// The one way in for every code (rule 18): lockout first, then the match, then one statement that spends, counts and audits
-// (guard-table.ts). A wrong code is an answer and not an error, so that its count and its audit event stay.
+// The guard of every code (rule 18): lockout first, then the match, then one statement that spends, counts and audits
+// (guard-table.ts). Before it only remembered-code.ts takes a TOTP code, by the same rules. A wrong code is an answer and not an error, so that its count and its audit event stay.
 
 import type { Actor } from "../audit/audit-events-table.ts";
 import { openSealed } from "../sealing/sealing-keys.ts";

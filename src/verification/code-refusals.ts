@@ -1,4 +1,4 @@
-// What becomes of a code that is not accepted: the answer, the log line for the operator, and the audit event where the
+// The answer to a code that was looked at, and for one that is not accepted the log line for the operator, and the audit event where the
 // guard's statement (guard-table.ts) has not written it.
 
 import { type Actor, type NewAuditEvent, recordAuditEvent } from "../audit/audit-events-table.ts";

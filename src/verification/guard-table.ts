@@ -1,4 +1,4 @@
-// The one statement behind every code that is taken (rules 15, 16, 18, 19, 24): it queues on the user's lockout row, spends
+// The statement behind every code that is taken (rules 15, 16, 18, 19, 24); guard-batch-table.ts has it for TOTP codes that come together. It queues on the user's lockout row, spends
 // the code unless locked out, counts the failure or forgets the failures, and writes the audit event: one for every code that was
 // looked at, and one for each lockout that is over, with how many it refused. All or nothing, one round trip, and under any number of equal requests exactly one spends.
 

@@ -7,7 +7,7 @@ import { generateKey, rotateKeys } from "../../src/sealing/rotate-keys.ts";
 import { nonceBytes, seal } from "../../src/sealing/sealing.ts";
 import type { Transaction } from "../../src/store/database.ts";
 import { inTransaction } from "../../src/store/in-transaction.ts";
-import { holdRestored, removeUsers, updateUsers } from "../../src/sync/apply-table.ts";
+import { lockRestored, removeUsers, updateUsers } from "../../src/sync/apply-table.ts";
 import { purgeRemovedUsers } from "../../src/users/purge-removed.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
@@ -126,7 +126,7 @@ export const flows = {
   restore: async ({ db }, subject) =>
     inTransaction(db, async (trx) => {
       const run = await planFor(trx, subject, "restore");
-      const restored = await holdRestored(trx, run);
+      const restored = await lockRestored(trx, run);
       await updateUsers(trx, run);
       return { outcome: `restored ${restored}` };
     }),
