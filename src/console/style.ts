@@ -30,8 +30,8 @@ main:focus { outline: none; }
 .top { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 1.5rem; padding: 0.5rem clamp(1rem, 3vw, 2rem);
   background: var(--card); border-bottom: 1px solid var(--line); }
 .brand { font-weight: 700; font-size: 1.1rem; color: var(--text); text-decoration: none; padding: 0.4rem 0; }
-nav { display: flex; flex-wrap: wrap; gap: 0 0.25rem; }
-nav a { padding: 0.5rem 0.7rem; border-radius: 0.4rem; color: var(--faint); font-weight: 600; text-decoration: none; }
+nav { display: flex; flex-wrap: wrap; gap: 0 0.1rem; }
+nav a { padding: 0.5rem 0.55rem; border-radius: 0.4rem; color: var(--faint); font-weight: 600; text-decoration: none; }
 nav a:hover { color: var(--text); background: var(--raised); }
 nav a[aria-current] { color: var(--text); background: var(--raised); box-shadow: inset 0 -2px var(--accent); }
 .who { display: flex; align-items: center; gap: 1rem; margin-left: auto; }
@@ -169,7 +169,7 @@ code { font-family: ui-monospace, monospace; }
   .who { min-width: 0; flex: 1; justify-content: flex-end; }
   .who .name { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
   .who button { white-space: nowrap; }
-  nav { order: 1; width: 100%; margin-inline: -0.7rem; }
+  nav { order: 1; width: 100%; margin-inline: -0.55rem; }
   body { background: var(--card); }
   main, main.wide { width: 100%; margin: 0; border: 0; border-radius: 0; }
   .facts > div { grid-template-columns: 1fr; gap: 0; }
