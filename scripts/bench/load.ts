@@ -41,13 +41,20 @@ interface Answered {
 }
 const answered: Answered[] = [];
 
-function requestOf(call: "sign-in" | "verify", body: object): Buffer {
-  const text = JSON.stringify(body);
-  return Buffer.from(
+interface Request {
+  bytes: Buffer;
+  /** Of the user: of several daemons each has its own users, as behind a balancer that keeps a user's calls together. */
+  user: number;
+}
+
+function requestOf(call: "sign-in" | "verify", user: number, code: object = {}): Request {
+  const text = JSON.stringify({ username: largeOrganizationUid(user), ...code });
+  const bytes = Buffer.from(
     `POST /v1/${call} HTTP/1.1\r\nhost: daemon\r\n` +
       `authorization: Bearer ${token}\r\ncontent-type: application/json\r\n` +
       `content-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
   );
+  return { bytes, user };
 }
 
 /**
@@ -98,35 +105,27 @@ interface Answer {
   hasRetryAfter: boolean;
 }
 
-function* signIns(): Generator<Buffer> {
-  for (;;) {
-    const username = largeOrganizationUid(firstUser + Math.floor(Math.random() * users));
-    yield requestOf("sign-in", { username });
-  }
+function* signIns(): Generator<Request> {
+  for (;;) yield requestOf("sign-in", firstUser + Math.floor(Math.random() * users));
 }
 
 /** Codes that nobody has, of users in turn: after some of them each user is locked out. */
-function* wrongCodes(): Generator<Buffer> {
+function* wrongCodes(): Generator<Request> {
   for (let turn = 0; ; turn += 1) {
-    const username = largeOrganizationUid(firstUser + (turn % users));
     const code = String(Math.floor(Math.random() * 1e6)).padStart(6, "0");
-    yield requestOf(
-      "verify",
-      work === "wrong-totp" ? { username, totp: code } : { username, backupCode: `WRNG-WR${code}` },
-    );
+    const wrong = work === "wrong-totp" ? { totp: code } : { backupCode: `WRNG-WR${code}` };
+    yield requestOf("verify", firstUser + (turn % users), wrong);
   }
 }
 
 /** Made before the first is sent. A code of this step stays good for the next one, 30 s from here at least. */
-function codesOf(numbers: readonly number[]): Buffer[] {
+function codesOf(numbers: readonly number[]): Request[] {
   const step = timeStepAt(new Date());
-  return numbers.map((number) =>
-    requestOf("verify", { username: largeOrganizationUid(number), totp: totpCodeOf(token, number, step) }),
-  );
+  return numbers.map((number) => requestOf("verify", number, { totp: totpCodeOf(token, number, step) }));
 }
 
-function* decisionsOf(numbers: readonly number[]): Generator<Buffer> {
-  for (const number of numbers) yield requestOf("sign-in", { username: largeOrganizationUid(number) });
+function* decisionsOf(numbers: readonly number[]): Generator<Request> {
+  for (const number of numbers) yield requestOf("sign-in", number);
 }
 
 // Fisher-Yates. In the order of their numbers, neighbors would share pages of the database.
@@ -138,16 +137,16 @@ function shuffled<Value>(values: Value[]): Value[] {
   return values;
 }
 
-const idle: Connection[] = []; // any number of connections: nothing waits on this side
+// By daemon. Any number of connections: nothing waits on this side.
+const idle = hosts.map((host) => ({ host, connections: [] as Connection[] }));
 
-let connections = 0;
-
-async function ask(request: Buffer, dueAt: number): Promise<void> {
-  const connection = idle.pop() ?? new Connection(hosts[connections++ % hosts.length] as URL); // one at least
+async function ask({ bytes, user }: Request, dueAt: number): Promise<void> {
+  const { host, connections } = idle[user % idle.length] as (typeof idle)[number]; // one at least
+  const connection = connections.pop() ?? new Connection(host);
   let answer: Answer = { status: "0", hasRetryAfter: false };
   try {
-    answer = await connection.ask(request);
-    idle.push(connection);
+    answer = await connection.ask(bytes);
+    connections.push(connection);
   } catch (error) {
     if (!refusalsCount) throw error;
   }
@@ -156,7 +155,7 @@ async function ask(request: Buffer, dueAt: number): Promise<void> {
   answered.push({ at, ms: at - dueAt, ...answer });
 }
 
-async function askInTurns(requests: Iterator<Buffer>, clients: number, until: number): Promise<void> {
+async function askInTurns(requests: Iterator<Request>, clients: number, until: number): Promise<void> {
   const client = async () => {
     while (performance.now() < until) {
       const next = requests.next();
@@ -167,7 +166,7 @@ async function askInTurns(requests: Iterator<Buffer>, clients: number, until: nu
   await Promise.all(Array.from({ length: clients }, client));
 }
 
-async function askAtFixedTimes(requests: Iterator<Buffer>, perSecond: number, until: number): Promise<void> {
+async function askAtFixedTimes(requests: Iterator<Request>, perSecond: number, until: number): Promise<void> {
   const asked: Promise<void>[] = [];
   const startAt = performance.now();
   for (;;) {
@@ -227,6 +226,6 @@ const until = settledAt + seconds * 1000;
 if ("clients" in pace) await askInTurns(requests, pace.clients, until);
 else await askAtFixedTimes(requests, pace.perSecond, until);
 const elapsedMs = performance.now() - settledAt;
-for (const connection of idle) connection.end();
+for (const connection of idle.flatMap(({ connections }) => connections)) connection.end();
 const counted = answered.filter(({ at }) => at >= settledAt);
 console.log(JSON.stringify(summaryOf(counted, elapsedMs)));
