@@ -67,6 +67,16 @@ test("however many replicas tick, a tick has one run", async () => {
   expect(new Set(slots).size).toBe(slots.length);
 });
 
+test("where one directory cannot be scheduled, none ticks on", async () => {
+  const { directory } = world;
+  directory.schedule = "* * * * * *";
+  const wrong = { ...directory, name: "wrong", timeZone: "Nowhere/Nowhere" };
+  const deps = { db: world.database.db, log, runner: replica("a"), requestId: "test" };
+  expect(() => scheduleSyncs(deps, [directory, wrong])).toThrow();
+  await sleep(2_200); // two ticks
+  expect((await runs()).filter((run) => run.slot !== null)).toEqual([]);
+});
+
 test("incremental ticks have one run over all replicas, never beside a full one, and are none for the full schedule (rule 25)", async () => {
   await world.sync();
   Object.assign(world.directory, { schedule: "*/3 * * * * *", incrementalSchedule: "* * * * * *" });
@@ -110,6 +120,7 @@ test("what comes to nothing is no tick's run: dry runs, failed ones and those th
   const { urls } = world.directory;
   world.directory.urls = ["ldap://127.0.0.1:1"];
   expect(await tick("a", { slot })).toBe("failed");
+  expect(await tick("a", anHour)).toBe("failed"); // a run, then: the dry run was none
   world.directory.urls = urls;
   await world.database.db("sync_runs").insert({
     ...{ directory: "example", kind: "full", trigger: "schedule", requested_by: "c", dry_run: false },
@@ -135,6 +146,32 @@ test("who asks for a run while a dry run goes on gets a real one, when that has 
   expect((await asked).runs).toMatchObject([{ dryRun: false, counts: { added: 30 } }]);
   await installation.remove();
 });
+
+test.each([
+  ["a dry run", true, "succeeded"],
+  ["one that is stopped", false, "failed"],
+])(
+  "the schedule waits for a run that comes to nothing, %s, and then has its own",
+  async (_, dryRun, ends) => {
+    world.directory.schedule = "0 0 1 1 *";
+    const { db } = world.database;
+    const release = await blockPlans();
+    const other = replica("a");
+    const actor = { name: "test", via: "sync" } as const;
+    await other.start({ directory: world.directory, trigger: "request", actor, dryRun });
+    const runner = replica("b");
+    untilTheEnd(scheduleSyncs({ db, log, runner, requestId: "test" }, [world.directory]));
+    await sleep(500); // by then it waits
+    const stopped = dryRun ? undefined : other.stop();
+    await release();
+    await stopped;
+    const facts = async () => (await runs()).map((run) => [run.trigger, run.dry_run, run.status]);
+    await expect.poll(facts, { timeout: 20_000 }).toEqual([
+      ["request", dryRun, ends],
+      ["start", false, "succeeded"],
+    ]);
+  },
+);
 
 async function blockPlans(): Promise<() => Promise<void>> {
   const blocker = await world.database.db.transaction();
