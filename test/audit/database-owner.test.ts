@@ -122,17 +122,38 @@ describe("seals cut off for the daemon to seal anew", () => {
   });
 });
 
+const madeUpSeal = `insert into audit_seals (position, event_id, event_mac, chain_mac, version)
+  select 3, max(id), sha256('a'), sha256('b'), 2 from audit_events`;
+
 test("what is put after the end by someone without the key is not sealed over", async () => {
   const daemon = await sealedBy(2);
   await record("made up");
-  await tamper(
-    `insert into audit_seals (position, event_id, event_mac, chain_mac, version)
-     select 3, max(id), sha256('a'), sha256('b'), 2 from audit_events`,
-  );
+  await tamper(madeUpSeal);
   expect(await daemon.seal()).toMatchObject({
     outcome: "broken",
     broken: { kind: "not-as-sealed", problems: [{ position: "3" }, { position: "3" }] },
   });
+});
+
+const countWaiting = async () => {
+  const { rows } = await database.db.raw(
+    `select from pg_locks where relation = 'leases'::regclass and not granted
+     and database = (select oid from pg_database where datname = current_database())`,
+  );
+  return rows.length;
+};
+
+test("what is put there between the daemon's look at the chain and its own seals is not sealed over", async () => {
+  const daemon = await sealedBy(2);
+  await record("made up");
+  const owner = await database.db.transaction();
+  await owner.raw("lock table leases in access exclusive mode");
+  const sealing = daemon.seal();
+  await expect.poll(countWaiting).toBe(1);
+  await owner.raw(madeUpSeal);
+  await owner.commit();
+  expect(await sealing).toMatchObject({ outcome: "broken", broken: { kind: "not-as-sealed" } });
+  expect(await database.db("audit_seals")).toHaveLength(3);
 });
 
 describe("a break that an admin accepts", () => {
