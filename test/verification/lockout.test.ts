@@ -1,6 +1,7 @@
 // Failed codes and the lockout that they reach (rules 18 and 19).
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa } from "../../src/verification/disable-mfa.ts";
 import { spendStep } from "../../src/verification/guard-table.ts";
@@ -211,6 +212,25 @@ describe("every path that takes a code", () => {
     expect(await disableMfa(world.deps, { ...input(), totpAsTyped: world.codeOf(user) })).toMatchObject({
       outcome: "locked-out",
     });
+  });
+});
+
+test("whatever a lockout refuses is counted with it, of every kind and on every path", async () => {
+  const user = await world.addEnrolledUser();
+  await fail(user, 5);
+  for (let failure = 0; failure < 7; failure++) await world.verify(user, wrongBackupCode, "backup-code"); // 2 are refused
+  const input = () => ({ name: user, totpAsTyped: world.codeOf(user), actor: caller });
+  const refused = [
+    await disableMfa(world.deps, input()),
+    await regenerateBackupCodes(world.deps, input()),
+    await beginEnrollment(world.deps, input()),
+    await world.verify(user, world.codeOf(user), "totp", await world.replica()),
+  ];
+  expect(refused.map(({ outcome }) => outcome)).toEqual(Array(4).fill("locked-out"));
+  await unlockUser(world.deps, { userId: user.id, actor: admin });
+  expect((await world.events(user.id)).at(-1)?.details).toEqual({
+    methods: ["backup-code", "totp"],
+    refused: 6,
   });
 });
 

@@ -1,11 +1,12 @@
 // What happens to confirmations that come at once, and to those whose caller has gone: nobody's authenticator is activated
 // with backup codes that nobody saw (rules 15 and 21).
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { errorCodeOf } from "../../src/errors.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { confirmEnrollment } from "../../src/verification/confirm-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
+import { disableMfa } from "../../src/verification/disable-mfa.ts";
 import { regenerateBackupCodes } from "../../src/verification/regenerate-backup-codes.ts";
 import { createTurns } from "../../src/verification/turns.ts";
 import { verifyCode } from "../../src/verification/verify-code.ts";
@@ -86,6 +87,48 @@ test("a confirmation whose caller goes while the codes are made activates nothin
   expect((await world.events(user.id)).map(({ action }) => action)).toEqual(["enrollment-begin"]);
   expect(await confirmEnrollment(world.deps, input)).toMatchObject({ outcome: "confirmed" });
 });
+
+describe("what a user asks for, whose caller goes while it waits for the user's lock, is not done:", () => {
+  type Asked = { name: { username: string }; totpAsTyped: string; actor: typeof caller; signal: AbortSignal };
+  const flows: [act: string, done: string, flow: (asked: Asked) => Promise<unknown>][] = [
+    ["confirming", "confirmed", (asked) => confirmEnrollment(world.deps, asked)],
+    ["beginning", "begun", ({ name, actor, signal }) => beginEnrollment(world.deps, { name, actor, signal })],
+    ["replacing", "begun", (asked) => beginEnrollment(world.deps, asked)],
+    ["disabling", "disabled", (asked) => disableMfa(world.deps, asked)],
+    ["regenerating", "regenerated", (asked) => regenerateBackupCodes(world.deps, asked)],
+  ];
+
+  test.each(flows)("%s", async (act, done, flow) => {
+    const isEnrolled = act !== "confirming" && act !== "beginning";
+    const enrolled = isEnrolled ? await world.addEnrolledUser() : undefined;
+    const { id, username } = enrolled ?? (await world.addUser());
+    const asked =
+      enrolled === undefined
+        ? await beginFor(username)
+        : { name: { username }, totpAsTyped: world.codeOf(enrolled), actor: caller };
+    const gone = new AbortController();
+    const before = await world.events(id);
+    const holder = await world.database.db.transaction();
+    await holder("users").where({ id }).forUpdate().select("id");
+    const answer = flow({ ...asked, signal: gone.signal }).catch(errorCodeOf);
+    await expect.poll(countWaitingForLock).toBe(1);
+    gone.abort();
+    await holder.commit();
+    expect(await answer).toBe("aborted");
+    expect(await world.events(id)).toEqual(before);
+    // And its code is good for another.
+    const again = await flow({ ...asked, signal: new AbortController().signal });
+    expect(again).toMatchObject({ outcome: done });
+    expect((await world.events(id)).length).toBeGreaterThan(before.length);
+  });
+});
+
+async function countWaitingForLock(): Promise<number> {
+  const { rows } = await world.database.db.raw(
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  );
+  return rows.length;
+}
 
 test("a caller that has gone has no right code spent, while its wrong ones count", async () => {
   const user = await world.addEnrolledUser();
