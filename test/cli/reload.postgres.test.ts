@@ -55,6 +55,7 @@ beforeAll(async () => {
     database: database.config,
     config: {
       http: { listen: "127.0.0.1:0", callers: [callerOf("login-service", tokens.login, ["login"])] },
+      log: { level: "info" },
       directories: [
         {
           name: "example",
@@ -91,6 +92,7 @@ const signIn = (token: string) => call(`${address}/v1/sign-in`, { token, body: {
 
 test("callers, policy and log level are taken over", async () => {
   expect((await signIn(tokens.login)).json).toMatchObject({ decision: "allow" });
+  expect(text).not.toContain('"debug"');
   await changeConfig((config) => {
     config.http.callers = [callerOf("new-login-service", tokens.every, ["login"])];
     config.mfa = { mode: "required" };
@@ -147,6 +149,26 @@ test("a directory that is taken out is denied at once, and allowed again when it
   daemon.kill("SIGHUP");
   await waitFor("the configuration was taken over", 4);
   expect((await signIn(tokens.every)).json).toMatchObject({ decision: "allow" });
+});
+
+test("a schedule is taken over: it ticks, and ticks no more once it is taken out", async () => {
+  const scheduled = async () => (await database.db("sync_runs").where({ trigger: "schedule" })).length;
+  const taken = () => lines().filter(({ msg }) => msg === "the configuration was taken over").length;
+  const reload = async (schedule: string) => {
+    await changeConfig((config) => {
+      config.directories[0].schedule = schedule;
+    });
+    const times = taken() + 1;
+    daemon.kill("SIGHUP");
+    await waitFor("the configuration was taken over", times);
+  };
+  expect(await scheduled()).toBe(0);
+  await reload("* * * * * *");
+  await expect.poll(scheduled, { timeout: 10_000 }).toBeGreaterThan(0);
+  await reload("on-demand");
+  const ticked = await scheduled();
+  await new Promise((resolve) => setTimeout(resolve, 2_200)); // two ticks
+  expect(await scheduled()).toBe(ticked);
 });
 
 test("requests that are asked all the while are answered, and many signals end nothing", async () => {

@@ -6,6 +6,7 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { parse } from "yaml";
+import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
 import { runCommand } from "../support/command.ts";
 import { createTestDatabase } from "../support/databases.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
@@ -74,6 +75,16 @@ test("check warns of a configuration or a key that others can change, and of a c
   expect(code).toBe(0);
 });
 
+test("check warns of a folder in which others can put another configuration", async () => {
+  const look = async (mode: number) => {
+    await chmod(installation.folder, mode);
+    return (await dirmfa("check")).stdout;
+  };
+  const warning = /^warning .*everyone on this machine can put another file in this one's place/m;
+  expect(await look(0o777)).toMatch(warning);
+  expect(await look(0o1777)).not.toMatch(warning); // as /tmp: others replace only what is theirs
+});
+
 test("check tells a running console from another program on its port", async () => {
   await dirmfa("key", "generate");
   const config = parse(await readFile(installation.configPath, "utf8"));
@@ -97,6 +108,28 @@ test("check and health tell a running daemon from another program on its port", 
   daemon.kill("SIGTERM");
   await once(daemon, "exit");
   expect(await health()).toMatchObject({ code: 1 });
+});
+
+test("health finds a daemon that listens with TLS, whatever names are in its certificate", async () => {
+  await dirmfa("key", "generate");
+  const { certPem, keyPem } = createCertificateAuthority().issue({ names: ["mfa.example.org"] });
+  const [certFile, keyFile] = [join(installation.folder, "mfa.pem"), join(installation.folder, "mfa.key")];
+  await writeFile(certFile, certPem);
+  await writeFile(keyFile, keyPem, { mode: 0o600 });
+  const config = parse(await readFile(installation.configPath, "utf8"));
+  const write = (listen: string) =>
+    writeFile(
+      installation.configPath,
+      JSON.stringify({ ...config, http: { listen, tls: { certFile, keyFile } } }),
+    );
+  await write("127.0.0.1:0");
+  const { address, process: daemon } = await installation.serve();
+  expect(address).toMatch(/^https:/);
+  await write(new URL(address).host);
+  expect(await dirmfa("health")).toMatchObject({ code: 0 });
+  daemon.kill("SIGTERM");
+  await once(daemon, "exit");
+  expect(await dirmfa("health")).toMatchObject({ code: 1 });
 });
 
 // The other end of systemd's socket: prints each message as one line of JSON. Node has no datagram sockets of this kind.

@@ -155,6 +155,17 @@ test("everybody disabled is held, and so is everybody enabled again", async () =
   expect(await world.user("user0000")).toMatchObject({ state: "active" });
 });
 
+test("disabled users who are removed do not count among the active ones", async () => {
+  world.directory.users.disabled = { kind: "attribute", attribute: "title", values: ["gone"] };
+  await world.slapd.modify(titles(names(0, 20), "gone"));
+  await approve(await world.sync());
+  await world.slapd.modify(deletions(names(5, 21)));
+  const { holdReasons } = await world.sync();
+  expect(holdReasons.map(({ text }) => text)).toEqual([
+    expect.stringMatching(/^The plan removes 16 of 40 users; /),
+  ]);
+});
+
 test("every username changed is held; approving it covers the users of the plan and nobody else", async () => {
   await world.slapd.modify(renames(names(0, 20)));
   const held = await world.sync();
