@@ -236,6 +236,23 @@ test("without --config the usual places are tried, the last of them /etc/dirmfa"
   );
 });
 
+test("where nothing is said and nothing is there, the place of an installation is named", async () => {
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough(), env: {} };
+  expect(await runCommandLine(["health"], streams)).toBe(2);
+  expect(streams.stderr.read().toString()).toMatch(/^dirmfa: \/etc\/dirmfa\/dirmfa\.yaml: cannot be read: /);
+});
+
+test.each([
+  ["not at all", {}, false],
+  ["when it is asked for", { DIRMFA_STACK: "1" }, true],
+])("the stack of what nobody foresaw is shown to an admin %s", (_, env, isShown) => {
+  const stderr = new PassThrough();
+  expect(reportFailure(new TypeError("x is not a function"), { stderr, env })).toBe(1);
+  const text = stderr.read().toString();
+  expect(text).toMatch(/^dirmfa: something unexpected happened: x is not a function\n/);
+  expect(/\n +at /.test(text)).toBe(isShown);
+});
+
 test("a key folder that is read-only is told as that", () => {
   const stderr = new PassThrough();
   const error = { code: "EROFS", syscall: "mkdir", path: "/etc/dirmfa/keys" };

@@ -39,8 +39,10 @@ test.each<[string, DirectoryErrorCode]>([
 });
 
 test("a smaller page, which the remedy for size.pr names first, helps as well", async () => {
-  const { usernames } = await withLimits(`${reader} size.pr=5`, (config) =>
-    collect({ ...config, limits: { ...config.limits, pageSize: 5 } }),
-  );
+  const { remedy, usernames } = await withLimits(`${reader} size.pr=5`, async (config) => ({
+    ...(await failureOf(collect(config))),
+    ...(await collect({ ...config, limits: { ...config.limits, pageSize: 5 } })),
+  }));
+  expect(remedy).toMatch(/^Lower limits\.pageSize to the server's size\.pr or less/);
   expect(usernames).toHaveLength(30);
 });

@@ -62,3 +62,21 @@ test("check counts clashing names as a run does", async () => {
     "3 entries have a username that another of them has too (twin)",
   );
 });
+
+test("check tells two entries with one directory id from one entry below two bases", async () => {
+  world.directory.users.attributes.id = "employeeNumber";
+  const numbered = (uid: string) => `${person(uid).trimEnd()}\nemployeeNumber: 7\n\n`;
+  const warnings = async () => {
+    const probe = await probeListing(world.directory, world.slapd.url, new AbortController().signal);
+    return probe.warnings.map(({ message }) => message).join("\n");
+  };
+  const twoDns = "1 entries have the directory id of an entry with another DN";
+  await world.slapd.add(numbered("ada"));
+  world.directory.users.bases.push(dnOf("ada"));
+  expect(await warnings()).toContain("1 entries were listed more than once, since bases overlap");
+  expect(await warnings()).not.toContain(twoDns);
+  world.directory.users.bases.pop();
+  await world.slapd.add(numbered("ben"));
+  expect(await warnings()).toContain(twoDns);
+  expect(await warnings()).not.toContain("more than once");
+});

@@ -353,3 +353,23 @@ test("a plan says how many will be stopped at their next sign-in, and why", asyn
   expect((await world.sync()).notes).toEqual([note]);
   expect((await world.sync()).notes).toEqual([]);
 });
+
+test("who has an authenticator, or is required already, is not among those whom a plan says it will stop", async () => {
+  await enroll("user0030");
+  await modify("vpn", "add: memberUid\nmemberUid: user0020\nmemberUid: user0030\nmemberUid: user0031");
+  const { notes } = await world.sync({ dryRun: true });
+  expect(notes).toEqual([
+    {
+      code: "enrollment-required",
+      text: expect.stringMatching(/^1 of them will .*: MFA is required for a group \(1\)\.$/),
+    },
+  ]);
+});
+
+async function enroll(username: string): Promise<void> {
+  const { db } = world.database;
+  await db("sealing_keys").insert({ id: "some", state: "active", check_value: Buffer.alloc(32) });
+  const { id } = await world.user(username);
+  const sealed = { key_id: "some", sealed: Buffer.from("sealed"), last_step: 0 };
+  await db("authenticators").insert({ user_id: id, state: "active", ...sealed, confirmed_at: new Date() });
+}
