@@ -253,6 +253,16 @@ test.each([
   expect(/\n +at /.test(text)).toBe(isShown);
 });
 
+test("a command whose run meets what nobody foresaw logs it without a stack", async () => {
+  const { db } = world.database;
+  await db.raw("alter table user_absences rename to hidden_absences");
+  const { code, stdout, stderr } = await dirmfa("sync");
+  await db.raw("alter table hidden_absences rename to user_absences");
+  expect(code).toBe(1);
+  expect(stderr).toContain("sync run failed");
+  expect(stdout + stderr).not.toMatch(/ at .*\.ts:|"stack"/);
+});
+
 test("a key folder that is read-only is told as that", () => {
   const stderr = new PassThrough();
   const error = { code: "EROFS", syscall: "mkdir", path: "/etc/dirmfa/keys" };

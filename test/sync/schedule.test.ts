@@ -212,4 +212,22 @@ test("an approval whose run fails or is cut off is not used up", async () => {
   expect(events.map((event) => event.outcome)).toEqual(["done", "failed", "done", "failed", "done"]);
 });
 
+test("an approval whose process was killed is not used up", async () => {
+  await world.sync();
+  await world.slapd.modify(deletions(people15));
+  const held = await world.sync();
+  const { db } = world.database;
+  await db("sync_runs").where({ id: held.id }).update({ approved_at: new Date(), approved_by: "killed" });
+  await db("sync_runs").insert({
+    ...{ directory: "example", kind: "full", trigger: "approval", requested_by: "killed", dry_run: false },
+    ...{ status: "running", fencing_token: 1, approves: held.id },
+  });
+  await world.sync({ dryRun: true }); // whoever comes next declares it dead
+  expect(await findRun(db, held.id)).toMatchObject({ status: "held", approvedAt: null, approvedBy: null });
+  expect(await world.sync({ trigger: "approval", approves: held })).toMatchObject({
+    status: "succeeded",
+    counts: { removed: 15 },
+  });
+});
+
 const people15 = Array.from({ length: 15 }, (_, n) => `user${String(n).padStart(4, "0")}`);

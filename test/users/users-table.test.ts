@@ -102,6 +102,14 @@ test("users are listed by name and narrowed by every filter", async () => {
   expect(await names({ enrolled: false, directory: "east" })).toEqual(["Ada", "ben", "cleo", "dora"]);
 });
 
+test("of a removed user nothing is required any more, unless removed users are asked for", async () => {
+  const dora = () => database.db("users").where({ username: "dora" });
+  await dora().update({ required_since: new Date(), enrollment_deadline: new Date() });
+  expect(await names({ required: true })).toEqual(["ben"]);
+  expect(await names({ required: true, state: "removed" })).toEqual(["dora"]);
+  await dora().update({ required_since: null, enrollment_deadline: null });
+});
+
 test("those who are locked out now and those who must enroll before a time are found", async () => {
   const { db } = database;
   const [ada] = await listUsers(db, { search: "ada", limit: 1 });
