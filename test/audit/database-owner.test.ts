@@ -5,9 +5,11 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { acceptAudit } from "../../src/audit/acceptance.ts";
 import { recordAuditEvent } from "../../src/audit/audit-events-table.ts";
+import { startAuditSealing } from "../../src/audit/audit-sealing.ts";
 import { notedHeadOf, readKeptHead, writeKeptHead } from "../../src/audit/noted-head.ts";
 import { type SealAuditAnswer, sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
 import { verifyAuditChain } from "../../src/audit/verify-audit-chain.ts";
@@ -256,6 +258,20 @@ describe("events that are sealed late or never", () => {
     expect(await verify()).toMatchObject({ waiting: 1, problems: [] });
     passedMinutes += 20;
     expect((await verify()).problems).toEqual([{ kind: "unsealed", position: null, eventId: "2" }]);
+  });
+
+  test("how long the oldest one waits is measured, for the metrics", async () => {
+    const daemon = await sealedBy(1);
+    await record("waits");
+    passedMinutes += 5;
+    const log = pino({ level: "silent" });
+    const its = { headFolder: daemon.folder, actor: alice, retentionMs: () => undefined };
+    const sealing = startAuditSealing({ db: database.db, chainKey, holder: "test", clock, log, ...its });
+    const { unsealedSeconds } = await sealing.measure();
+    expect(unsealedSeconds).toBeGreaterThanOrEqual(299);
+    expect(unsealedSeconds).toBeLessThan(330);
+    await sealing.stop(); // after a last round
+    expect(await sealing.measure()).toEqual({ unsealedSeconds: 0, broken: false });
   });
 
   test("after a stay without a daemon an admin accepts, and later late seals are found again", async () => {

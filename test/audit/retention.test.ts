@@ -1,7 +1,12 @@
 // Old audit events are cut off so that what is left still verifies, and nothing else is ever deleted (rule 24).
 
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { startAuditSealing } from "../../src/audit/audit-sealing.ts";
 import { type CutAnswer, cutOldEvents } from "../../src/audit/cut-old-events.ts";
 import { notedHeadOf } from "../../src/audit/noted-head.ts";
 import { type SealAuditAnswer, sealAuditEvents } from "../../src/audit/seal-audit-events.ts";
@@ -156,4 +161,17 @@ test.each([
   await eventsOfDays(200, 150, 0, 0);
   await cut(180);
   await expect(database.db.raw(statement)).rejects.toMatchObject({ code: "42501" });
+});
+
+test("a daemon cuts them off by itself", async () => {
+  await eventsOfDays(40, 35, 1);
+  const headFolder = await mkdtemp(join(tmpdir(), "dirmfa-head-"));
+  const log = pino({ level: "silent" });
+  const actor = { name: "retention", via: "daemon" } as const;
+  const retentionMs = () => 30 * dayMs;
+  const sealing = startAuditSealing({ ...depsOn(0), log, headFolder, actor, retentionMs });
+  await sealing.stop(); // after a last round
+  await rm(headFolder, { recursive: true });
+  const left = await database.db("audit_events").orderBy("id").pluck("outcome");
+  expect(left).toEqual(["1 days ago", "done"]);
 });
