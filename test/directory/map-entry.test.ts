@@ -174,6 +174,23 @@ describe("accountExpires", () => {
   });
 });
 
+test.each<[string, FakeAttributes, Case]>([
+  ["id", { entryUUID: [uuidOf(2)] }, {}],
+  ["username", { uid: ["Anni"] }, {}],
+  ["display name", { displayName: ["Anna"] }, {}],
+  ["e-mail address", { mail: ["a@a"] }, {}],
+  ["DN", {}, { dn: "uid=anna,dc=b" }],
+  ["state", {}, { users: { disabled: { kind: "attribute", attribute: "mail", values: ["anna@a"] } } }],
+  ["aliases", {}, { users: { aliases: ["mail"] } }],
+  ["aliases by domain", {}, { users: { aliasDomain: "A" } }],
+  ["primary group", { gidNumber: ["100"] }, {}],
+])(
+  "the digest notices another %s, and so a configuration that maps it otherwise",
+  (_, attributes, options) => {
+    expect(map({ ...anna, ...attributes }, options).hash).not.toBe(map(anna).hash);
+  },
+);
+
 describe("the primary group", () => {
   test.each<[DirectoryKind, string, string, string | null]>([
     ["active-directory", "primaryGroupID", "513", "rid:513"],

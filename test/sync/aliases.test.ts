@@ -45,6 +45,15 @@ test("a changed alias is found, and the old one is not", async () => {
   expect(await whoIs("anna@example.org")).toBe("unknown");
 });
 
+test("other aliases in the configuration count with the next run, though no entry has changed", async () => {
+  Object.assign(world.directory.users, { aliases: [], aliasDomain: undefined });
+  await world.sync();
+  expect(await whoIs("anna@example.org")).toBe("unknown");
+  world.directory.users.aliases = ["mail"];
+  await world.sync();
+  expect(await whoIs("anna@example.org")).toBe("anna");
+});
+
 test("somebody's username is never taken over by another one's alias", async () => {
   await world.slapd.add(person("anna@example.org", { mail: "x@example.org", rdn: "cn=real", cn: "real" }));
   await world.sync();

@@ -210,8 +210,8 @@ test("a limit holds an incremental run, and approving it is a full run", async (
   expect(await incremental()).toMatchObject({ kind: "incremental", status: "succeeded", counts: nothing });
 });
 
-test("a changed filter, base, mapping or bind DN ends in a full run", async () => {
-  const { users } = world.directory;
+test("a changed filter, base, mapping or nesting ends in a full run", async () => {
+  const { users, groups } = world.directory;
   const configured = structuredClone(users);
   for (const change of [
     { filter: "(objectClass=person)" },
@@ -223,6 +223,8 @@ test("a changed filter, base, mapping or bind DN ends in a full run", async () =
     expect(reasonOf(await incremental())).toBe("read-otherwise");
     expect(await incremental()).toMatchObject({ kind: "incremental" });
   }
+  if (groups) groups.nested = false;
+  expect(reasonOf(await incremental())).toBe("read-otherwise");
 });
 
 test("a changed group ends in a full run, and another one follows incrementally", async () => {

@@ -147,6 +147,26 @@ test("who asks for a run while a dry run goes on gets a real one, when that has 
   await installation.remove();
 });
 
+test("who approves a run while another goes on waits for its end, and has the approved one carried out", async () => {
+  await world.sync();
+  await world.slapd.modify(deletions(people15));
+  const held = await world.sync();
+  const installation = await createInstallation({ slapd: world.slapd, database: world.database.config });
+  const release = await blockPlans();
+  const other = await world.start({ dryRun: true });
+  const asked = installation.json("run", "approve", held.id);
+  await sleep(1_000);
+  await release();
+  if (other.kind !== "started") throw new Error("not started");
+  await other.finished;
+  expect((await asked).run).toMatchObject({
+    approves: held.id,
+    status: "succeeded",
+    counts: { removed: 15 },
+  });
+  await installation.remove();
+});
+
 test.each([
   ["a dry run", true, "succeeded"],
   ["one that is stopped", false, "failed"],
