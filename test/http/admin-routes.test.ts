@@ -99,6 +99,17 @@ test("an admin requires MFA of a user and takes it back, and both are audited wi
   ]);
 });
 
+test("a row of the list has what the single user has: why MFA is required, until when it may wait, and whether there is an authenticator", async () => {
+  const { id, username } = await world.addEnrolledUser();
+  await world.admin(`/v1/admin/users/${id}/mfa-required`, { method: "PUT", body: { required: true } });
+  const { policy, state } = readAs(UserDetail, await world.admin(`/v1/admin/users/${id}`));
+  const { required, requiredBy, enrollmentDeadline } = policy;
+  expect({ required, requiredBy }).toEqual({ required: true, requiredBy: ["required-by-admin"] });
+  expect(enrollmentDeadline).toMatch(/Z$/);
+  const { users } = readAs(UserPage, await world.admin(`/v1/admin/users?search=${username}`));
+  expect(users).toMatchObject([{ id, state, required, requiredBy, enrollmentDeadline, enrolled: true }]);
+});
+
 test("an admin disables MFA without a code, and a required user has to enroll again", async () => {
   const { id, username } = await world.addEnrolledUser();
   await world.admin(`/v1/admin/users/${id}/mfa-required`, { method: "PUT", body: { required: true } });

@@ -61,6 +61,22 @@ test("thousands of entries with one username are skipped with a few of the other
   expect(seconds).toBeLessThan(15);
 }, 60_000);
 
+test("the others are named by the beginning of their DNs, however long those are", async () => {
+  const ou = (name: string, below: string) =>
+    `dn: ou=${name},${below}\nobjectClass: organizationalUnit\nou: ${name}\n\n`;
+  const deep = "o".repeat(200); // slapd takes little more in one part of a DN
+  const rdns = ["a", "b", "c", "d"].map((letter) => `cn=${letter.repeat(200)}`);
+  await world.slapd.add(
+    ou("long", "dc=example,dc=org") +
+      ou(deep, "ou=long,dc=example,dc=org") +
+      rdns.map((rdn) => person("twin", { rdn, cn: "twin", ou: `ou=${deep},ou=long` })).join(""),
+  );
+  const { run, details } = await syncBranch("long");
+  expect(run.counts).toMatchObject({ skipped: rdns.length });
+  // Its own DN whole, of three others 300 characters each, and the sentence.
+  for (const detail of details) expect(detail.length).toBeLessThan(500 + 3 * 300 + 200);
+});
+
 test("thousands of entries with one directory id as well", async () => {
   const { run, seconds, details } = await syncBranch("ids", "employeeNumber");
   expect(run).toMatchObject({ status: "held", counts: { listed: sharing, skipped: sharing } });
