@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { parse } from "yaml";
 import { createCertificateAuthority } from "../../scripts/servers/certificates.ts";
 import { runCommand } from "../support/command.ts";
@@ -149,6 +149,7 @@ async function withServiceManager(
 ) {
   const path = join(installation.folder, "notify");
   const python = spawn("python3", ["-c", receiver, path], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void python.kill()); // also where the test waited in vain for a message
   const lines: string[] = [];
   python.stdout
     .setEncoding("utf8")
