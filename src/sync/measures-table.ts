@@ -70,7 +70,7 @@ export async function countStoredUsers(trx: Transaction, run: PlanRun): Promise<
 
 /**
  * The bases, by the keys of their DNs, whose users the plan removes while nobody is left or comes there. A user that moved
- * from one to another is in the listing, and counts for the new one.
+ * from one to another is in the listing, and counts for the new one, also where the entry there cannot be used.
  */
 export async function listEmptiedBases(
   trx: Transaction,
@@ -92,7 +92,10 @@ export async function listEmptiedBases(
          select from users u where u.directory = :directory and u.state <> 'removed' and ${below("u.dn_key")}
            and not exists (select from staged_entries s where s.run_id = :id and s.directory_id = u.directory_id)
            and not exists (
-             select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove'))`,
+             select from sync_changes c where c.run_id = :id and c.directory_id = u.directory_id and c.action = 'remove')
+           and not exists (
+             select from sync_skips k where k.run_id = :id and not k.of_groups and k.directory_id = u.directory_id
+               and not ${below("k.dn_key")}))`,
     { ...run, baseKeys },
   );
   return rows;

@@ -214,3 +214,20 @@ test("a base that falls to nothing is held although few users were in it", async
   expect(held.holdReasons[0]?.text).toContain("OU=Sub,dc=example,dc=org");
   expect(await approve(held)).toMatchObject({ status: "succeeded", counts: { removed: 1 } });
 });
+
+test("a base whose last users left it for an entry that cannot be used has nobody, and the others of it are held", async () => {
+  world.directory.users.bases = ["ou=people,dc=example,dc=org", "ou=sub,dc=example,dc=org"];
+  const sub = "dn: ou=sub,dc=example,dc=org\nobjectClass: organizationalUnit\nou: sub\n\n";
+  const inSub = (uid: string) => person(uid, { ou: "ou=sub", rdn: `cn=${uid}` });
+  await world.slapd.add(sub + inSub("mover") + inSub("inner"));
+  expect((await world.sync()).counts).toMatchObject({ added: 2 });
+  await world.slapd.modify(
+    "dn: cn=mover,ou=sub,dc=example,dc=org\nchangetype: modrdn\nnewrdn: cn=mover\ndeleteoldrdn: 0\n" +
+      "newsuperior: ou=people,dc=example,dc=org\n\n" +
+      "dn: cn=mover,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: uid\nuid: user0003\n\n" +
+      "dn: cn=inner,ou=sub,dc=example,dc=org\nchangetype: delete\n\n",
+  );
+  const held = await world.sync();
+  expect(held).toMatchObject({ status: "held", holdReasons: [{ code: "base-empty" }] });
+  expect(await removed()).toEqual([]);
+});
