@@ -28,7 +28,7 @@ export interface Turns {
   run<Answer>(work: () => Promise<Answer>, waiting: Waiting): Promise<Answer | undefined>;
 }
 
-// A single slow one, as of a process that was not given a core, does not close the line.
+// A single slow one, as of a process that was stopped for a while, does not close the line: it counts a tenth, and for no more than may be waited.
 const weightOfNewest = 0.1;
 
 export function createTurns(limits: TurnLimits): Turns {
@@ -39,7 +39,8 @@ export function createTurns(limits: TurnLimits): Turns {
   const timed = async <Answer>(work: () => Promise<Answer>) => {
     const begunAt = performance.now();
     const answer = await work();
-    workMs += (performance.now() - begunAt - workMs) * weightOfNewest;
+    const tookMs = Math.min(performance.now() - begunAt, limits.waitMs);
+    workMs += (tookMs - workMs) * weightOfNewest;
     return answer;
   };
   return {

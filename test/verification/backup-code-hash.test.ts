@@ -67,6 +67,15 @@ test("who is let in while ten times as many come is served in time, and the othe
   expect(sorted[Math.floor(sorted.length * 0.9)]).toBeLessThan(10);
 });
 
+test("work that took long once, as while the process was stopped, closes the line to nobody after it", async () => {
+  const turns = createTurns({ running: 1, waitMs: 200, usualMs: 1 });
+  await turns.run(() => sleep(1_500), { isWanted: always });
+  const two = Array.from({ length: 2 }, () => turns.run(async () => "done", { isWanted: always }));
+  expect(await Promise.all(two)).toEqual(["done", "done"]);
+  const five = Array.from({ length: 5 }, () => turns.run(async () => "done", { isWanted: always }));
+  expect(await Promise.all(five)).toEqual(Array.from({ length: 5 }, () => "done"));
+});
+
 test("a set is made in time beside a flood, and takes turns with it", async () => {
   const hasher = createBackupCodeHasher(presentKdf, 1);
   const flood = Array.from({ length: 400 }, (_, index) => hasher.hash(typed(`${index}`), always));
