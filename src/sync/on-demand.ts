@@ -45,7 +45,7 @@ export interface OnDemandDeps {
   onRefreshed?: (directory: string, outcome: string) => void;
 }
 
-// Names that were asked for lately, in each directory: 24 characters each, whatever the names are.
+// Names that were asked for lately, in each directory, at least: 24 characters each, whatever the names are.
 const namesRemembered = 10_000;
 // Questions that may wait for their turn; whoever comes then is answered from the store.
 const mostWaiting = 32;
@@ -98,7 +98,7 @@ class Asker {
   readonly #stopping = new AbortController();
   /** What is being asked or waits, by name. */
   readonly #open = new Map<string, Promise<DirectoryRefreshed>>();
-  /** Until when a name is not asked for again, by its digest; the oldest first. */
+  /** Until when a name is not asked for again, by its digest. */
   readonly #asked = createRecent<number>(namesRemembered);
   #last: Promise<unknown> = Promise.resolve();
   #tokens: number;
