@@ -39,6 +39,8 @@ const writeTls = async (installation: Installation, certPem: string, keyPem: str
   await file(tls.certFile, certPem)(installation);
   await file(tls.keyFile, keyPem)(installation);
 };
+const writeTlsOfTwoKeys = (installation: Installation) =>
+  writeTls(installation, certificate.certPem, authority.issue({ names: ["a.example"] }).keyPem);
 const elsewhere: DatabaseConfig = {
   kind: "postgres",
   url: "postgres://dirmfa@127.0.0.1:1/dirmfa",
@@ -141,7 +143,7 @@ export const situationsWith = (takenPort: number): Situation[] => [
   {
     name: "the certificate is of another key",
     config: { http: { listen: "127.0.0.1:0", tls } },
-    breakIt: (it) => writeTls(it, certificate.certPem, authority.issue({ names: ["a.example"] }).keyPem),
+    breakIt: writeTlsOfTwoKeys,
     start: 2,
   },
   {
@@ -169,7 +171,7 @@ export const situationsWith = (takenPort: number): Situation[] => [
   {
     name: "the console's certificate is of another key",
     config: { console: { listen: "127.0.0.1:0", tls } },
-    breakIt: (it) => writeTls(it, certificate.certPem, authority.issue({ names: ["a.example"] }).keyPem),
+    breakIt: writeTlsOfTwoKeys,
     start: 2,
   },
   {
