@@ -19,7 +19,7 @@ COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist dist
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
-  && useradd --system --uid 10001 --home-dir /var/lib/dirmfa --create-home dirmfa \
+  && useradd --uid 10001 --home-dir /var/lib/dirmfa --create-home --skel /nonexistent --shell /usr/sbin/nologin dirmfa \
   && mkdir -p /etc/dirmfa \
   && ln -s /opt/dirmfa/dist/main.js /usr/local/bin/dirmfa
 USER dirmfa
