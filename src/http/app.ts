@@ -105,11 +105,17 @@ function answerErrors(app: App, log: Log): void {
     const problem = problemOf(error);
     if (problem.code === "internal") log.error({ err: error, ...factsOf(request) }, "request failed");
     if (problem.code === "unavailable")
-      log.warn({ err: error, ...factsOf(request) }, "request could not be answered");
+      log.warn({ ...reasonOf(error), ...factsOf(request) }, "request could not be answered");
     logRefusal(log, request, factsOf(request), problem.code);
     return sendProblem(request, reply, problem);
   });
   app.setNotFoundHandler((request, reply) => sendProblem(request, reply, { code: "not-found" }));
+}
+
+/** An answer that a route gave has its reason in one sentence; anything else is told as an error, with its stack. */
+function reasonOf(error: unknown): { detail: string | undefined } | { err: unknown } {
+  const isAnswer = error instanceof ProblemAnswer && error.cause === undefined;
+  return isAnswer ? { detail: error.problem.detail } : { err: error };
 }
 
 function watchRequests(app: App, deps: AppDeps): void {

@@ -63,6 +63,10 @@ test("a schema of another version is unready, and the process still lives", asyn
   });
   expect((await call(`${world.url}/healthz`)).status).toBe(200);
   expect((await call(`${world.url}/readyz`)).status).toBe(200);
+  // A reason and no stack: a probe asks every few seconds.
+  const line = world.logged.find((text) => text.includes("request could not be answered"));
+  expect(line).toContain("The database schema cannot be used");
+  expect(line).not.toContain("at ");
 });
 
 test("without the database every call that needs it is unavailable, and none reads as allowed", async () => {
