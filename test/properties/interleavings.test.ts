@@ -8,7 +8,10 @@ import { searchInterleavings } from "../verification/interleaving-search.ts";
 /** The flows that meet in a state: those that do something there. */
 const flowsIn: Record<StateName, FlowName[]> = {
   begun: ["begin", "confirm", "disableByAdmin", "unlock", "remove", "rotate", "settleRestored"],
-  enrolled: ["begin", "replace", "replaceWithBackupCode", "disable", "disableByAdmin"],
+  enrolled: [
+    ...(["begin", "replace", "replaceWithBackupCode", "disable", "disableByAdmin"] as const),
+    ...(["disableInDirectory", "renameDirectory"] as const),
+  ],
   replacing: [
     ...([
       "replace",
@@ -20,6 +23,7 @@ const flowsIn: Record<StateName, FlowName[]> = {
       "verifyBackupCode",
     ] as const),
     ...(["disableByAdmin", "unlock", "require", "remove", "rotate", "settleRestored"] as const),
+    ...(["disableInDirectory", "renameDirectory"] as const),
   ],
   withPass: ["beginWithPass", "issuePass", "confirm", "disableByAdmin", "settleRestored"],
   removed: ["purge", "restore", "verifyTotp", "disableByAdmin", "unlock", "confirm"],

@@ -1,13 +1,15 @@
-// Every flow that changes or checks a user's MFA, the two that concern all users at once, the states a user can be in before it, and what can be seen after it; for
+// Every flow that changes or checks a user's MFA, those that concern all users at once, the states a user can be in before it, and what can be seen after it; for
 // the search over interleavings. Users are made by statements, since every interleaving needs a fresh one.
 
 import { randomBytes, randomUUID } from "node:crypto";
 import { settleRestoredDatabase } from "../../src/after-restore.ts";
+import { AppError } from "../../src/errors.ts";
 import { generateKey, rotateKeys } from "../../src/sealing/rotate-keys.ts";
 import { nonceBytes, seal } from "../../src/sealing/sealing.ts";
 import type { Transaction } from "../../src/store/database.ts";
 import { inTransaction } from "../../src/store/in-transaction.ts";
 import { lockRestored, removeUsers, updateUsers } from "../../src/sync/apply-table.ts";
+import { renameDirectory } from "../../src/sync/rename-directory.ts";
 import { purgeRemovedUsers } from "../../src/users/purge-removed.ts";
 import { setRequiredByAdmin } from "../../src/users/require-mfa.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
@@ -28,6 +30,8 @@ import {
   type VerificationWorld,
 } from "./verification-world.ts";
 
+const oldDirectory = "main";
+const newDirectory = "other";
 const monthMs = 30 * 86_400_000;
 const retention = { name: "retention", via: "daemon" } as const;
 
@@ -130,17 +134,39 @@ export const flows = {
       await updateUsers(trx, run);
       return { outcome: `restored ${restored}` };
     }),
+  disableInDirectory: async ({ db }, subject) =>
+    inTransaction(db, async (trx) => {
+      await updateUsers(trx, await planFor(trx, subject, "disable"));
+      return { outcome: "done" };
+    }),
+  // Both names are configured where codes are judged, as while the daemons are restarted one after the other.
+  renameDirectory: async ({ db }) => {
+    const deps = { db, holder: randomUUID(), directories: [newDirectory] };
+    const names = { oldName: oldDirectory, newName: newDirectory };
+    try {
+      const { users } = await renameDirectory(deps, { ...names, actor: admin });
+      return { outcome: `renamed with ${users}` };
+    } catch (error) {
+      if (error instanceof AppError && error.code === "invalid-usage") return { outcome: "nothing-stored" };
+      throw error;
+    }
+  },
 } satisfies Record<string, Flow>;
 export type FlowName = keyof typeof flows;
 
-async function planFor(trx: Transaction, subject: Subject, action: "remove" | "restore") {
-  const run = { id: randomUUID(), directory: "main", approves: null, approvedPlan: null };
+async function planFor(trx: Transaction, subject: Subject, action: "remove" | "restore" | "disable") {
+  const run = { id: randomUUID(), directory: oldDirectory, approves: null, approvedPlan: null };
   const { directoryId, username } = subject;
   const of = { run_id: run.id, directory_id: directoryId, username, dn: username };
   await trx("sync_changes").insert({ ...of, user_id: subject.id, action, reasons: [] });
-  if (action === "restore") {
+  if (action !== "remove") {
     const keys = { username_key: username, dn_key: username, entry_hash: "-" };
-    await trx("staged_entries").insert({ ...of, ...keys, disabled: false, user_id: subject.id });
+    await trx("staged_entries").insert({
+      ...of,
+      ...keys,
+      disabled: action === "disable",
+      user_id: subject.id,
+    });
   }
   return run;
 }
@@ -186,7 +212,7 @@ export async function createSubjects(
     await trx("users").insert(
       subjects.map(({ id, username, directoryId }) => ({
         id,
-        directory: "main",
+        directory: oldDirectory,
         directory_id: directoryId,
         username,
         username_key: username,
@@ -303,7 +329,9 @@ export async function takeTraces(world: VerificationWorld, subject: Subject): Pr
   const firstPass = passHash(subject.id, printedPass.replaceAll("-", ""));
   await db("users").where({ id: subject.id }).delete();
   return {
-    user: users[0] ? `${users[0].state}, required: ${users[0].required_by_admin}` : "gone",
+    user: users[0]
+      ? `${users[0].state} in ${users[0].directory}, required: ${users[0].required_by_admin}`
+      : "gone",
     authenticators: authenticators.rows.map(
       (row: {
         id: string;

@@ -52,10 +52,18 @@ const ofActive: FlowName[] = ["replace", "disable", "regenerate", "verifyTotp"];
 const ofBackupCodes: FlowName[] = ["replaceWithBackupCode", "verifyBackupCode"];
 
 /** Change no authenticator; nothing is to be found where two of them meet that the guard's own tests do not find. */
-const bystanders: FlowName[] = ["verifyTotp", "verifyBackupCode", "unlock", "require", "remove"];
+const bystanders: FlowName[] = [
+  "verifyTotp",
+  "verifyBackupCode",
+  "unlock",
+  "require",
+  "remove",
+  "disableInDirectory",
+  "renameDirectory",
+];
 
 /** Concern all users, so that nobody else may be there when they run. */
-const ofAll: FlowName[] = ["rotate", "settleRestored"];
+const ofAll: FlowName[] = ["rotate", "settleRestored", "renameDirectory"];
 
 function mayMeet(first: FlowName, second: FlowName): boolean {
   // The second rotation finds the first one's key at work; test/sealing is about that.
@@ -136,7 +144,7 @@ async function answerOf({ replicas }: Lane, pair: Pair, subject: Subject, index:
 }
 
 const granted =
-  /^(begun|confirmed|disabled|regenerated|accepted|issued|unlocked|done|purged|restored|rotated|settled)/;
+  /^(begun|confirmed|disabled|regenerated|accepted|issued|unlocked|done|purged|restored|rotated|settled|renamed)/;
 /** A code that was judged against an authenticator that has gone meanwhile is a wrong code, and no more is told. */
 const codeRejected = "code-rejected";
 
@@ -170,6 +178,7 @@ function comparable({ user, authenticators, passes, events }: Traces) {
 
 /** Of one run, by itself: what must hold whatever the flows are. */
 function unsafeIn({ answers, traces }: Seen, pair: Pair): string | undefined {
+  if (answers.some((answer) => answer.startsWith("thrown"))) return "a flow threw an error";
   const accepted = traces.events.filter((event) => event.startsWith("verification accepted")).length;
   const took = answers.filter((answer, index) => {
     const flow = pair.flows[index];
