@@ -50,6 +50,18 @@ export type Measured = Record<MeasureName, number>;
 // Object.keys does not know that the table has no other keys.
 export const measureNames = Object.keys(measures) as MeasureName[];
 
+/** `replaced`: it is gone, and the group in its place does not have all of its members. */
+type LossOfGroup = "gone" | "empty" | "replaced";
+
+/** A group for which MFA is required, or one in such a group. */
+export interface LostGroup {
+  name: string;
+  dn: string;
+  how: LossOfGroup;
+  /** It is not required itself; it is in a group that is, at whatever depth. */
+  isInner: boolean;
+}
+
 export interface PlanFacts {
   /** What the plan does; of an approved one, what goes beyond the approval. */
   measured: Measured;
@@ -65,12 +77,20 @@ export interface PlanFacts {
   emptiedBases: { base: string; removals: number }[];
   /** Of a first import: directories that are not configured any more, and how many users of the plan are stored under them. */
   knownElsewhere: { directory: string; users: number }[];
-  /** Required groups, and groups in those, that the listing does not name any more, or names without members. */
-  lostGroups: { name: string; dn: string; how: "gone" | "empty"; isInner: boolean }[];
+  lostGroups: LostGroup[];
   /** Stored groups of the directory before the run, and groups in the listing; both 0 when groups are not read. */
   groupsStored: number;
   groupsListed: number;
 }
+
+const losses: Record<LossOfGroup, { what: string; applied: string }> = {
+  gone: { what: "is not in the listing any more", applied: "the group requires MFA of nobody" },
+  empty: { what: "lists no members any more", applied: "the group requires MFA of nobody" },
+  replaced: {
+    what: "is not in the listing any more, and the group in its place does not have all of its members",
+    applied: "MFA is not required any more of those whom it does not have",
+  },
+};
 
 /** The reasons to hold the run; none means that the plan may be applied. */
 export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): RunRemark<HoldCode>[] {
@@ -107,16 +127,13 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
     });
   }
   for (const { name, dn, how, isInner } of plan.lostGroups) {
-    const what = how === "gone" ? "is not in the listing any more" : "lists no members any more";
-    const [which, applied] = isInner
-      ? [
-          "which is in a group for which MFA is required",
-          "MFA is not required any more of those whom it brought there",
-        ]
-      : ["for which MFA is required", "the group requires MFA of nobody"];
+    const which = isInner ? "which is in a group for which MFA is required" : "for which MFA is required";
+    const applied = isInner
+      ? "MFA is not required any more of those whom it brought there"
+      : losses[how].applied;
     holds.push({
       code: "required-group-lost",
-      text: `The group ${name} (${dn}), ${which}, ${what}. Check that the bind DN may read the group and its members; applied, ${applied}.`,
+      text: `The group ${name} (${dn}), ${which}, ${losses[how].what}. Check that the bind DN may read the group and its members; applied, ${applied}.`,
     });
   }
   if (plan.groupsListed === 0 && plan.groupsStored > 0) {

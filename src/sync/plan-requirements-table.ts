@@ -2,6 +2,7 @@
 // are gone or list nobody. Needs the memberships of the plan; reads users, and writes only the plan.
 
 import type { Transaction } from "../store/database.ts";
+import type { LostGroup } from "./limits.ts";
 import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
 import type { PlanRun } from "./plan-table.ts";
 
@@ -55,14 +56,6 @@ export async function planRequirementEnds(trx: Transaction, run: PlanRun): Promi
 // A group's own number, by which users name it as their primary group, is no member that it lists.
 const namesMember = "(m.member_key like 'dn:%' or m.member_key like 'uid:%')";
 
-export interface LostGroup {
-  name: string;
-  dn: string;
-  how: "gone" | "empty";
-  /** It is not required itself; it is in a group that is, at whatever depth. */
-  isInner: boolean;
-}
-
 // The stored edge `m` is one that the listing does not have any more.
 const isDropped = (group: string) => `exists (
   select from staged_group_members gone
@@ -84,15 +77,22 @@ const isEmptied = `${groupIsStaged} and ${hadSomebody} and not ${listsSomebody("
 
 const isGone = `not ${groupStays} and not ${groupIsStaged}`;
 
-/** Of groups `g` that are gone: another entry is in its place, `where` saying which, and lists somebody, unless `g` listed nobody. */
-const isReplaced = (where: string) => `exists (
+/** Of groups `g` that are gone: another entry is named as the policy names it, and lists somebody, unless `g` listed nobody. */
+const isReplaced = `exists (
   select from staged_groups s
-  where s.run_id = :id and (${where}) and (not ${hadSomebody} or ${listsSomebody("s.directory_id")}))`;
+  where s.run_id = :id and ('name:' || s.name_key = any(g.required_as) or 'dn:' || s.dn_key = any(g.required_as))
+    and (not ${hadSomebody} or ${listsSomebody("s.directory_id")}))`;
+
+/** The groups of users whose requirement the plan ends. */
+const groupsOfEnded = `(
+  select ug.group_id from sync_changes c join user_groups ug on ug.user_id = c.user_id
+  where c.run_id = :id and c.reasons @> array['requirement-ended'])`;
 
 /**
  * Groups that were found and are required, and that the listing does not name any more, or names without the members that
- * they had. One that came back as a new entry with members, under the name or DN that the policy has for it, is not lost. With
- * `nested` also groups in those, by which a user was required whose requirement the plan ends.
+ * they had. One that came back as a new entry, under the name or DN that the policy has for it, is not lost as long as none of
+ * its members loses the requirement. With `nested` also groups in those, by which a user was required whose requirement the
+ * plan ends.
  */
 export async function findLostGroups(
   trx: Transaction,
@@ -103,20 +103,16 @@ export async function findLostGroups(
     `with recursive required_group as materialized (
        select g.id from groups g where g.directory = :directory and g.required_as <> '{}'
      ), lost as (
-       select g.id, g.name, g.dn, case when ${groupIsStaged} then 'empty' else 'gone' end as how, false as "isInner"
+       select g.id, g.name, g.dn, false as "isInner",
+         case when ${groupIsStaged} then 'empty' when ${isReplaced} then 'replaced' else 'gone' end as how
        from groups g
        where g.id in (select id from required_group)
-         and (${isEmptied} or ${isGone} and not ${isReplaced(
-           "'name:' || s.name_key = any(g.required_as) or 'dn:' || s.dn_key = any(g.required_as)",
-         )})
+         and (${isEmptied} or ${isGone} and (not ${isReplaced} or g.id in ${groupsOfEnded}))
      ), inner_lost as materialized ( -- few: what follows is a pass over the edges of required groups
-       select g.id, g.name, g.dn, case when ${groupIsStaged} then 'empty' else 'gone' end as how, true as "isInner"
+       select g.id, g.name, g.dn, true as "isInner", case when ${groupIsStaged} then 'empty' else 'gone' end as how
        from groups g
-       where g.directory = :directory and :nested and g.id in (
-           select ug.group_id from sync_changes c join user_groups ug on ug.user_id = c.user_id
-           where c.run_id = :id and c.reasons @> array['requirement-ended'])
-         and g.required_as = '{}'
-         and (${isEmptied} or ${isGone} and not ${isReplaced("s.dn_key = g.dn_key")})
+       where g.directory = :directory and :nested and g.id in ${groupsOfEnded}
+         and g.required_as = '{}' and (${isEmptied} or ${isGone})
      ), below as (
        select id from required_group where exists (select from inner_lost)
        union

@@ -421,7 +421,11 @@ class PolicyWorld {
     const isOlder = run.notes.some(({ code }) => code === "older-copy");
     const isSame = identity === null || (await this.#memory()).serverIdentity === identity;
     await this.#requireTold(run, ended);
-    if (this.view.suffix === "usual") this.#requireReasonGone(after, ended, wereRequired);
+    // Who comes back does so with the groups of now, whichever server it is that shows them.
+    const had = [...before.users.values()];
+    const cameBack = new Set(had.filter(({ state }) => state === "removed").map(({ id }) => id));
+    const judged = isSame ? ended : new Set([...ended].filter((id) => !cameBack.has(id)));
+    if (this.view.suffix === "usual") this.#requireReasonGone(after, judged, wereRequired);
     this.#requireNoHarm(before, after, isOlder);
     this.#requireLimits({ before, after, ended, isApproved: how.approves !== undefined });
     if (isOlder) this.#requireOnlyNew(before, after);
@@ -503,7 +507,6 @@ class PolicyWorld {
   }
 
   #requireNothingTaken(before: Facts, after: Facts, ended: ReadonlySet<string>): void {
-    // Who comes back does so under the policy and with the groups of now, whichever server it is that shows them.
     const stayed = [...before.users.values()].filter(({ state }) => state !== "removed");
     expect(
       stayed.filter(({ id }) => ended.has(id)),

@@ -90,13 +90,16 @@ test("a base without users is held, however few it had", () => {
   expect(codes({ emptiedBases: [{ base: "ou=b", removals: 1 }] })).toEqual(["base-empty"]);
 });
 
-test.each(["gone", "empty"] as const)("a required group that is %s is held, and told with its DN", (how) => {
-  const [hold] = holds({ lostGroups: [{ name: "Finance", dn: "cn=finance", how, isInner: false }] });
-  expect(hold).toMatchObject({
-    code: "required-group-lost",
-    text: expect.stringContaining("Finance (cn=finance)"),
-  });
-});
+test.each(["gone", "empty", "replaced"] as const)(
+  "a required group that is %s is held, and told with its DN",
+  (how) => {
+    const [hold] = holds({ lostGroups: [{ name: "Finance", dn: "cn=finance", how, isInner: false }] });
+    expect(hold).toMatchObject({
+      code: "required-group-lost",
+      text: expect.stringContaining("Finance (cn=finance)"),
+    });
+  },
+);
 
 test("an empty group listing is held where groups are stored", () => {
   expect(codes({ groupsStored: 3, groupsListed: 0 })).toEqual(["group-listing-empty"]);

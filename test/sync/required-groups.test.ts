@@ -85,9 +85,20 @@ test("a required group that is made anew under its name, and lists nobody, is he
   await world.slapd.add(group("admins", []));
   expect(codesOf(await world.sync())).toEqual(["held", "required-group-lost"]);
   expect(await requiredUsers()).toEqual(uids(0, 22));
-  await modify("admins", "add: memberUid\nmemberUid: user0019\nmemberUid: user0020");
+  await modify("admins", "add: memberUid\nmemberUid: user0019\nmemberUid: user0020\nmemberUid: user0021");
   expect(codesOf(await world.sync())).toEqual(["succeeded"]);
-  expect(await requiredUsers()).toEqual(uids(0, 21));
+  expect(await requiredUsers()).toEqual(uids(0, 22));
+  expect(await ends()).toEqual([]);
+});
+
+test("a required group in whose place another one has all but one of its members is held: it may only be hidden", async () => {
+  await world.slapd.modify(`dn: ${groupDn("admins")}\nchangetype: delete\n\n`);
+  await world.slapd.add(group("admins", ["user0018", "user0019", "user0020"]));
+  const held = await world.sync();
+  expect(codesOf(held)).toEqual(["held", "required-group-lost"]);
+  expect(held.holdReasons[0]?.text).toContain("the group in its place does not have all of its members");
+  expect(await ends()).toEqual([]);
+  expect(codesOf(await approve(held))).toEqual(["succeeded"]);
   expect((await ends()).map(([username]) => username)).toEqual(["user0021"]);
 });
 
