@@ -1,7 +1,7 @@
 # dirmfa in a container: built once, run without npm, as nobody in particular.
-# The exact tag of the Node.js that the tests run on. A digest would pin it further: put the one of your registry's copy behind
-# each tag (node:…@sha256:…), since a digest that was not read from a registry pins nothing.
-FROM node:24.21.0-bookworm-slim AS build
+# The Node.js that the tests run on, as Docker Hub served it in September 2026. Take a newer digest with its fixes for Debian now and
+# then: `docker buildx imagetools inspect node:24.21.0-bookworm-slim` shows it.
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
 # The npm package `node` is for machines without Node 24; the image has it.
@@ -11,7 +11,7 @@ COPY migrations migrations
 COPY scripts/build.ts scripts/
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
-FROM node:24.21.0-bookworm-slim
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 # One malloc arena for all threads: pages of a listing pass through several, and each arena would keep its own peak.
 ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 WORKDIR /opt/dirmfa
