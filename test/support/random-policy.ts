@@ -240,7 +240,8 @@ class PolicyWorld {
     const older = this.#earlier.filter(({ changes: at }) => at < known);
     if (name === "olderCopy" && older.length === 0) return true;
     const earlier = older.length > 0 ? pick(this.#random, older) : this.#truth;
-    const shown = { truth: this.#truth, earlier, requiredGroups: this.#required.ids() };
+    const isStored = (id: string) => this.#facts.users.has(id);
+    const shown = { truth: this.#truth, earlier, requiredGroups: this.#required.ids(), isStored };
     if (!falsehoods[name](this.#random, this.view, shown)) return this.#lookHonestly();
     this.#told += ` but ${name}`;
     this.#count(name);

@@ -31,6 +31,8 @@ export interface Shown {
   earlier: Organization;
   /** Ids of groups for which MFA is required. */
   requiredGroups: string[];
+  /** Whether somebody with this id is stored. */
+  isStored(id: string): boolean;
 }
 
 type Falsify = (random: Random, view: View, shown: Shown) => boolean;
@@ -81,7 +83,13 @@ export const falsehoods = {
   everybodyLocked: onPeople((person) => ({ ...person, isLocked: true })),
   namesHidden: onPeople((person) => ({ ...person, flaw: "bad-name" })),
   everybodyRenamed: onPeople((person) => ({ ...person, uid: `${person.uid}x` })),
-  everybodyAnew: onPeople((person, index) => ({ ...person, id: uuidOf(900_000 + index) })),
+  // Of somebody who is not stored nobody can tell which id is the right one.
+  everybodyAnew: (_, view, { isStored }) => {
+    view.of.people = view.of.people.map((person, index) =>
+      isStored(person.id) ? { ...person, id: uuidOf(900_000 + index) } : person,
+    );
+    return true;
+  },
   // One that was set up beside the directory and holds a part of it.
   otherServer: (random, view) => {
     view.suffix = "other";
