@@ -78,6 +78,13 @@ export async function insertUsers(
   flags: { requiredNewUser: boolean; policy: MfaPolicy },
 ): Promise<void> {
   const { policy, requiredNewUser } = flags;
+  const { rows: known } = await trx.raw<{ rows: unknown[] }>(
+    "select from users where directory = :directory limit 1",
+    { directory: run.directory },
+  );
+  // Left out where there is none: PostgreSQL plans for a table that was vacuumed while it was empty as if it stayed so, and would read
+  // all users that this statement has inserted again for each one that it inserts.
+  const isNew = `not exists (select from users u where u.directory = :directory and u.directory_id = s.directory_id)`;
   const reasons = [
     ...(policy.organization ? ["organization"] : []),
     ...(policy.directories.includes(run.directory) ? ["directory"] : []),
@@ -93,8 +100,7 @@ export async function insertUsers(
        case when :required then (
          select jsonb_object_agg(reason, now() + :graceMs * interval '1 millisecond') from unnest(:reasons::text[]) as reason) end
      from staged_entries s
-     where s.run_id = :id
-       and not exists (select from users u where u.directory = :directory and u.directory_id = s.directory_id)`,
+     where s.run_id = :id and ${known.length > 0 ? isNew : "true"}`,
     {
       ...run,
       requiredNewUser,

@@ -21,7 +21,7 @@ import {
 } from "./directories-table.ts";
 import { findHolds } from "./find-holds.ts";
 import type { Measured } from "./limits.ts";
-import { findRepeatedIds } from "./plan-clashes-table.ts";
+import { findDistinct, findRepeatedIds, notKnownDistinct } from "./plan-clashes-table.ts";
 import { findConcernedUsers } from "./plan-edges-table.ts";
 import { groupsMayDiffer, planGroupReasons, planMemberships } from "./plan-groups-table.ts";
 import { findNotes, notesOfAnswer, notesOfEnrollment, notesOfListing } from "./plan-notes.ts";
@@ -116,7 +116,11 @@ async function planOrAsk(
     const { confirmRemovals } = directory.limits;
     const removals =
       copy === "same" ? await planRemovals(trx, run, { confirmRemovals, gone: answer?.gone }) : 0;
-    const repeated = await findRepeatedIds(trx, run, mostSharedAsked);
+    const distinct = isLarge ? await findDistinct(trx, run) : notKnownDistinct;
+    const repeated = await findRepeatedIds(trx, run, {
+      most: mostSharedAsked,
+      distinct: distinct.ids && listing.unchanged === 0,
+    });
     if (answer === undefined) {
       const question = await findQuestion(trx, run, { removals, shared: repeated.shared });
       if (question !== undefined) return { question };
@@ -125,7 +129,7 @@ async function planOrAsk(
     const skippedUnchanged = await skipIds(trx, run, { repeated, moved: answer?.moved ?? [], readsGroups });
     const fresher = await unstageFresher(trx, run);
     const left = copy === "older" ? await dropKnown(trx, run) : 0;
-    await skipNames(trx, run);
+    await skipNames(trx, run, { distinct: distinct.names });
     await planChanges(trx, run);
     if (copy !== "older") await planDisablesOfSkipped(trx, run);
     if (isLarge) await analyzePlan(trx);

@@ -36,7 +36,12 @@ export async function skipIds(
   return skippedUnchanged;
 }
 
-export async function skipNames(trx: Transaction, run: PlanRun): Promise<void> {
-  const losing = decideNameClashes(await listContestedClaims(trx, run));
+/** `distinct` tells that no two staged entries claim one name; see findDistinct. */
+export async function skipNames(
+  trx: Transaction,
+  run: PlanRun,
+  { distinct }: { distinct: boolean } = { distinct: false },
+): Promise<void> {
+  const losing = decideNameClashes(await listContestedClaims(trx, run, { distinct }));
   if (losing.length > 0) await skipNameClashes(trx, run, losing);
 }
