@@ -31,8 +31,8 @@ export interface Shown {
   earlier: Organization;
   /** Ids of groups for which MFA is required. */
   requiredGroups: string[];
-  /** Whether somebody with this id is stored. */
-  isStored(id: string): boolean;
+  /** Whether somebody is stored under this id and this name. */
+  isStored(person: Person): boolean;
 }
 
 type Falsify = (random: Random, view: View, shown: Shown) => boolean;
@@ -86,7 +86,7 @@ export const falsehoods = {
   // Of somebody who is not stored nobody can tell which id is the right one.
   everybodyAnew: (_, view, { isStored }) => {
     view.of.people = view.of.people.map((person, index) =>
-      isStored(person.id) ? { ...person, id: uuidOf(900_000 + index) } : person,
+      isStored(person) ? { ...person, id: uuidOf(900_000 + index) } : person,
     );
     return true;
   },
