@@ -11,6 +11,7 @@ import { openSyncScene, runNode, type SyncScene } from "./scene.ts";
 
 export interface Serving {
   address: string;
+  pid: number;
   /** Stops the daemon and waits for its end. */
   stop(): Promise<void>;
 }
@@ -28,7 +29,7 @@ export async function startServing(bench: Bench, configFile: string): Promise<Se
   try {
     const address = await readyAddress(daemon.stdout);
     daemon.stdout.resume(); // what else it says goes nowhere, and must not fill the pipe
-    return { address, stop };
+    return { address, pid: daemon.pid ?? Number.NaN, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -115,7 +115,11 @@ export const falsehoods = {
     return true;
   },
   movesMeanwhile: (random, view, { truth }) => {
-    const movers = truth.people.filter(({ base, flaw }) => base === 1 && flaw === undefined);
+    // Of two entries with one id, the one that is listed looks like the right one.
+    const isShared = truth.people.some(({ flaw }) => flaw === "shared-id");
+    const movers = truth.people.filter(
+      (person) => person.base === 1 && person.flaw === undefined && !(isShared && person === truth.people[0]),
+    );
     if (movers.length === 0) return false;
     view.mover = pick(random, movers);
     return true;
