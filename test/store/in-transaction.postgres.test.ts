@@ -16,13 +16,14 @@ afterAll(() => database.close());
 test("of two that take two rows in opposite orders both are done, and each change is made once", async () => {
   const { db } = database;
   let tries = 0;
+  let rowsHeld = 0;
   const bothHaveOne = Promise.withResolvers<void>();
   const raise = (ids: number[]) =>
     inTransaction(db, async (trx) => {
       tries++;
       for (const id of ids) {
         await trx("counts").where({ id }).increment("count");
-        if (tries === 2) bothHaveOne.resolve();
+        if (++rowsHeld === 2) bothHaveOne.resolve();
         await bothHaveOne.promise;
       }
       return ids;
