@@ -29,8 +29,12 @@ let installation: Installation;
 let embedded: DatabaseConfig;
 let verification: VerificationWorld;
 let anna: EnrolledUser;
-/** Where the first test copies to, and the others from. */
+/** A code of Anna's that was spent before the copy, and all events up to it. */
+let spent: string;
+let eventsBefore: unknown[];
+/** The copy to a server, from which tests copy onward. */
 let onServer: { config: DatabaseConfig; configPath: string };
+let copied: Awaited<ReturnType<typeof dirmfa>>;
 const made: string[] = [];
 beforeAll(async () => {
   installation = await createInstallation({ slapd: undefined });
@@ -52,6 +56,14 @@ beforeAll(async () => {
       audit: { headFolder: installation.folder },
     }),
   );
+  spent = verification.codeOf(anna);
+  await withOpen(embedded, async ({ db }) => {
+    const deps = await verification.replica({}, db);
+    expect(await verification.verify(anna, spent, "totp", deps)).toMatchObject({ outcome: "accepted" });
+  });
+  eventsBefore = await eventsOf(installation.configPath);
+  onServer = await emptyTarget();
+  copied = await dirmfa("database", "copy", "--to", onServer.configPath);
 });
 afterAll(async () => {
   await installation.remove();
@@ -60,6 +72,9 @@ afterAll(async () => {
 });
 
 const dirmfa = (...args: string[]) => runCommand("--config", installation.configPath, ...args);
+
+const eventsOf = async (configPath: string) =>
+  JSON.parse((await runCommand("--config", configPath, "audit", "list", "--json")).stdout).events;
 
 const copyOnward = (to: string) =>
   runCommand("--config", onServer.configPath, "database", "copy", "--to", to);
@@ -90,23 +105,13 @@ async function withOpen<T>(config: DatabaseConfig, work: (open: OpenDatabase) =>
 }
 
 test("everyone signs in as before, spent codes stay spent, and the audit chain is whole", async () => {
-  onServer = await emptyTarget();
   const { config, configPath } = onServer;
-  const spent = verification.codeOf(anna);
-  await withOpen(embedded, async ({ db }) => {
-    const deps = await verification.replica({}, db);
-    expect(await verification.verify(anna, spent, "totp", deps)).toMatchObject({ outcome: "accepted" });
-  });
-  const before = JSON.parse((await dirmfa("audit", "list", "--json")).stdout).events;
-  const copied = await dirmfa("database", "copy", "--to", configPath);
   expect(copied).toMatchObject({ code: 0, stderr: "" });
   expect(copied.stdout).toMatch(/^authenticators +2$/m);
   expect(copied.stdout).toContain("Copied, and every row compared.\nThe audit chain is whole:");
 
-  const events = JSON.parse(
-    (await runCommand("--config", configPath, "audit", "list", "--json")).stdout,
-  ).events;
-  expect(events.slice(0, before.length)).toEqual(before);
+  const events = await eventsOf(configPath);
+  expect(events.slice(0, eventsBefore.length)).toEqual(eventsBefore);
   expect(events.at(-1)).toMatchObject({ action: "database-copy", via: "cli" });
   expect((await runCommand("--config", configPath, "check")).stdout).toContain("schema current");
   await withOpen(config, async ({ db }) => {

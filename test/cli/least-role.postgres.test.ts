@@ -115,7 +115,7 @@ async function query(sql: string) {
   return rows;
 }
 
-test("a daemon that does not own the tables imports, enrolls, verifies, tells, seals, serves the console and purges", async () => {
+test("a daemon that does not own the tables imports, enrolls, verifies, tells, seals, serves the console and purges, and the commands for unusual days work", async () => {
   await dirmfa("key", "generate");
   await dirmfa("check");
   let daemon = await open();
@@ -180,9 +180,7 @@ test("a daemon that does not own the tables imports, enrolls, verifies, tells, s
   } finally {
     await daemon.stop();
   }
-});
 
-test("and the commands for unusual days work under its role", async () => {
   await dirmfa("database", "restored");
   await dirmfa("directory", "list");
   await dirmfa("directory", "rekey", "example", "--by", "username");
@@ -192,7 +190,7 @@ test("and the commands for unusual days work under its role", async () => {
   await dirmfa("audit", "accept", "--reason", "tried");
 });
 
-test("which makes no table, so that it cannot migrate", async () => {
+test("its role makes no table, so that it cannot migrate", async () => {
   await expect(query("create table mine (a int)")).rejects.toMatchObject({ code: "42501" });
   const migrated = await runCommand("--config", asDaemon.configPath, "migrate");
   expect(migrated).toMatchObject({

@@ -4,7 +4,7 @@ import type { ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { openTestDatabase, type TestDatabase } from "../support/databases.ts";
 import { call, callerOf, tokens } from "../support/http-server.ts";
@@ -21,6 +21,8 @@ let database: TestDatabase;
 let installation: Installation;
 let daemon: ChildProcessByStdio<null, Readable, Readable>;
 let address: string;
+/** The configuration that the daemon was started with. */
+let plain: string;
 let text = "";
 const lines = (): Line[] =>
   text
@@ -67,7 +69,18 @@ beforeAll(async () => {
       ],
     },
   });
+  plain = await readFile(installation.configPath, "utf8");
   expect((await installation.run("key", "generate")).code).toBe(0);
+  await serve();
+});
+afterAll(async () => {
+  await installation.remove();
+  await database.close();
+});
+
+async function serve(): Promise<void> {
+  await writeFile(installation.configPath, plain);
+  text = "";
   daemon = installation.start("serve");
   for (const stream of [daemon.stdout, daemon.stderr])
     stream.on("data", (chunk: Buffer) => {
@@ -75,32 +88,44 @@ beforeAll(async () => {
     });
   await waitFor("dirmfa is ready");
   address = JSON.parse(text.split("\n").find((line) => line.includes("dirmfa is ready")) ?? "").address;
-});
-afterAll(async () => {
-  await installation.remove();
-  await database.close();
-});
-
-// biome-ignore lint/suspicious/noExplicitAny: a configuration of any shape
-async function changeConfig(change: (config: any) => void): Promise<void> {
-  const config = parse(await readFile(installation.configPath, "utf8"));
-  change(config);
-  await writeFile(installation.configPath, stringify(config));
 }
 
-const signIn = (token: string) => call(`${address}/v1/sign-in`, { token, body: { username: "ada" } });
+// biome-ignore lint/suspicious/noExplicitAny: a configuration of any shape
+type Change = (config: any) => void;
+
+/** Writes the configuration of the start, with a change, and tells the daemon. */
+async function send(change: Change): Promise<void> {
+  const config = parse(plain);
+  change(config);
+  await writeFile(installation.configPath, stringify(config));
+  daemon.kill("SIGHUP");
+}
+
+const taken = "the configuration was taken over";
+
+async function reload(change: Change = () => {}): Promise<void> {
+  const before = lines().filter(({ msg }) => msg === taken).length;
+  await send(change);
+  await waitFor(taken, before + 1);
+}
+
+const requireMfa: Change = (config) => {
+  config.mfa = { mode: "required" };
+};
+
+const signIn = (token: string = tokens.login) =>
+  call(`${address}/v1/sign-in`, { token, body: { username: "ada" } });
 
 test("callers, policy and log level are taken over", async () => {
-  expect((await signIn(tokens.login)).json).toMatchObject({ decision: "allow" });
+  await reload();
+  expect((await signIn()).json).toMatchObject({ decision: "allow" });
   expect(text).not.toContain('"debug"');
-  await changeConfig((config) => {
+  await reload((config) => {
     config.http.callers = [callerOf("new-login-service", tokens.every, ["login"])];
-    config.mfa = { mode: "required" };
+    requireMfa(config);
     config.log = { level: "debug" };
   });
-  daemon.kill("SIGHUP");
-  await waitFor("the configuration was taken over");
-  expect((await signIn(tokens.login)).status).toBe(401);
+  expect((await signIn()).status).toBe(401);
   expect((await signIn(tokens.every)).json).toMatchObject({ decision: "enroll" });
   await waitFor("request");
   // The deadline of a requirement begins now, as it does at a start.
@@ -109,85 +134,69 @@ test("callers, policy and log level are taken over", async () => {
 });
 
 test("a bad configuration is refused whole, with all its problems in the log", async () => {
-  const good = await readFile(installation.configPath, "utf8");
-  await changeConfig((config) => {
+  await reload(requireMfa);
+  await send((config) => {
     config.http.callers = [];
     config.mfa = { mode: "sometimes" };
     config.directories[0].schedule = "never";
   });
-  daemon.kill("SIGHUP");
   const [refused] = await waitFor("the configuration was not taken over; the one before stays in force");
   expect(refused?.level).toBe("error");
   expect(refused?.err?.message).toContain("mfa.mode");
   expect(refused?.err?.message).toContain("directories[0].schedule");
-  expect((await signIn(tokens.every)).json).toMatchObject({ decision: "enroll" });
-  await writeFile(installation.configPath, good);
+  expect((await signIn()).json).toMatchObject({ decision: "enroll" });
 });
 
 test("what needs a restart is said, and the rest is taken over", async () => {
-  await changeConfig((config) => {
+  await reload(requireMfa);
+  await reload((config) => {
     config.http.listen = "127.0.0.1:1";
     config.keys = { folder: "elsewhere" };
     config.mfa = { mode: "optional" };
   });
-  daemon.kill("SIGHUP");
-  await waitFor("the configuration was taken over", 2);
   const [waiting] = await waitFor("these changes of the configuration wait for a restart");
   expect(waiting?.keys).toEqual(["keys.folder", "audit.headFolder", "http.listen"]);
-  expect((await signIn(tokens.every)).json).toMatchObject({ decision: "allow" });
+  expect((await signIn()).json).toMatchObject({ decision: "allow" });
 });
 
 test("a directory that is taken out is denied at once, and allowed again when it is back", async () => {
-  const good = await readFile(installation.configPath, "utf8");
-  await changeConfig((config) => {
+  await reload((config) => {
     config.directories = [];
   });
-  daemon.kill("SIGHUP");
-  await waitFor("the configuration was taken over", 3);
-  expect((await signIn(tokens.every)).json).toMatchObject({ decision: "deny" });
-  await writeFile(installation.configPath, good);
-  daemon.kill("SIGHUP");
-  await waitFor("the configuration was taken over", 4);
-  expect((await signIn(tokens.every)).json).toMatchObject({ decision: "allow" });
+  expect((await signIn()).json).toMatchObject({ decision: "deny" });
+  await reload();
+  expect((await signIn()).json).toMatchObject({ decision: "allow" });
 });
 
 test("a schedule is taken over: it ticks, and ticks no more once it is taken out", async () => {
   const scheduled = async () => (await database.db("sync_runs").where({ trigger: "schedule" })).length;
-  const taken = () => lines().filter(({ msg }) => msg === "the configuration was taken over").length;
-  const reload = async (schedule: string) => {
-    await changeConfig((config) => {
-      config.directories[0].schedule = schedule;
-    });
-    const times = taken() + 1;
-    daemon.kill("SIGHUP");
-    await waitFor("the configuration was taken over", times);
-  };
   expect(await scheduled()).toBe(0);
-  await reload("* * * * * *");
+  await reload((config) => {
+    Object.assign(config.directories[0], { schedule: "* * * * * *", jitter: "0s" });
+  });
   await expect.poll(scheduled, { timeout: 10_000 }).toBeGreaterThan(0);
-  await reload("on-demand");
+  await reload();
   const ticked = await scheduled();
   await new Promise((resolve) => setTimeout(resolve, 2_200)); // two ticks
   expect(await scheduled()).toBe(ticked);
 });
 
 test("requests that are asked all the while are answered, and many signals end nothing", async () => {
+  await reload();
   let asking = true;
   const statuses: number[] = [];
   const asked = (async () => {
-    while (asking) statuses.push((await signIn(tokens.every)).status);
+    while (asking) statuses.push((await signIn()).status);
   })();
-  const before = lines().filter(({ msg }) => msg === "the configuration was taken over").length;
-  for (let signal = 0; signal < 5; signal++) {
-    daemon.kill("SIGHUP");
-    await waitFor("the configuration was taken over", before + signal + 1);
-  }
+  for (let signal = 0; signal < 5; signal++) await reload();
   asking = false;
   await asked;
   expect(new Set(statuses)).toEqual(new Set([200]));
 });
 
 test("SIGTERM still ends it well", async () => {
+  await reload();
+  onTestFinished(serve);
   daemon.kill("SIGTERM");
   const [code] = await once(daemon, "exit");
   expect(code).toBe(0);

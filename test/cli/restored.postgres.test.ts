@@ -5,14 +5,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { ensureServers } from "../../scripts/servers/install-servers.ts";
 import { applyPolicy } from "../../src/users/apply-policy.ts";
 import { mfaPolicyOf } from "../../src/users/policy.ts";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import { runCommand } from "../support/command.ts";
 import { createInstallation, type Installation } from "../support/installation.ts";
-import { deletions, openSyncWorld, person, type SyncWorld } from "../support/sync-world.ts";
+import { deletions, eachTestInSyncWorld, person, type SyncWorld } from "../support/sync-world.ts";
 import {
   caller,
   type EnrolledUser,
@@ -28,12 +28,14 @@ let backup: string;
 let anna: EnrolledUser;
 let ben: EnrolledUser;
 beforeAll(async () => {
-  world = await openSyncWorld({ ldif: person("zoe") });
+  folder = await mkdtemp(join(tmpdir(), "dirmfa-backup-"));
+  backup = join(folder, "dirmfa.dump");
+});
+eachTestInSyncWorld({ ldif: person("zoe") }, async (fresh) => {
+  world = fresh;
   verification = await openVerificationWorld(world.database);
   // Each enrollment moves it on by a step; the command goes by the time of the day.
   verification.clock.set(new Date(Date.now() - 60_000));
-  folder = await mkdtemp(join(tmpdir(), "dirmfa-backup-"));
-  backup = join(folder, "dirmfa.dump");
   installation = await createInstallation({
     slapd: world.slapd,
     database: world.database.config,
@@ -43,12 +45,11 @@ beforeAll(async () => {
   anna = await verification.addEnrolledUser("anna");
   ben = await verification.addEnrolledUser("ben");
 });
-afterAll(async () => {
+afterEach(async () => {
   await installation.remove();
   await verification.close();
-  await world.stop();
-  await rm(folder, { recursive: true });
 });
+afterAll(() => rm(folder, { recursive: true }));
 
 const dirmfa = (...args: string[]) => runCommand("--config", installation.configPath, ...args);
 const verify = async (user: EnrolledUser, code: string, method: "totp" | "backup-code" = "totp") =>

@@ -3,15 +3,14 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { deletions, openSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
+import { expect, test } from "vitest";
+import { deletions, eachTestInSyncWorld, people, person, type SyncWorld } from "../support/sync-world.ts";
 
 let world: SyncWorld;
-beforeAll(async () => {
-  world = await openSyncWorld({ ldif: people(120) });
+eachTestInSyncWorld({ ldif: people(120) }, (fresh) => {
+  world = fresh;
   world.directory.limits.pageSize = 50;
 });
-afterAll(() => world.stop());
 
 test("the first run stores every entry of every page", async () => {
   const run = await world.sync();
@@ -31,6 +30,7 @@ test("the first run stores every entry of every page", async () => {
 });
 
 test("a run in which nothing changed writes no user row", async () => {
+  await world.sync();
   const rows = () => world.database.db.raw("select id, xmin::text, ctid::text from users order by id");
   const before = (await rows()).rows;
   const run = await world.sync();
@@ -40,6 +40,7 @@ test("a run in which nothing changed writes no user row", async () => {
 });
 
 test("changed, hired and gone people are counted and named with their reasons", async () => {
+  await world.sync();
   await world.slapd.modify(
     `dn: uid=user0001,ou=people,dc=example,dc=org\nchangetype: modify\nreplace: mail\nmail: new@example.org\n\n` +
       deletions(["user0002"]),
@@ -64,6 +65,7 @@ test("changed, hired and gone people are counted and named with their reasons", 
 
 test("a user missing from the directory is removed, not deleted, and comes back with flags when listed again", async () => {
   const { db } = world.database;
+  await world.sync();
   const before = await world.user("user0003");
   await db("users").where({ id: before.id }).update({ required_by_admin: true });
   const [entry] = await world.slapd.search("(uid=user0003)", ["entryUUID"]);
@@ -88,6 +90,7 @@ test("a user missing from the directory is removed, not deleted, and comes back 
 });
 
 test("a dry run makes the same plan and changes nothing", async () => {
+  await world.sync();
   await world.slapd.add(person("dryhire"));
   const dry = await world.sync({ dryRun: true });
   expect(dry).toMatchObject({ status: "succeeded", dryRun: true, counts: { added: 1 } });
@@ -102,6 +105,7 @@ test("a dry run makes the same plan and changes nothing", async () => {
 
 test("every applied run is one audit event with the digest of its plan", async () => {
   const { db } = world.database;
+  await world.sync();
   await world.slapd.add(person("audited"));
   const run = await world.sync();
   const [event] = await db("audit_events").where({ action: "sync-run" }).orderBy("id", "desc").limit(1);
@@ -111,14 +115,17 @@ test("every applied run is one audit event with the digest of its plan", async (
 });
 
 test("no staging is left behind", async () => {
-  for (const table of ["staged_pages", "staged_entries", "staged_groups", "staged_memberships"]) {
-    expect(await world.database.db(table)).toEqual([]);
+  for (const dryRun of [true, false]) {
+    await world.sync({ dryRun });
+    for (const table of ["staged_pages", "staged_entries", "staged_groups", "staged_memberships"]) {
+      expect(await world.database.db(table)).toEqual([]);
+    }
   }
 });
 
 test("staging that a run could not take with it, since the database went away, goes with the next run", async () => {
   const { db } = world.database;
-  const [failed] = await db("sync_runs").limit(1);
+  const failed = await world.sync();
   await db("staged_pages").insert({ run_id: failed.id, number: 0, unchanged_ids: [], of_groups: false });
   await db("staged_group_members").insert({
     run_id: randomUUID(),

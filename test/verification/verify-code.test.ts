@@ -1,6 +1,6 @@
 // F7 and F8: a code is verified and spent once (rules 15, 16, 17 and 18).
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { beginEnrollment } from "../../src/verification/begin-enrollment.ts";
 import type { VerificationDeps } from "../../src/verification/deps.ts";
 import { disableMfa, disableMfaByAdmin } from "../../src/verification/disable-mfa.ts";
@@ -197,6 +197,7 @@ describe("disabling", () => {
   test("is refused where MFA is required, without spending the code", async () => {
     const user = await world.addEnrolledUser();
     const strict = await world.replica({ mode: "required" });
+    onTestFinished(async () => void (await world.replica())); // the policy is that of the last one
     expect(await disableMfa(strict, input(user))).toEqual({
       outcome: "mfa-required",
       requiredBy: ["required-by-organization"],
