@@ -377,6 +377,10 @@ test("the client speaks to a Unix socket as well", async () => {
 });
 
 test("decisions and verifications are counted", async () => {
+  const { username, secret, backupCodes } = await world.addEnrolledUser();
+  await world.login("/v1/sign-in", { username });
+  for (const code of [{ totp: codeNow(secret) }, { totp: codeNow(secret) }, { backupCode: backupCodes[0] }])
+    await world.login("/v1/verify", { username, ...code });
   const { text } = await call(`${world.url}/metrics`, { token: tokens.metrics });
   expect(text).toMatch(/dirmfa_sign_in_decisions_total\{decision="challenge"\} \d/);
   expect(text).toMatch(/dirmfa_verifications_total\{method="totp",outcome="accepted"\} \d/);
