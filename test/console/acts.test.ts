@@ -187,11 +187,13 @@ test("an auditor exports who is missing, safely for a spreadsheet, and the audit
   const id = await world.idOf("dave");
   await world.database.db("users").where({ id }).update({ display_name: "=1+1" });
   await alice.get(`/users/${id}`);
-  await alice.post(`/users/${id}/mfa-required`, { required: "true" });
+  for (const required of ["true", "false", "true"])
+    await alice.post(`/users/${id}/mfa-required`, { required });
   const csv = await arthur.get("/enrollment/missing.csv");
   expect(csv.headers.get("content-disposition")).toBe('attachment; filename="not-enrolled.csv"');
   expect(csv.text).toContain(`${id},main,dave,'=1+1,`);
-  const lines = (await arthur.get("/audit/events.jsonl?action=mfa-require")).text.trim().split("\n");
+  const events = "/audit/events.jsonl?action=mfa-require&username=dave";
+  const lines = (await arthur.get(events)).text.trim().split("\n");
   expect(lines.map((line) => JSON.parse(line).action)).toEqual(["mfa-require", "mfa-require"]);
   expect((await arthur.get("/audit/events.jsonl?username=nobody-of-that-name")).text).toBe("");
 });
