@@ -30,6 +30,9 @@ const onBothEngines = [
 // A process runs file after file: to load the program and its libraries anew for each of many small files took a third of all time.
 const isolate = false;
 
+// Tests run in another order each time, so that none leans on what another has left. Files of the other projects tell stories in steps.
+const sequence = { shuffle: { tests: true } };
+
 export default defineConfig({
   test: {
     // Real servers on a small machine; a test that hangs is still found.
@@ -40,12 +43,13 @@ export default defineConfig({
     execArgv,
     setupFiles: ["test/support/searched-logs.ts"],
     projects: [
-      { extends: true, test: { name: "checks", isolate, include: ["test/checks/**/*.test.ts"] } },
+      { extends: true, test: { name: "checks", isolate, sequence, include: ["test/checks/**/*.test.ts"] } },
       {
         extends: true,
         test: {
           name: "postgres",
           isolate,
+          sequence,
           include: ["test/**/*.test.ts"],
           exclude: ["test/checks/**", "test/{interop,e2e,properties}/**", "test/**/*.embedded.test.ts"],
           provide: { engine: "postgres", servers },
@@ -57,6 +61,7 @@ export default defineConfig({
         test: {
           name: "embedded",
           isolate,
+          sequence,
           include: [...onBothEngines, "test/**/*.embedded.test.ts"],
           exclude: ["test/**/*.postgres.test.ts"],
           provide: { engine: "embedded", servers },
