@@ -3,7 +3,15 @@
 import type { DirectoryConfig } from "../config/config.ts";
 import { dnKeyOf } from "../ldap-text/dn.ts";
 import type { Transaction } from "../store/database.ts";
-import { decideHold, isMeasured, type Measured, nothingMeasured, sumOfDay } from "./limits.ts";
+import {
+  decideHold,
+  isMeasured,
+  type LostGroup,
+  type Measured,
+  nothingMeasured,
+  sumOfDay,
+  textOfLostGroup,
+} from "./limits.ts";
 import {
   countKnownElsewhere,
   countStoredUsers,
@@ -44,6 +52,8 @@ export async function findHolds(
   const measuresAny = Object.values(measured).some((users) => users > 0);
   // Counting all users is slow. A plan in which nothing is measured, on a listing that has users, does not need it.
   const stored = measuresAny || listed === 0 ? await countStoredUsers(trx, run) : noUsers;
+  const nested = directory.groups?.nested ?? false;
+  const lost = made.mayLoseGroups ? await findLostGroups(trx, run, { nested }) : [];
   const holds = decideHold(
     {
       measured,
@@ -51,9 +61,7 @@ export async function findHolds(
       stored,
       listed,
       usable,
-      lostGroups: made.mayLoseGroups
-        ? await findLostGroups(trx, run, { nested: directory.groups?.nested ?? false })
-        : [],
+      lostGroups: lost.filter((group) => !isLossApproved(group, made.approvedHolds, measured.requirements)),
       emptiedBases: counts.removed > 0 ? await findEmptiedBases(trx, run, directory.users.bases) : [],
       // Once: whoever has agreed to the first import need not be asked about every new user.
       knownElsewhere: made.isFirstImport ? await countKnownElsewhere(trx, run, made.directories) : [],
@@ -71,10 +79,17 @@ async function findEmptiedBases(trx: Transaction, run: PlanRun, bases: string[])
   return emptied.map(({ key, removals }) => ({ base: byKey.get(key) ?? key, removals }));
 }
 
-/** A hold for a number of users is not approved as such: the approved plan names its users. A lost group is that group and no other. */
+/** A hold for a number of users is not approved as such: the approved plan names its users. A lost group: see `isLossApproved`. */
 function isApproved(hold: RunRemark<HoldCode>, approved: RunRemark<HoldCode>[]): boolean {
-  if (isMeasured(hold.code)) return false;
-  return approved.some(
-    ({ code, text }) => code === hold.code && (code !== "required-group-lost" || text === hold.text),
-  );
+  if (isMeasured(hold.code) || hold.code === "required-group-lost") return false;
+  return approved.some(({ code }) => code === hold.code);
+}
+
+/**
+ * Who agreed to the loss of a group agreed to the loss of that one and of no other. Where it is not lost to all of its members, they
+ * agreed to the users in the approved plan: `endsBeyond` counts those who are not in it.
+ */
+function isLossApproved(group: LostGroup, approved: RunRemark<HoldCode>[], endsBeyond: number): boolean {
+  if ((group.isInner || group.how === "replaced") && endsBeyond > 0) return false;
+  return approved.some(({ text }) => text === textOfLostGroup(group));
 }

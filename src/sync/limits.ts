@@ -126,15 +126,8 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
       text: `The plan adds ${users} users who are stored under ${directory}, which is not configured any more. If it was renamed, \`dirmfa directory rename ${directory} NEW\` keeps their authenticators; applied, they are new users without any.`,
     });
   }
-  for (const { name, dn, how, isInner } of plan.lostGroups) {
-    const which = isInner ? "which is in a group for which MFA is required" : "for which MFA is required";
-    const applied = isInner
-      ? "MFA is not required any more of those whom it brought there"
-      : losses[how].applied;
-    holds.push({
-      code: "required-group-lost",
-      text: `The group ${name} (${dn}), ${which}, ${losses[how].what}. Check that the bind DN may read the group and its members; applied, ${applied}.`,
-    });
+  for (const group of plan.lostGroups) {
+    holds.push({ code: "required-group-lost", text: textOfLostGroup(group) });
   }
   if (plan.groupsListed === 0 && plan.groupsStored > 0) {
     holds.push({
@@ -143,6 +136,14 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
     });
   }
   return holds;
+}
+
+export function textOfLostGroup({ name, dn, how, isInner }: LostGroup): string {
+  const which = isInner ? "which is in a group for which MFA is required" : "for which MFA is required";
+  const applied = isInner
+    ? "MFA is not required any more of those whom it brought there"
+    : losses[how].applied;
+  return `The group ${name} (${dn}), ${which}, ${losses[how].what}. Check that the bind DN may read the group and its members; applied, ${applied}.`;
 }
 
 /** Undefined unless both the count and the percentage are passed. A run is not held for what earlier runs did, if it adds nothing to it. */

@@ -49,7 +49,8 @@ export type MembershipChanges = "all" | "joins" | "of-new-users";
 /**
  * Stages the memberships that begin (joins) and end. A group contains the users it lists and, when `nested`, those of
  * the groups it lists, at any depth; `union` makes a cycle of groups end. Users whose place the listing does not tell join
- * groups that list them, and leave none that is still there: `endsLeft` tells that one would have. With `joins` and
+ * groups that list them, and leave none that is still there: `endsLeft` tells that one would have. Users who were read on demand since the run began
+are in the groups of that reading, except for those that are gone, and those that are new. With `joins` and
  * `of-new-users` all stored groups stay, with what they list, and no membership ends; with the latter nobody but the users
  * whom the plan adds gets into them. Looks at the users whose directory ids are in `only`, or at all where it is undefined.
  */
@@ -116,19 +117,23 @@ export async function planMemberships(
        select u.directory_id, g.directory_id as container
        from user_groups ug join users u on u.id = ug.user_id join groups g on g.id = ug.group_id
        where u.directory = :directory and ${isLookedAt("u.directory_id")}
+     ), fresher as materialized (
+       select u.directory_id from users u where u.directory = :directory and ${isFresher}
      ), begun as (
        select * from wanted except select * from stored
      ), ended as (
        select directory_id, container, directory_id in (${unplacedUsers}) and container in (select directory_id from listed) as is_left
        from (select * from stored except select * from wanted) gone
        where not :keepsAll
-         and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})
+         and not (container in (select directory_id from listed) and directory_id in (select directory_id from fresher))
      ), written as (
        insert into staged_memberships (run_id, directory_id, group_directory_id, joins)
        select :id::uuid, directory_id, container, true from begun
        where (not :onlyOfNewUsers or directory_id in (
          select c.directory_id from sync_changes c where c.run_id = :id and c.action = 'add'))
-         and directory_id not in (select u.directory_id from users u where u.directory = :directory and ${isFresher})
+         and not (
+           directory_id in (select directory_id from fresher)
+           and container in (select directory_id from groups where directory = :directory))
        union all
        select :id::uuid, directory_id, container, false from ended where not is_left
      )

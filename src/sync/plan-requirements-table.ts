@@ -4,7 +4,7 @@
 import type { Transaction } from "../store/database.ts";
 import type { LostGroup } from "./limits.ts";
 import { groupIsStaged, groupStays } from "./plan-groups-table.ts";
-import type { PlanRun } from "./plan-table.ts";
+import { isFresher, type PlanRun, unplacedUsers } from "./plan-table.ts";
 
 const namedByPolicy = (group: string) =>
   `exists (select from mfa_policy named
@@ -88,11 +88,18 @@ const groupsOfEnded = `(
   select ug.group_id from sync_changes c join user_groups ug on ug.user_id = c.user_id
   where c.run_id = :id and c.reasons @> array['requirement-ended'])`;
 
+// The groups of users who are required and whose groups the listing does not tell: of those who are still in an outer group it is told
+// later that they are not, when the inner one is forgotten.
+const groupsOfUntold = `(
+  select ug.group_id from users u join user_groups ug on ug.user_id = u.id
+  where u.directory = :directory and u.required_since is not null
+    and (u.directory_id in (${unplacedUsers}) or ${isFresher}))`;
+
 /**
  * Groups that were found and are required, and that the listing does not name any more, or names without the members that
  * they had. One that came back as a new entry, under the name or DN that the policy has for it, is not lost as long as none of
  * its members loses the requirement. With `nested` also groups in those, by which a user was required whose requirement the
- * plan ends.
+ * plan ends, or of whom this listing does not tell.
  */
 export async function findLostGroups(
   trx: Transaction,
@@ -108,11 +115,12 @@ export async function findLostGroups(
        from groups g
        where g.id in (select id from required_group)
          and (${isEmptied} or ${isGone} and (not ${isReplaced} or g.id in ${groupsOfEnded}))
-     ), inner_lost as materialized ( -- few: what follows is a pass over the edges of required groups
+     ), inner_gone as materialized ( -- mostly none: then nobody's groups are looked at
        select g.id, g.name, g.dn, true as "isInner", case when ${groupIsStaged} then 'empty' else 'gone' end as how
        from groups g
-       where g.directory = :directory and :nested and g.id in ${groupsOfEnded}
-         and g.required_as = '{}' and (${isEmptied} or ${isGone})
+       where g.directory = :directory and :nested and g.required_as = '{}' and (${isEmptied} or ${isGone})
+     ), inner_lost as materialized ( -- few: what follows is a pass over the edges of required groups
+       select * from inner_gone where id in ${groupsOfEnded} or id in ${groupsOfUntold}
      ), below as (
        select id from required_group where exists (select from inner_lost)
        union

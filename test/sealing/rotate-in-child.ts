@@ -1,5 +1,5 @@
 // Rotates the sealing keys in a separate process, for tests that kill it. Arguments: database URL, key folder, key id.
-// Prints a line after each batch.
+// Prints a line after its first batch and stands still, so that it is killed there however busy the machine is.
 
 import { randomBytes } from "node:crypto";
 import { pino } from "pino";
@@ -14,7 +14,10 @@ await rotateKeys(
   {
     to,
     actor: { name: "child", via: "cli" },
-    onProgress: (resealed) => process.stdout.write(`${resealed}\n`),
+    onProgress: (resealed) => {
+      process.stdout.write(`${resealed}\n`);
+      process.kill(process.pid, "SIGSTOP");
+    },
   },
 );
 await close();

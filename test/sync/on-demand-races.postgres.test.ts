@@ -231,3 +231,34 @@ test("what a run would be held for is not done one sign-in at a time", async () 
     holdReasons: [{ code: "names-under-new-ids" }],
   });
 });
+
+test.each([
+  { members: ["user0000", "user0001"], outcome: "succeeded" },
+  { members: ["user0001"], outcome: "held" },
+])(
+  "a required group that is made anew with $members beside a reading of user0000: the run has $outcome, and MFA stays required",
+  async ({ members, outcome }) => {
+    gated.stopBefore("mfa_policy"); // the run has begun, and listed nothing yet
+    const finished = startRun();
+    await gated.stopped();
+    const read = await onDemandOf().refresh({ name: "user0000", actor });
+    expect(read).toMatchObject([{ outcome: "unchanged" }]);
+    await world.slapd.modify(`dn: ${groupDn}\nchangetype: delete\n\n`);
+    await world.slapd.add(
+      ldifEntry(groupDn, [
+        ["objectClass", "groupOfNames"],
+        ["cn", "vpn"],
+        ...members.map((uid) => ["member", dnOf(uid)] as const),
+      ]),
+    );
+    gated.open();
+    const { status, holdReasons, counts } = await finished;
+    expect(status).toBe(outcome);
+    expect(holdReasons.map(({ code }) => code)).toEqual(outcome === "held" ? ["required-group-lost"] : []);
+    expect(counts?.unchanged).toBe(20 - (counts?.changed ?? 0));
+    const users = await world.users();
+    const required = users.filter((user) => decideRequirement(user).required).map(({ username }) => username);
+    expect(required).toEqual(outcome === "held" ? ["user0000"] : members);
+    expect(await world.database.db("audit_events").where({ action: "requirement-end" })).toEqual([]);
+  },
+);

@@ -102,6 +102,18 @@ test("a required group in whose place another one has all but one of its members
   expect((await ends()).map(([username]) => username)).toEqual(["user0021"]);
 });
 
+test("an approved loss of a group ends the requirement of those in the approved plan, and of nobody else", async () => {
+  await world.slapd.modify(`dn: ${groupDn("admins")}\nchangetype: delete\n\n`);
+  await world.slapd.add(group("admins", ["user0018", "user0019", "user0020"]));
+  const held = await world.sync();
+  await leave("admins", ["user0020"]);
+  const again = await approve(held);
+  expect(codesOf(again)).toEqual(["held", "required-group-lost"]);
+  expect(await ends()).toEqual([]);
+  expect(codesOf(await approve(again))).toEqual(["succeeded"]);
+  expect((await ends()).map(([username]) => username).sort()).toEqual(["user0020", "user0021"]);
+});
+
 describe("a group in a required one, at whatever depth", () => {
   const nested = (cn: string, members: string[]) =>
     ldifEntry(groupDn(cn), [
@@ -135,6 +147,18 @@ describe("a group in a required one, at whatever depth", () => {
       expect(await requiredUsers()).toEqual([]);
     },
   );
+
+  test("that goes in a run which does not tell whether a member of it is still there is held", async () => {
+    world.directory.limits.confirmRemovals = 2;
+    world.directory.users.filter = "(&(objectClass=inetOrgPerson)(!(uid=user0034)))";
+    await world.slapd.modify(`dn: ${groupDn("level9")}\nchangetype: delete\n\n`);
+    await world.slapd.add(group("elsewhere", uids(30, 34)));
+    await world.slapd.modify(
+      `dn: ${groupDn("level8")}\nchangetype: modify\nadd: member\nmember: ${groupDn("elsewhere")}\n\n`,
+    );
+    expect(codesOf(await world.sync())).toEqual(["held", "required-group-lost"]);
+    expect(await requiredUsers()).toEqual(uids(30, 35));
+  });
 
   test("whose members cannot be read is held as well", async () => {
     await modify("level9", "delete: memberUid");
