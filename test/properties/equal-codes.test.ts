@@ -1,5 +1,5 @@
 // Rule 15 many times over: 200 equal codes at once to three daemons on one PostgreSQL, which batch and remember, among codes of others.
-// Each user has one race; 1,000 races, or fewer where RANDOM_ROUNDS or RANDOM_MINUTES (five) say so. Now and then a daemon is killed in the middle.
+// Each user has one race; 1,000 races, or fewer where RACES or RANDOM_MINUTES (five) say so. Now and then a daemon is killed in the middle.
 
 import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { createInstallation, type Installation } from "../support/installation.t
 import { createSubjects, type Subject } from "../verification/interleaved-flows.ts";
 import { openVerificationWorld, type VerificationWorld } from "../verification/verification-world.ts";
 
-const rounds = Math.min(1000, Number(process.env.RANDOM_ROUNDS ?? 1000));
+const rounds = Number(process.env.RACES ?? 1000);
 const atOnce = 200;
 const roundsUntilKill = 50;
 const minutes = Number(process.env.RANDOM_MINUTES ?? 5);
