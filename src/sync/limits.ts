@@ -138,6 +138,7 @@ export function decideHold(plan: PlanFacts, limits: Record<LimitName, Limit>): R
   return holds;
 }
 
+/** The text of a hold for it. An approval names the group by this text. */
 export function textOfLostGroup({ name, dn, how, isInner }: LostGroup): string {
   const which = isInner ? "which is in a group for which MFA is required" : "for which MFA is required";
   const applied = isInner

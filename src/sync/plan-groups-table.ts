@@ -49,9 +49,9 @@ export type MembershipChanges = "all" | "joins" | "of-new-users";
 /**
  * Stages the memberships that begin (joins) and end. A group contains the users it lists and, when `nested`, those of
  * the groups it lists, at any depth; `union` makes a cycle of groups end. Users whose place the listing does not tell join
- * groups that list them, and leave none that is still there: `endsLeft` tells that one would have. Users who were read on demand since the run began
-are in the groups of that reading, except for those that are gone, and those that are new. With `joins` and
- * `of-new-users` all stored groups stay, with what they list, and no membership ends; with the latter nobody but the users
+ * groups that list them, and leave none that is still there: `endsLeft` tells that one would have. Users who were
+ * read on demand since the run began keep the groups of that reading, leave those that are gone, and join those that are new. With
+ * `joins` and `of-new-users` all stored groups stay, with what they list, and no membership ends; with the latter nobody but the users
  * whom the plan adds gets into them. Looks at the users whose directory ids are in `only`, or at all where it is undefined.
  */
 export async function planMemberships(

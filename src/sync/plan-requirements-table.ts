@@ -88,8 +88,8 @@ const groupsOfEnded = `(
   select ug.group_id from sync_changes c join user_groups ug on ug.user_id = c.user_id
   where c.run_id = :id and c.reasons @> array['requirement-ended'])`;
 
-// The groups of users who are required and whose groups the listing does not tell: of those who are still in an outer group it is told
-// later that they are not, when the inner one is forgotten.
+// The groups of required users who keep an outer group in this run, since the listing does not show where they are, or since they were
+// read beside it. The next run may take it from them, and knows nothing of an inner group that this one deletes.
 const groupsOfUntold = `(
   select ug.group_id from users u join user_groups ug on ug.user_id = u.id
   where u.directory = :directory and u.required_since is not null
@@ -99,7 +99,7 @@ const groupsOfUntold = `(
  * Groups that were found and are required, and that the listing does not name any more, or names without the members that
  * they had. One that came back as a new entry, under the name or DN that the policy has for it, is not lost as long as none of
  * its members loses the requirement. With `nested` also groups in those, by which a user was required whose requirement the
- * plan ends, or of whom this listing does not tell.
+ * plan ends, or whose groups this listing does not tell.
  */
 export async function findLostGroups(
   trx: Transaction,
